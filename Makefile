@@ -1,0 +1,86 @@
+# Everything happens in .venv: delete that folder to start afresh.
+#   make run TORCH=cpu     the small torch without CUDA libraries (said when .venv is made)
+#   make run PYTHON=python3.12
+#   make ui PORT=5001
+
+PYTHON ?= python3
+TORCH ?=
+PORT ?= 5000
+WORKERS ?= 2
+
+ifneq ($(filter-out cpu,$(TORCH)),)
+$(error TORCH=$(TORCH) is not known: say TORCH=cpu, or leave it out)
+endif
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+# Asked for before .venv/bin comes first on PATH: a half-made .venv must not make itself.
+SYSTEM_PYTHON := $(shell command -v $(PYTHON))
+# The stages of dvc.yaml say `python`: DVC takes the first on PATH.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export MLFLOW_DISABLE_TELEMETRY := true
+export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
+export DVC_NO_ANALYTICS := true
+export DO_NOT_TRACK := true
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Left behind by another environment's activate, or set by git for its hooks: neither is about this folder.
+unexport VIRTUAL_ENV PYTHONHOME GIT_DIR GIT_INDEX_FILE GIT_WORK_TREE GIT_PREFIX
+
+.PHONY: help run test check format ui doctor
+.DELETE_ON_ERROR:
+
+help:  ## this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: .venv/installed  ## set up, run the pipeline on params.yaml, show the comparison
+	@dvc repro
+	@echo
+	@mlproject table
+	@echo
+	@echo "Report:   reports/comparison.md"
+	@echo "Browse:   make ui"
+
+test: check  ## all checks and all tests
+	@pytest -n $(WORKERS)
+
+check: .venv/installed  ## what the git hooks and continuous integration check
+	ruff check .
+	ruff format --check .
+	mypy
+
+format: .venv/installed  ## mend what can be mended by itself
+	ruff check --fix .
+	ruff format .
+
+ui: .venv/installed  ## MLflow's pages, on this machine only
+	@[ -e mlflow.db ] || { echo "Nothing is recorded yet: make run comes first." >&2; exit 2; }
+	@echo "http://127.0.0.1:$(PORT)/#/experiments   (Ctrl-C ends it)"
+	@mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 --backend-store-uri sqlite:///mlflow.db
+
+doctor: .venv/installed  ## what could be wrong with this machine
+	@mlproject doctor
+
+# A virtual environment holds absolute paths, so one whose folder was moved or copied is made anew.
+ifneq ($(shell cat .venv/made-for 2>/dev/null),$(CURDIR))
+.PHONY: .venv/made-for
+endif
+
+.venv/made-for:
+	@[ -n "$(SYSTEM_PYTHON)" ] || { echo "error: $(PYTHON) is not installed" >&2; exit 2; }
+	@"$(SYSTEM_PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: Python 3.11 or newer is needed, $(SYSTEM_PYTHON) is $$("$(SYSTEM_PYTHON)" --version)." >&2; \
+	  echo "Name another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	"$(SYSTEM_PYTHON)" -m venv --clear .venv
+	@printf '%s' '$(CURDIR)' > $@
+
+# The stamp is written last. An install that was killed leaves packages without RECORD, which pip would
+# take for whole: they are forgotten first, and come from pip's cache.
+.venv/installed: .venv/made-for pyproject.toml constraints.txt
+	@for info in .venv/lib/python*/site-packages/*.dist-info; do \
+	  [ ! -d "$$info" ] || [ -e "$$info/RECORD" ] || rm -rf "$$info"; done
+ifeq ($(TORCH),cpu)
+	python -m pip install -c constraints.txt --index-url https://download.pytorch.org/whl/cpu torch torchvision
+endif
+	python -m pip install -c constraints.txt --editable '.[dev]'
+	@touch $@
