@@ -1,0 +1,135 @@
+"""The official MVTec AD archive: downloaded so that it can be resumed, verified, then unpacked safely.
+
+An archive with the wrong hash is set aside as `<name>.bad`, never deleted and never unpacked: the next
+call downloads it anew.
+"""
+
+import errno
+import hashlib
+import lzma
+import shutil
+import tarfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from mlproject.data.download import WrongAddress, os_errors_explained, progress
+from mlproject.data.download import download as download_file
+from mlproject.errors import UserError, unknown_name
+
+ARCHIVE = "mvtec_anomaly_detection.tar.xz"
+HOME = "https://www.mvtec.com/company/research/datasets/mvtec-ad"
+
+
+def fetch(
+    url: str, sha256: str, accept_licence: bool, download: Path, out: Path, categories: Sequence[str]
+) -> None:
+    """Bring categories of MVTec AD to `out`/<category>, downloading only what is not here yet.
+
+    Args:
+        url: http(s) address of the archive.
+        sha256: 64 lower-case hexadecimal digits that the whole archive must have.
+        accept_licence: the person has accepted CC BY-NC-SA 4.0.
+        download: folder that keeps the archive, or the part of it that has come.
+        out: folder that gets one folder a category; a folder in it is always whole.
+        categories: names of folders of the archive.
+
+    Raises:
+        UserError: licence not accepted, no archive at the address, full disk, wrong hash, unsafe or
+            unreadable archive, unknown category.
+    """
+    if not accept_licence:
+        raise UserError(
+            "MVTec AD is licensed CC BY-NC-SA 4.0 (https://creativecommons.org/licenses/by-nc-sa/4.0/): "
+            "non-commercial use only. If you accept that, set data.accept_licence: true in params.yaml."
+        )
+    archive = download / ARCHIVE
+    if not archive.exists():
+        try:
+            download_file(url, archive)
+        except WrongAddress as error:
+            raise UserError(
+                f"{error} Correct data.url in params.yaml: the address has changed before, and {HOME} has "
+                f"the current one. Or put the archive, if you have it, at {archive}."
+            ) from None
+    with os_errors_explained(archive, "Nothing was unpacked"):
+        _verify(archive, sha256)
+    _unpack(archive, out, categories)
+
+
+def _verify(archive: Path, sha256: str) -> None:
+    """Set an archive with another hash aside, so that the next call downloads it anew."""
+    with archive.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found == sha256:
+        return
+    size = archive.stat().st_size
+    bad = archive.replace(archive.with_name(archive.name + ".bad"))
+    raise UserError(
+        f"{archive}: sha256 is {found} ({size:,} bytes), data.sha256 in params.yaml says {sha256}. "
+        f"Nothing was unpacked; the file was set aside as {bad}. Check data.url and data.sha256, then run "
+        "again: the download starts anew."
+    )
+
+
+def _unpack(archive: Path, out: Path, categories: Sequence[str]) -> None:
+    """Put `categories` of a verified archive into `out`, as whole folders."""
+    part = out.with_name(out.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)  # of a call that was killed
+    try:
+        with os_errors_explained(out, "Nothing was unpacked"):
+            part.mkdir(parents=True)
+            found = _unpack_members(archive, part, set(categories))
+            for name in categories:
+                if name not in found:
+                    raise unknown_name(f"{archive}: category {name}", name, found)
+            _move(part, out, dict.fromkeys(categories))
+    except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
+        raise UserError(f"{archive}: is no readable archive ({error}). Nothing was unpacked.") from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _move(part: Path, out: Path, categories: Iterable[str]) -> None:
+    """Rename whole folders into `out`; those that they replace go the other way, to be deleted."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name in categories:
+        if (out / name).exists():
+            (out / name).rename(part / f"{name}.old")
+        (part / name).rename(out / name)
+
+
+def _unpack_members(archive: Path, target: Path, categories: set[str]) -> set[str]:
+    """Unpack the wanted members in one pass; return the names of all categories of the archive."""
+    free, needed, found = shutil.disk_usage(target).free, 0, set()
+    size = archive.stat().st_size
+    with archive.open("rb") as raw, tarfile.open(fileobj=raw) as tar, progress("unpack", size) as tell:
+        for member in tar:
+            tell(raw.tell())
+            parts = _safe_parts(member, archive)
+            if member.isdir() or len(parts) < 2:
+                continue
+            found.add(parts[0])
+            if parts[0] not in categories:
+                continue
+            needed += member.size
+            if needed > free:
+                raise OSError(errno.ENOSPC, "unpacks to more than the disk holds")
+            # The filter also makes the official files, which are read-only, writable for their owner.
+            tar.extract(member, target, filter="data")
+    return found
+
+
+def _safe_parts(member: tarfile.TarInfo, archive: Path) -> tuple[str, ...]:
+    """Return the parts of a member's path, or refuse the whole archive because of it."""
+    name = member.name
+    windows = PureWindowsPath(name)  # knows drives and both slashes: one rule for every system
+    if windows.anchor or ".." in windows.parts or "\\" in name or not name.isprintable():
+        reason = "its path does not plainly stay inside the target folder"
+    elif not (member.isfile() or member.isdir()):
+        reason = "it is a link or a device"
+    else:
+        return PurePosixPath(name).parts
+    raise UserError(
+        f"{archive}: holds {name!r}, which is refused: {reason}. Nothing was unpacked. "
+        "Check where the archive comes from (data.url, data.sha256 in params.yaml)."
+    )

@@ -1,0 +1,95 @@
+"""Bring images from one of three sources to data/raw, in MVTec AD's layout: all categories, or nothing."""
+
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mlproject.data.layout import Entry, find_category, read_layout
+from mlproject.data.whole import written_whole
+from mlproject.errors import UserError
+from mlproject.params import Data
+
+# A category is a folder's name and an argument in DVC's shell commands.
+_SAFE_NAME = re.compile(r"\w[\w.-]*")
+
+
+def ingest(data: Data, categories: Any, out: Path, download: Path) -> dict[str, list[Entry]]:
+    """Write `out`/<category>/… for each category from the source that `data` names.
+
+    Args:
+        categories: their names, as params.yaml has them.
+        out: replaced; appears whole or not at all.
+        download: folder that keeps what was downloaded, so that an interrupted download resumes.
+
+    Returns:
+        The images of each category.
+
+    Raises:
+        UserError: a category is unknown or not in the layout, or the source cannot be had.
+    """
+    names = checked_categories(categories)
+    download.mkdir(parents=True, exist_ok=True)
+    if data.source == "folder":
+        return _from_folder(Path(data.path), names, out)
+    with written_whole(out) as part:
+        if data.source == "sample":
+            from mlproject.data.sample import write_sample
+
+            write_sample(part, names)
+        else:
+            from mlproject.data import archive
+
+            archive.fetch(
+                url=data.url,
+                sha256=data.sha256,
+                accept_licence=data.accept_licence,
+                download=download,
+                out=part,
+                categories=names,
+            )
+        return {name: read_layout(part / name) for name in names}
+
+
+def checked_categories(categories: Any) -> list[str]:
+    """Return the names, or refuse a list that is empty, has a name twice or one that is unsafe in a path.
+
+    Raises:
+        UserError: says which name, and what is allowed.
+    """
+    where = "params.yaml: categories"
+    if not isinstance(categories, list) or not categories:
+        raise UserError(f"{where} must list one category or more, such as [bottle, screw]")
+    for name in categories:
+        if not isinstance(name, str):
+            raise UserError(f"{where}: {name!r} is no text. Put it in quotes.")
+        if not _SAFE_NAME.fullmatch(name):
+            raise UserError(
+                f"{where}: {name!r} is no name of a category. Allowed: letters, digits, _, - and ., "
+                f"with a letter, a digit or _ first."
+            )
+    twice = [name for name in categories if categories.count(name) > 1]
+    if twice:
+        raise UserError(f"{where}: {twice[0]} is there twice. Remove one.")
+    return categories
+
+
+def _from_folder(source: Path, names: Sequence[str], out: Path) -> dict[str, list[Entry]]:
+    """Copy the images and masks of a tree that is only ever read.
+
+    Not links: with DVC's cache.type hardlink, DVC would make the linked originals read-only and share
+    them with its cache. Copies take no more space in the end, as DVC replaces links by copies anyway.
+    """
+    if source.resolve().is_relative_to(out.resolve()):
+        raise UserError(
+            f"params.yaml: data.path {source} lies in {out}, which is replaced. Put your images elsewhere."
+        )
+    folders = {name: find_category(source, name) for name in names}
+    layouts = {name: read_layout(folder) for name, folder in folders.items()}
+    with written_whole(out) as part:
+        for name, entries in layouts.items():
+            for path in (path for entry in entries for path in (entry.path, entry.mask) if path):
+                (part / name / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(folders[name] / path, part / name / path)
+    return layouts

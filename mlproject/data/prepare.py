@@ -1,0 +1,177 @@
+"""Each image decoded once: a category of data/raw becomes the files that `prepared` maps into memory."""
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pandas as pd
+
+from mlproject import artifacts
+from mlproject.data.decode import UndecodableImage, decode_mask, fit, open_image
+from mlproject.data.layout import Entry, read_layout, refused
+from mlproject.data.whole import written_whole
+from mlproject.errors import UserError
+
+COLUMNS = (
+    *("path", "category", "split", "defect", "label", "width", "height"),
+    *("mode", "sha256", "has_mask", "bytes"),
+)
+
+
+def prepare_category(
+    raw: Path,
+    out: Path,
+    image_size: int,
+    workers: int | None = None,
+    on_image: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Decode every image of the category folder `raw` once and write the four files into `out`.
+
+    Memory does not grow with the number of images. `out` appears whole or not at all.
+
+    Args:
+        image_size: side of the stored squares, pixels.
+        workers: threads; by default one for each core that this process may use. Pillow decodes and
+            resizes without the interpreter's lock, and threads, unlike processes, start at once and
+            hand their pixels over without a copy.
+        on_image: called with images done and images in all.
+
+    Raises:
+        UserError: raw is not in the layout, a file cannot be decoded, a mask has another size than its
+            image, or an image is both in train and in test.
+    """
+    entries = read_layout(raw)
+    with written_whole(out) as part:
+        with ThreadPoolExecutor(workers or _cores()) as pool:
+            tasks = (pool.submit(_decode, raw, entry, image_size) for entry in entries)
+            rows = _write_arrays(part, entries, image_size, _in_order(tasks, ahead=32), on_image)
+        _refuse_leakage(raw, rows, image_size)
+        records = [row.record for row in rows]
+        artifacts.write_table(part / "manifest.csv", pd.DataFrame(records))
+        artifacts.write_json(part / "prepared.json", _facts(raw, rows, image_size))
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What stays of an image once its pixels are written."""
+
+    record: dict[str, Any]
+    hashes: list[str]  # lines of data_hash
+    pixel_digest: bytes
+
+
+def _decode(raw: Path, entry: Entry, size: int) -> tuple[_Row, np.ndarray, np.ndarray | None]:
+    """Return the row, the (S, S, 3) pixels and the (S, S) mask of one image."""
+    data = _read(raw / entry.path)
+    try:
+        image, mode = open_image(data)
+        pixels = fit(image, size)
+    except UndecodableImage as error:
+        raise error.in_file(raw / entry.path) from None
+    sha256 = hashlib.sha256(data).hexdigest()
+    hashes, mask = [f"{entry.path} {sha256}\n"], None
+    if entry.mask:
+        mask_data = _read(raw / entry.mask)
+        hashes.append(f"{entry.mask} {hashlib.sha256(mask_data).hexdigest()}\n")
+        try:
+            mask = decode_mask(mask_data, size, image.size)
+        except UndecodableImage as error:
+            raise error.in_file(raw / entry.mask) from None
+    record = asdict(entry) | {
+        "category": raw.name,
+        "width": image.width,
+        "height": image.height,
+        "mode": mode,
+    }
+    record |= {"sha256": sha256, "has_mask": int(mask is not None), "bytes": len(data)}
+    ordered = {name: record[name] for name in COLUMNS}
+    return _Row(ordered, hashes, hashlib.sha256(pixels.data).digest()), pixels, mask
+
+
+def _cores() -> int:
+    """Return the cores that this process may use (macOS and Windows do not say: all of them)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise refused(path, f"cannot be read ({error.strerror})", "Mend that") from None
+
+
+def _in_order(tasks: Iterable[Future], ahead: int) -> Iterator[Any]:
+    """Yield results in the tasks' order, at most `ahead` of them submitted: this keeps memory constant."""
+    tasks = iter(tasks)
+    waiting = deque(islice(tasks, ahead))
+    try:
+        while waiting:
+            yield waiting.popleft().result()
+            waiting.extend(islice(tasks, 1))
+    finally:
+        for task in waiting:  # after an error
+            task.cancel()
+
+
+def _write_arrays(
+    part: Path,
+    entries: list[Entry],
+    size: int,
+    results: Iterator[tuple[_Row, np.ndarray, np.ndarray | None]],
+    on_image: Callable[[int, int], None],
+) -> list[_Row]:
+    """Write images.npy and masks.npy row by row (a mapped file would count as memory) and return the rows."""
+    rows = []
+    blank = np.zeros((size, size), dtype=np.uint8)
+    tested = sum(entry.split == "test" for entry in entries)
+    with (part / "images.npy").open("wb") as images, (part / "masks.npy").open("wb") as masks:
+        _write_header(images, (len(entries), size, size, 3))
+        _write_header(masks, (tested, size, size))
+        for entry, (row, pixels, mask) in zip(entries, results, strict=True):
+            images.write(pixels.data)
+            if entry.split == "test":
+                masks.write((blank if mask is None else mask).data)
+            rows.append(row)
+            on_image(len(rows), len(entries))
+    return rows
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+
+
+def _refuse_leakage(raw: Path, rows: list[_Row], size: int) -> None:
+    """Refuse an image that is in train and in test, be it the same file or the same prepared pixels."""
+    train = {row.pixel_digest: row.record["path"] for row in rows if row.record["split"] == "train"}
+    pairs = [
+        (row.record["path"], train[row.pixel_digest])
+        for row in rows
+        if row.record["split"] == "test" and row.pixel_digest in train
+    ]
+    if pairs:
+        tested, trained = pairs[0]
+        more = f" ({len(pairs) - 1} more such pairs)" if len(pairs) > 1 else ""
+        raise UserError(
+            f"{raw / tested}: is the same image as {raw / trained}, compared at {size}×{size} pixels{more}. "
+            f"What is trained on must not be tested on. Nothing was written. Remove one, then run again."
+        )
+
+
+def _facts(raw: Path, rows: list[_Row], size: int) -> dict[str, Any]:
+    lines = sorted(line for row in rows for line in row.hashes)
+    counts = [(row.record["split"], row.record["label"]) for row in rows]
+    return {
+        "category": raw.name,
+        "image_size": size,
+        "data_hash": hashlib.sha256("".join(lines).encode()).hexdigest(),
+        "n_train": counts.count(("train", 0)),
+        "n_test_good": counts.count(("test", 0)),
+        "n_test_defective": counts.count(("test", 1)),
+    }

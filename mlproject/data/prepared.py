@@ -1,0 +1,63 @@
+"""A prepared category: memory-mapped arrays and their manifest, as `prepare.prepare_category` writes them.
+
+images.npy     (n, S, S, 3) uint8 RGB, row i is row i of the manifest
+masks.npy      (n_test, S, S) uint8, 0 or 1, row j is the j-th test row; zeros where there is no mask
+manifest.csv   one row an image, train first, each part sorted by path
+prepared.json  category, image_size, data_hash, n_train, n_test_good, n_test_defective
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mlproject import artifacts
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared category.
+
+    Attributes:
+        images: (n, S, S, 3) uint8 RGB, mapped from the file.
+        masks: (n_test, S, S) uint8, 0 or 1, mapped from the file.
+        manifest: n rows: path, category, split, defect, label, width, height, mode, sha256, has_mask, bytes.
+        data_hash: says which files these are, images and masks.
+    """
+
+    category: str
+    image_size: int
+    data_hash: str
+    images: np.ndarray
+    masks: np.ndarray
+    manifest: pd.DataFrame
+
+    def rows(self, **wanted: str | int) -> np.ndarray:
+        """Return the ascending rows whose columns have these values, such as ``split="test", label=0``."""
+        chosen = np.ones(len(self.manifest), dtype=bool)
+        for column, value in wanted.items():
+            chosen &= (self.manifest[column] == value).to_numpy()
+        return np.flatnonzero(chosen)
+
+    def paths(self, rows: np.ndarray) -> list[str]:
+        """Return the paths of some rows, relative to the category's folder."""
+        return [str(path) for path in self.manifest["path"].iloc[rows]]
+
+
+def load(category: str, root: Path = artifacts.PREPARED) -> Prepared:
+    """Return a prepared category, its arrays memory-mapped and read-only.
+
+    Raises:
+        UserError: it is not prepared.
+    """
+    folder = root / category
+    facts = artifacts.read_json(folder / "prepared.json")
+    return Prepared(
+        category=facts["category"],
+        image_size=facts["image_size"],
+        data_hash=facts["data_hash"],
+        images=artifacts.read_array(folder / "images.npy"),
+        masks=artifacts.read_array(folder / "masks.npy"),
+        manifest=artifacts.read_table(folder / "manifest.csv"),
+    )

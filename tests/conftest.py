@@ -1,0 +1,49 @@
+"""Fixtures that more than one test file uses."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MVTEC = Path(os.environ.get("MVTEC_ROOT", ROOT / "../shared/mvtec")).resolve()
+
+
+@pytest.fixture(scope="session")
+def real_mvtec() -> Path:
+    """Folder with real MVTec AD categories; tests that need it skip where it is absent."""
+    if not (MVTEC / "bottle/train/good").is_dir():
+        pytest.skip("real MVTec AD images are absent: set MVTEC_ROOT to a folder that holds bottle/")
+    return MVTEC
+
+
+@dataclass(frozen=True)
+class SmallImages:
+    """Bracket images of the built-in sample, 64 px: (n, 64, 64, 3) uint8; labels (n_test,)."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    labels: np.ndarray
+
+
+@pytest.fixture(scope="session")
+def small_images() -> SmallImages:
+    """Images small enough to train on in seconds, real enough to learn from."""
+    from mlproject.data import sample
+    from mlproject.data.decode import fit_array
+
+    def images(subset, defective, count):
+        chosen = [
+            picture
+            for picture in sample.pictures("bracket", seed=0)
+            if picture.subset == subset and (picture.defect != "good") == defective
+        ]
+        spread = np.linspace(0, len(chosen) - 1, count).round().astype(int)
+        return np.stack([fit_array(sample.render(chosen[i])[0], 64) for i in spread])
+
+    good = images("train", False, 60)
+    test = np.concatenate([images("test", False, 15), images("test", True, 20)])
+    return SmallImages(good[:48], good[48:], test, np.repeat([0, 1], [15, 20]))
