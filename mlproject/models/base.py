@@ -1,0 +1,168 @@
+"""The contract that every detector keeps: fit, calibrate, score, save, load."""
+
+import json
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mlproject import params
+from mlproject.combination import Combination
+from mlproject.errors import UserError
+from mlproject.training import Epoch
+
+WEIGHTS = "weights.safetensors"
+DESCRIPTION = "model.json"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a detector measures on n images, before its parts are combined into one score.
+
+    Attributes:
+        parts: name → (n,) float64, finite, higher = more anomalous.
+        maps: (n, h, w) float32 anomaly maps at the model's input size, higher = more anomalous.
+        reconstructions: (n, h, w, 3) uint8, what the model makes of the image.
+    """
+
+    parts: dict[str, np.ndarray]
+    maps: np.ndarray
+    reconstructions: np.ndarray
+
+
+@dataclass(frozen=True)
+class Scored(Parts):
+    """`Parts` with the one score that decisions are made on.
+
+    Attributes:
+        scores: (n,) float64, finite, higher = more anomalous.
+    """
+
+    scores: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+
+class Detector(ABC):
+    """An image anomaly detector.
+
+    Images are always (n, s, s, 3) uint8 RGB at the prepared size; the model itself shrinks them,
+    makes them grey and scales them, so that whoever holds a saved model need not know how.
+
+    Attributes:
+        part_names: names of the partial scores, in order.
+        settings: the model's section of params.yaml.
+        combination: how parts become one score; None until `calibrate`.
+    """
+
+    Parameters: ClassVar[type[params.Section]]
+    part_names: ClassVar[tuple[str, ...]]
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+        self.combination: Combination | None = None
+
+    @abstractmethod
+    def fit(
+        self,
+        train: np.ndarray,
+        validation: np.ndarray,
+        *,
+        seed: int,
+        device: str = "cpu",
+        precision: str = "float32",
+        checkpoint: Path | None = None,
+        on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    ) -> list[dict[str, float]]:
+        """Learn what good images look like; return epoch, loss and validation_loss of every epoch.
+
+        Args:
+            train: (n, s, s, 3) uint8 good images to learn from.
+            validation: (m, s, s, 3) uint8 good images that choose the epoch.
+            seed: same seed, machine and thread count: same weights, byte for byte on a CPU.
+            device: ``cpu`` or ``cuda``.
+            precision: ``float32`` or ``bfloat16`` (arithmetic only; weights stay float32).
+            checkpoint: file kept after each epoch; when it exists, training goes on from it.
+            on_epoch: called after each epoch; what it raises ends the training.
+        """
+
+    @abstractmethod
+    def measure(self, images: np.ndarray) -> Parts:
+        """Return the partial scores, anomaly maps and reconstructions of (n, s, s, 3) uint8 images."""
+
+    @abstractmethod
+    def state(self) -> dict[str, np.ndarray]:
+        """Return every array that `load` needs."""
+
+    @abstractmethod
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take the arrays of `state` back."""
+
+    def reconstruct(self, images: np.ndarray) -> np.ndarray | None:
+        """Return (n, h, w, 3) uint8 reconstructions, also while training; None if it makes none."""
+        return None
+
+    def parameter_count(self) -> int:
+        """Return how many numbers were learnt by gradient descent; 0 where there are none."""
+        return 0
+
+    def calibrate(self, good_images: np.ndarray) -> None:
+        """Learn, from good images that were not trained on, how the parts become one score."""
+        self.combination = Combination.fit(self.measure(good_images).parts)
+
+    def score(self, images: np.ndarray) -> Scored:
+        """Return scores, maps and reconstructions of (n, s, s, 3) uint8 images.
+
+        Raises:
+            RuntimeError: the detector is not calibrated.
+        """
+        if self.combination is None:
+            raise RuntimeError("calibrate the detector before scoring")
+        measured = self.measure(images)
+        scores = self.combination.apply(measured.parts)
+        if not np.isfinite(scores).all():
+            raise UserError("scores are not finite: training diverged; lower the learning rate")
+        return Scored(**vars(measured), scores=scores)
+
+    def save(self, folder: Path) -> None:
+        """Write weights.safetensors and model.json; the folder appears whole or not at all."""
+        from safetensors.numpy import save_file
+
+        part = folder.with_name(folder.name + ".part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        save_file({k: np.ascontiguousarray(v) for k, v in self.state().items()}, part / WEIGHTS)
+        description = {
+            "model": type(self).__module__.rsplit(".", 1)[-1],
+            "settings": self.settings.model_dump(),
+            "combination": self.combination.as_dict() if self.combination else None,
+        }
+        (part / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
+        shutil.rmtree(folder, ignore_errors=True)
+        part.replace(folder)
+
+
+def load(folder: Path) -> Detector:
+    """Return the detector that `Detector.save` wrote. No code in the folder is ever run.
+
+    Raises:
+        UserError: the folder holds no model of this project.
+    """
+    from safetensors.numpy import load_file
+
+    from mlproject import models
+
+    try:
+        description = json.loads((folder / DESCRIPTION).read_text())
+        arrays = load_file(folder / WEIGHTS)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder}: holds no readable model ({error})") from None
+    detector = models.create(
+        description["model"], description["settings"], f"{folder / DESCRIPTION}: settings"
+    )
+    detector.restore(arrays)
+    if description["combination"]:
+        detector.combination = Combination.from_dict(description["combination"])
+    return detector

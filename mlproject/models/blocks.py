@@ -1,0 +1,62 @@
+"""What the networks are built from, and how prepared images enter them."""
+
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+
+Colour = Literal["rgb", "grey", "grey3"]
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's convert("L")
+CHUNK = 32  # images worked on at once outside training: bounds memory, fixed so that scores do not vary
+
+
+def network_images(images: np.ndarray, size: int, colour: Colour) -> torch.Tensor:
+    """Return (n, c, size, size) uint8 for (n, s, s, 3) uint8 prepared images.
+
+    Shrinking is antialiased. `grey3` is grey kept as three channels (the paper's KD-CAE, 3.5.1).
+    """
+    chunks = []
+    for start in range(0, len(images), CHUNK):
+        chunk = torch.from_numpy(np.array(images[start : start + CHUNK]))
+        chunk = chunk.permute(0, 3, 1, 2).float()
+        if colour != "rgb":
+            chunk = torch.einsum("nchw,c->nhw", chunk, torch.tensor(LUMA))[:, None]
+        if chunk.shape[-1] != size:
+            chunk = F.interpolate(chunk, (size, size), mode="bilinear", antialias=True, align_corners=False)
+        chunk = chunk.round().clamp(0, 255).to(torch.uint8)
+        chunks.append(chunk.expand(-1, 3, -1, -1).contiguous() if colour == "grey3" else chunk)
+    return torch.cat(chunks)
+
+
+def display_images(images: torch.Tensor) -> np.ndarray:
+    """Return (n, h, w, 3) uint8 for (n, 1 or 3, h, w) float images in [0, 1]."""
+    rgb = images.detach().float().cpu().clamp(0, 1).expand(-1, 3, -1, -1)
+    return (rgb * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def conv_relu(channels_in: int, channels_out: int, kernel: int = 3) -> list[nn.Module]:
+    """Return a same-padded convolution and its ReLU."""
+    return [nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2), nn.ReLU()]
+
+
+def optimiser(name: str, network: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
+    """Return the named optimiser over all parameters of the network."""
+    kinds = {"adam": torch.optim.Adam, "adadelta": torch.optim.Adadelta, "rmsprop": torch.optim.RMSprop}
+    return kinds[name](network.parameters(), lr=learning_rate)
+
+
+def jitter(images: torch.Tensor, amount: float, generator: torch.Generator) -> torch.Tensor:
+    """Change brightness and contrast of each (n, c, h, w) image by up to ± amount, at random.
+
+    Light varies on a line as it does in MVTec's screw (mean brightness alone separates its test set);
+    a detector must not read it.
+    """
+    if amount == 0:
+        return images
+    brightness, contrast = ((torch.rand((2, len(images), 1, 1, 1), generator=generator) * 2 - 1) * amount).to(
+        images.device
+    )
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    return ((images - mean) * (1 + contrast) + mean * (1 + brightness)).clamp(0, 1)

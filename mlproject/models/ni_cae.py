@@ -1,0 +1,54 @@
+"""NI-CAE: an autoencoder trained on noise-injected images, judged by SSIM difference (paper, 3.5.2)."""
+
+from pydantic import Field, field_validator
+from torch import nn
+
+from mlproject.models.autoencoder import Autoencoder, AutoencoderParameters
+from mlproject.models.blocks import conv_relu
+
+
+class Parameters(AutoencoderParameters):
+    """Settings of NI-CAE.
+
+    Attributes:
+        filters: of the encoder's convolutions, each followed by a halving; the paper: 128, 64, 16, 8, 4.
+        latent_channels: width of the dense layer applied at each position of the code; the paper: 512.
+    """
+
+    filters: tuple[int, ...] = Field(min_length=1, max_length=6)
+    latent_channels: int = Field(ge=1, le=4096)
+
+    @field_validator("filters")
+    @classmethod
+    def _positive(cls, filters: tuple[int, ...]) -> tuple[int, ...]:
+        if min(filters) < 1:
+            raise ValueError("every number of filters must be at least 1")
+        return filters
+
+
+class NICAE(Autoencoder):
+    """191,481 parameters with the paper's settings (grey, 256 px)."""
+
+    Parameters = Parameters
+    part_names = ("reconstruction_difference",)
+    error_name = "reconstruction_difference"
+
+    def build(self) -> tuple[nn.Module, nn.Module]:
+        filters, latent = self.settings.filters, self.settings.latent_channels
+        encoder: list[nn.Module] = []
+        channels = self.channels
+        for width in filters:
+            encoder += [*conv_relu(channels, width), nn.MaxPool2d(2)]
+            channels = width
+        # a dense layer at each position is a 1 × 1 convolution
+        encoder += conv_relu(channels, latent, kernel=1)
+        decoder: list[nn.Module] = []
+        channels = latent
+        for width in reversed(filters):
+            decoder += [*conv_relu(channels, width), nn.Upsample(scale_factor=2)]
+            channels = width
+        decoder += [nn.Conv2d(channels, self.channels, 1), nn.Sigmoid()]
+        return nn.Sequential(*encoder), nn.Sequential(*decoder)
+
+
+MODEL = NICAE

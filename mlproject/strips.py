@@ -1,0 +1,39 @@
+"""Pictures made while training: originals above their reconstructions, one PNG an epoch."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+GAP = 4
+
+
+def is_due(epoch: int) -> bool:
+    """Say whether an epoch gets a picture: 1, 2, 5, 10, 20, 50, 100, … — often while it changes fast."""
+    while epoch >= 10 and epoch % 10 == 0:
+        epoch //= 10
+    return epoch in (1, 2, 5)
+
+
+def strip(originals: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
+    """Return (h, w, 3) uint8: a row of originals, below it the row of their reconstructions.
+
+    Args:
+        originals: (n, s, s, 3) uint8, shrunk here to the reconstructions' size.
+        reconstructions: (n, r, r, 3) uint8.
+    """
+    size = reconstructions.shape[1]
+    shrunk = [np.asarray(Image.fromarray(image).resize((size, size))) for image in originals]
+    rows = []
+    for images in (shrunk, reconstructions):
+        framed = [np.pad(image, ((0, GAP), (0, GAP), (0, 0)), constant_values=255) for image in images]
+        rows.append(np.concatenate(framed, axis=1))
+    return np.concatenate(rows)[:-GAP, :-GAP]
+
+
+def write(path: Path, picture: np.ndarray) -> None:
+    """Write a PNG through a temporary name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    Image.fromarray(picture).save(part, format="PNG")
+    part.replace(path)

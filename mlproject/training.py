@@ -1,0 +1,220 @@
+"""The epoch loop: shuffled batches, early stopping, best weights, checkpoint, resume.
+
+Knows nothing of models: it is given a network and a function that turns a batch into a loss.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from mlproject.errors import UserError
+
+# (network, batch as float (n, c, h, w) in [0, 1], generator for anything random) -> scalar loss
+BatchLoss = Callable[[nn.Module, torch.Tensor, torch.Generator], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and in what steps to train.
+
+    Attributes:
+        batch_size: images a step.
+        epochs: at most this many.
+        patience: stop after this many epochs without a better validation loss.
+    """
+
+    batch_size: int
+    epochs: int
+    patience: int
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch gave. `seconds` and `images_per_second` alone differ between equal runs."""
+
+    number: int
+    limit: int
+    loss: float
+    validation_loss: float
+    best_epoch: int
+    seconds: float
+    images_per_second: float
+
+
+@dataclass
+class Progress:
+    """Everything that a resumed training needs besides the network and the optimiser."""
+
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    best_loss: float = math.inf
+    best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def finished(self, schedule: Schedule) -> bool:
+        """Say whether no further epoch is due."""
+        done = len(self.history)
+        return done >= schedule.epochs or done - self.best_epoch >= schedule.patience
+
+
+def choose_device(wanted: str) -> str:
+    """Return ``cpu`` or ``cuda`` for ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        UserError: cuda was asked for and there is none.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UserError("training.device is cuda, but PyTorch sees no GPU. Use auto or cpu.")
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return wanted
+
+
+def choose_precision(wanted: str, device: str) -> str:
+    """Return ``float32`` or ``bfloat16``; ``auto`` takes bfloat16 where the hardware computes in it.
+
+    Elsewhere a CPU emulates bfloat16, which is slower than float32.
+    """
+    if wanted != "auto":
+        return wanted
+    if device == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    flags = ""
+    if (cpu := Path("/proc/cpuinfo")).exists():
+        flags = next((line for line in cpu.read_text().splitlines() if line.startswith("flags")), "")
+    return "bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else "float32"
+
+
+def train(
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    batch_loss: BatchLoss,
+    images: torch.Tensor,
+    validation: torch.Tensor,
+    schedule: Schedule,
+    *,
+    seed: int,
+    device: str,
+    precision: str,
+    checkpoint: Path | None,
+    on_epoch: Callable[[Epoch], None],
+) -> Progress:
+    """Train `network` in place and leave the weights of its best epoch in it.
+
+    Everything random in epoch k comes from (seed, k) alone, so a training that was killed and
+    resumed after any epoch ends with the same weights as one that was not.
+
+    Args:
+        network: already on `device`.
+        images: (n, c, h, w) uint8, kept in main memory.
+        validation: (m, c, h, w) uint8; chooses the epoch.
+        checkpoint: file written after each epoch and read first if it exists.
+        on_epoch: called after each new epoch, with the network at that epoch's weights.
+
+    Raises:
+        UserError: a loss is not finite.
+    """
+    progress = _resume(network, optimiser, checkpoint)
+    while not progress.finished(schedule):
+        number, started = len(progress.history) + 1, time.perf_counter()
+        loss = _epoch(network, optimiser, batch_loss, images, schedule, seed, number, device, precision)
+        # fixed seed: the same corruption of the validation images every epoch, so losses compare
+        validation_loss = _validate(network, batch_loss, validation, schedule, seed, device)
+        _note(progress, network, number, loss, validation_loss)
+        if checkpoint:
+            _save(checkpoint, network, optimiser, progress)
+        seconds = time.perf_counter() - started
+        on_epoch(
+            Epoch(
+                number, schedule.epochs, loss, validation_loss, progress.best_epoch,
+                seconds, len(images) / seconds,
+            )
+        )  # fmt: skip
+    network.load_state_dict(progress.best_weights)
+    return progress
+
+
+def _note(progress: Progress, network: nn.Module, number: int, loss: float, validation_loss: float) -> None:
+    if not (math.isfinite(loss) and math.isfinite(validation_loss)):
+        raise UserError(f"training diverged in epoch {number} (loss {loss}). Lower the learning rate.")
+    progress.history.append({"epoch": number, "loss": loss, "validation_loss": validation_loss})
+    if validation_loss < progress.best_loss:
+        progress.best_loss, progress.best_epoch = validation_loss, number
+        progress.best_weights = copy.deepcopy(network.state_dict())
+
+
+def _batches(images: torch.Tensor, order: torch.Tensor, size: int, device: str) -> Iterator[torch.Tensor]:
+    for rows in order.split(size):
+        batch = images[rows].to(device, non_blocking=True).float().div_(255)
+        yield batch.to(memory_format=torch.channels_last)
+
+
+def _generator(*numbers: int) -> torch.Generator:
+    """Return a CPU generator that depends on every number given."""
+    mixed = 0
+    for number in numbers:
+        mixed = (mixed * 1_000_003 + number + 1) % (2**63)
+    return torch.Generator().manual_seed(mixed)
+
+
+def _epoch(
+    network: nn.Module, optimiser: torch.optim.Optimizer, batch_loss: BatchLoss, images: torch.Tensor,
+    schedule: Schedule, seed: int, number: int, device: str, precision: str,
+) -> float:  # fmt: skip
+    network.train()
+    generator = _generator(seed, number)
+    total = torch.zeros((), device=device)
+    for batch in _batches(
+        images, torch.randperm(len(images), generator=generator), schedule.batch_size, device
+    ):
+        optimiser.zero_grad(set_to_none=True)
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
+            loss = batch_loss(network, batch, generator)
+        loss.backward()
+        optimiser.step()
+        total += loss.detach() * len(batch)
+    return float(total) / len(images)
+
+
+@torch.inference_mode()
+def _validate(
+    network: nn.Module,
+    batch_loss: BatchLoss,
+    images: torch.Tensor,
+    schedule: Schedule,
+    seed: int,
+    device: str,
+) -> float:
+    network.eval()
+    generator = _generator(seed, 0)
+    total = 0.0
+    for batch in _batches(images, torch.arange(len(images)), schedule.batch_size, device):
+        total += float(batch_loss(network, batch, generator)) * len(batch)
+    return total / len(images)
+
+
+def _save(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    state = {
+        "network": network.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "progress": asdict(progress),
+    }
+    torch.save(state, part)
+    part.replace(path)
+
+
+def _resume(network: nn.Module, optimiser: torch.optim.Optimizer, checkpoint: Path | None) -> Progress:
+    if checkpoint is None or not checkpoint.exists():
+        return Progress()
+    state: dict[str, Any] = torch.load(checkpoint, weights_only=True)
+    network.load_state_dict(state["network"])
+    optimiser.load_state_dict(state["optimiser"])
+    return Progress(**state["progress"])

@@ -1,0 +1,142 @@
+"""The paper's parameter counts, and the contract that every detector keeps, over all that are listed."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from mlproject import models, params
+from mlproject.errors import UserError
+from mlproject.models import base
+
+PAPER = params.load_file()["presets"]["paper"]["models"]
+DEFAULTS = params.load_file()["models"]
+SMALL = {"image_size": 64, "epochs": 12, "patience": 12}
+
+
+def small(name):
+    return DEFAULTS[name] | SMALL
+
+
+@pytest.fixture(scope="module", params=models.names())
+def fitted(request, small_images):
+    """Every detector, trained for real on small sample images."""
+    detector = models.create(request.param, small(request.param))
+    detector.fit(small_images.train, small_images.validation, seed=0)
+    detector.calibrate(small_images.validation)
+    return detector
+
+
+@pytest.mark.parametrize(("name", "count"), [("kd_cae", 333_955), ("ni_cae", 191_481)])
+def test_parameter_counts_are_the_papers(name, count):
+    assert models.create(name, PAPER[name]).parameter_count() == count
+
+
+def test_paper_code_sizes():
+    """KD-CAE: 8 × 8 × 128 at 128 px; NI-CAE: 8 × 8 positions of 512 at 256 px."""
+    import torch
+
+    assert models.create("kd_cae", PAPER["kd_cae"]).encoder(torch.zeros(1, 3, 128, 128)).shape == (
+        1,
+        128,
+        8,
+        8,
+    )
+    assert models.create("ni_cae", PAPER["ni_cae"]).encoder(torch.zeros(1, 1, 256, 256)).shape == (
+        1,
+        512,
+        8,
+        8,
+    )
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_every_model_has_an_entry_in_params(name):
+    models.create(name, DEFAULTS[name])
+
+
+def test_scores_are_finite_float64_and_not_constant(fitted, small_images):
+    scored = fitted.score(small_images.test)
+    n = len(small_images.test)
+    assert scored.scores.shape == (n,)
+    assert scored.scores.dtype == np.float64
+    assert np.isfinite(scored.scores).all()
+    assert np.unique(scored.scores).size > n // 2
+    assert set(scored.parts) == set(fitted.part_names)
+    assert scored.maps.ndim == 3
+    assert len(scored.maps) == n
+    assert np.isfinite(scored.maps).all()
+
+
+def test_learns_defects_from_good_images_alone(fitted, small_images):
+    """Floor well above chance on the sample's bracket at 64 px, 12 epochs, seed 0."""
+    assert roc_auc_score(small_images.labels, fitted.score(small_images.test).scores) >= 0.65
+
+
+def test_load_of_save_scores_identically(fitted, small_images, tmp_path):
+    fitted.save(tmp_path / "model")
+    before, after = (
+        fitted.score(small_images.test[:9]),
+        base.load(tmp_path / "model").score(small_images.test[:9]),
+    )
+    assert before.scores.tobytes() == after.scores.tobytes()
+    assert before.maps.tobytes() == after.maps.tobytes()
+    assert np.array_equal(before.reconstructions, after.reconstructions)
+
+
+def test_saved_folder_holds_no_pickle(fitted, tmp_path):
+    fitted.save(tmp_path / "model")
+    assert sorted(file.name for file in (tmp_path / "model").iterdir()) == [
+        "model.json",
+        "weights.safetensors",
+    ]
+    json.loads((tmp_path / "model" / "model.json").read_text())
+
+
+def test_a_score_does_not_depend_on_its_neighbours(fitted, small_images):
+    together = fitted.score(small_images.test[:5]).scores
+    alone = [fitted.score(small_images.test[i : i + 1]).scores[0] for i in range(5)]
+    np.testing.assert_allclose(alone, together, rtol=1e-5, atol=1e-6)
+
+
+def test_same_seed_same_bytes_other_seed_other_weights(small_images, tmp_path):
+    def saved(name, seed):
+        detector = models.create(name, small(name) | {"epochs": 2})
+        detector.fit(small_images.train[:20], small_images.validation, seed=seed)
+        detector.calibrate(small_images.validation)
+        detector.save(tmp_path / "model")
+        return (tmp_path / "model" / "weights.safetensors").read_bytes()
+
+    for name in models.names():
+        assert saved(name, 0) == saved(name, 0)
+        assert saved(name, 0) != saved(name, 1)
+
+
+def test_noise_changes_what_is_learnt(small_images):
+    def weights(noise):
+        detector = models.create("ni_cae", small("ni_cae") | {"epochs": 1, "noise": noise})
+        detector.fit(small_images.train[:20], small_images.validation, seed=0)
+        return np.concatenate([array.ravel() for array in detector.state().values()])
+
+    gaussian = {"kind": "gaussian", "variance": 0.01, "share": 1.0, "target": "clean"}
+    assert not np.array_equal(weights(None), weights(gaussian))
+    assert not np.array_equal(weights(gaussian), weights(gaussian | {"target": "noisy"}))
+
+
+def test_a_misspelt_setting_names_the_nearest():
+    settings = copy.deepcopy(DEFAULTS["kd_cae"])
+    settings["bandwith"] = settings.pop("bandwidth")
+    with pytest.raises(UserError, match="Did you mean bandwidth"):
+        models.create("kd_cae", settings, "params.yaml: models.kd_cae")
+
+
+def test_an_unknown_model_names_the_nearest():
+    with pytest.raises(UserError, match="Did you mean kd_cae"):
+        models.create("kd_cea", {})
+
+
+def test_loading_a_folder_that_is_no_model_says_so(tmp_path):
+    with pytest.raises(UserError, match="holds no readable model"):
+        base.load(tmp_path)
