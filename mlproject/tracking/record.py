@@ -1,0 +1,51 @@
+"""Everything that the files know and the store does not, logged: stage register and `mlproject register`."""
+
+from mlproject import artifacts, params
+from mlproject.tracking import registry, runs, store
+
+
+def record_all() -> None:
+    """Record every category and detector of params.yaml; print what was done and where to look.
+
+    Where the store is away a line says so and nothing else happens: the files stand, the next call logs.
+
+    Raises:
+        UserError: the experiment was deleted, or results are incomplete.
+        mlflow.exceptions.MlflowException: the store answers, but refuses.
+    """
+    from mlflow.exceptions import MlflowException
+
+    if not store.reachable():
+        print(store.away_message("nothing is lost"))
+        return
+    try:
+        _record(store.dataset())
+    except (MlflowException, OSError):
+        if store.reachable():
+            raise
+        print(store.away_message("nothing is lost"))
+
+
+def _record(dataset: str) -> None:
+    run_ids = []
+    for category in params.value("categories"):
+        for model in params.value("detectors"):
+            if not (artifacts.report_folder(category, model) / "metrics.json").is_file():
+                print(f"{category} {model}: no results yet, left out (`dvc repro` makes them)")
+                continue
+            run_id = runs.record(dataset, category, model)
+            version = registry.register(dataset, category, model, run_id)
+            what = "new" if version.new else "known"
+            print(f"{category} {model}: {version.name} version {version.version} ({what})")
+            run_ids.append(run_id)
+    if run_ids:
+        runs.join(dataset, run_ids)
+        _say_where(dataset, run_ids)
+
+
+def _say_where(dataset: str, run_ids: list[str]) -> None:
+    number = store.experiment(store.connect(), dataset)
+    listed = ",".join(f'"{run_id}"' for run_id in run_ids)
+    print("`make ui` opens MLflow; behind its address:" if store.is_file() else f"At {store.uri()}:")
+    print(f"  /#/experiments/{number}/runs?compareRunsMode=CHART")
+    print(f'  /#/compare-runs?runs=[{listed}]&experiments=["{number}"]')

@@ -1,0 +1,224 @@
+"""One registered model a category, one version a distinct model: KD-CAE and NI-CAE side by side."""
+
+import base64
+import hashlib
+import importlib.metadata
+import json
+import re
+import shutil
+import tempfile
+from io import BytesIO
+from modulefinder import ModuleFinder
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pandas as pd
+
+import mlproject
+from mlproject import artifacts
+from mlproject.run_key import run_key
+from mlproject.tracking import runs, store
+from mlproject.tracking.facts import Facts
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.models import ModelSignature
+
+SERVED_HASH = "mlproject.served_hash"
+SERVED_MODEL = Path(__file__).with_name("served_model.py")
+EXAMPLE_SIZE = 64
+
+
+class Registered(NamedTuple):
+    """A version, and whether this call made it."""
+
+    name: str
+    version: int
+    new: bool
+
+
+def model_name(dataset: str, category: str) -> str:
+    """Return the registered model's name; characters that MLflow or its filters trip over become "-"."""
+    return re.sub(r"[^\w.-]", "-", f"{dataset}-{category}")
+
+
+def register(dataset: str, category: str, model: str, run_id: str) -> Registered:
+    """Make a version of this pair's model unless there is one; bring its tags up to date.
+
+    Equal weights, description, threshold and prepared size are the same version: that is all that is
+    served. Processes of one machine wait for each other (`store.lock`); two machines that register the
+    same model on one server in the same second may both make one.
+
+    Raises:
+        UserError: a file is missing.
+        mlflow.exceptions.MlflowException: the store refused, or went away.
+    """
+    facts = Facts.read(category, model)
+    client = store.connect()
+    name, tags = model_name(dataset, category), _tags(facts)
+    with store.lock():
+        found = _find(client, name, tags[SERVED_HASH])
+        if found:
+            for key, value in tags.items():
+                if found.tags.get(key) != value:
+                    client.set_model_version_tag(name, str(found.version), key, value)
+            return Registered(name, int(found.version), new=False)
+        model_id, source = _log_model(client, dataset, facts, run_id)
+        version = client.create_model_version(name, source, run_id, tags, model_id=model_id)
+    return Registered(name, int(version.version), new=True)
+
+
+def _find(client: "MlflowClient", name: str, served_hash: str) -> "ModelVersion | None":
+    """Return the version with this content; makes the registered model if there is none."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        client.create_registered_model(
+            name, description="Anomaly detectors of one category; see each version's tags."
+        )
+        return None
+    query = f"name = '{name}' and tags.`{SERVED_HASH}` = '{served_hash}'"
+    return next(iter(client.search_model_versions(query, max_results=1)), None)
+
+
+def _tags(facts: Facts) -> dict[str, str]:
+    category, model = facts.training["category"], facts.training["model"]
+    prepared = artifacts.read_json(artifacts.PREPARED / category / "prepared.json")
+    served = json.dumps([facts.model_hash, facts.threshold["threshold"], prepared["image_size"]])
+    metrics = facts.metrics
+    values = {
+        "architecture": model,
+        "category": category,
+        "data_hash": facts.training["data_hash"],
+        "auroc": metrics["auroc"],
+        "auroc_low": metrics["auroc_low"],
+        "auroc_high": metrics["auroc_high"],
+        "clean_f1": metrics["clean"]["f1"],
+        "threshold": facts.threshold["threshold"],
+        runs.RUN_KEY: run_key(facts.training),
+        runs.MODEL_HASH: facts.model_hash,
+        SERVED_HASH: hashlib.sha256(served.encode()).hexdigest(),
+    }
+    return {name: str(value) for name, value in values.items()}
+
+
+def _log_model(client: "MlflowClient", dataset: str, facts: Facts, run_id: str) -> tuple[str, str]:
+    """Log the served model in its run; return MLflow's id of it and its address."""
+    import mlflow
+
+    category, model = facts.training["category"], facts.training["model"]
+    before = client.get_run(run_id).info
+    with tempfile.TemporaryDirectory() as folder:
+        package, requirements = package_for(model, Path(folder))
+        card = Path(folder) / "README.md"
+        card.write_text(model_card(dataset, facts))
+        with mlflow.start_run(run_id=run_id):
+            info = mlflow.pyfunc.log_model(
+                name=f"{category}-{model}",
+                python_model=str(SERVED_MODEL),
+                artifacts={
+                    "model": str(artifacts.model_folder(category, model)),
+                    "threshold": str(artifacts.scores_folder(category, model) / "threshold.json"),
+                    "prepared": str(artifacts.PREPARED / category / "prepared.json"),
+                    "card": str(card),
+                },
+                code_paths=[str(package)],
+                pip_requirements=requirements,
+                signature=_signature(),
+                input_example=pd.DataFrame({"image": [_example()]}),
+            )
+    # Logging opened the run again: it ended when its training did.
+    client.set_terminated(run_id, before.status, before.end_time)
+    return info.model_id, info.model_uri
+
+
+def package_for(model: str, folder: Path) -> tuple[Path, list[str]]:
+    """Copy the files of `mlproject` that a served `model` imports; return the copy and pinned requirements.
+
+    Both follow from the imports themselves, so a new model needs no entry here.
+    """
+    root = Path(mlproject.__file__).parent.parent
+    finder = ModuleFinder([str(root)])
+    finder.run_script(str(SERVED_MODEL))
+    finder.import_hook(f"mlproject.models.{model}")
+    for name, module in finder.modules.items():
+        source = Path(getattr(module, "__file__", None) or root)
+        if name.split(".")[0] == "mlproject":
+            target = folder / source.relative_to(root)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+    imported = {name.split(".")[0] for name in finder.badmodules}
+    return folder / "mlproject", _pins(imported)
+
+
+def _pins(modules: set[str]) -> list[str]:
+    """Return "distribution==version" of each module that comes from a package, not from Python itself."""
+    distributions = importlib.metadata.packages_distributions()
+    pins = set()
+    for module in modules & distributions.keys():
+        found = distributions[module]
+        name = module if module in found else found[0]  # mlflow is in mlflow and in mlflow-skinny
+        # Without the local part ("+cpu"): no registry knows that.
+        pins.add(f"{name}=={importlib.metadata.version(name).split('+')[0]}")
+    return sorted(pins)
+
+
+def _signature() -> "ModelSignature":
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import AnyType
+
+    outputs: list[Any] = [
+        ColSpec("double", "score"),
+        ColSpec("double", "threshold"),
+        ColSpec("boolean", "defective"),
+    ]
+    outputs += [ColSpec(AnyType(), name, required=False) for name in ("anomaly_map", "reconstruction")]
+    return ModelSignature(
+        inputs=Schema([ColSpec(AnyType(), "image")]),
+        outputs=Schema(outputs),
+        params=ParamSchema([ParamSpec("maps", "boolean", False)]),
+    )
+
+
+def _example() -> str:
+    """Return a plain grey image as the base64 of a PNG file: nobody's photo."""
+    from PIL import Image
+
+    file = BytesIO()
+    Image.new("RGB", (EXAMPLE_SIZE, EXAMPLE_SIZE), (128, 128, 128)).save(file, format="PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def model_card(dataset: str, facts: Facts) -> str:
+    """Return what somebody who has only the model must know of it, as Markdown."""
+    run, m, clean = facts.training, facts.metrics, facts.metrics["clean"]
+    shortcut = f"{facts.shortcuts['strongest']}: {facts.shortcuts['strongest_auroc']:.3f}"
+    flag = ", flagged: it nearly decides alone" if facts.shortcuts["flagged"] else ""
+    lines = [
+        f"# {run['model']} for {run['category']} ({dataset})",
+        "",
+        f"Says of a photo whether the part is defective: score > {facts.threshold['threshold']:.6g}.",
+        "",
+        f"- Trained on {run['n_train']} good images, {run['n_validation']} more chose the epoch "
+        f"(data `{run['data_hash']}`).",
+        f"- Threshold: from {m['n_calibration']} good images, for a false-alarm rate of "
+        f"{m['false_alarm_rate_supported']:.3g} (asked: {m['false_alarm_rate_asked']:.3g}).",
+        f"- Tested on {m['n_good']} good and {m['n_defective']} defective images.",
+        f"- AUROC {m['auroc']:.3f} (95% interval {m['auroc_low']:.3f} to {m['auroc_high']:.3f}); "
+        f"the strongest shortcut, {shortcut}{flag}.",
+        f"- F1 {clean['f1']:.3f} (calling everything defective: {m['all_defective_f1']:.3f}), "
+        f"recall {clean['recall']:.3f}, false alarms {clean['false_alarm_rate']:.3f}.",
+        f"- Seed {run['seed']}, {run['device']}, {run['precision']}, {run['epochs']} epochs, "
+        f"the best was {run['best_epoch']}.",
+        "",
+        "In: a column `image` with file bytes, base64 text, or arrays of any size. Out: `score`,",
+        "`threshold`, `defective`; with the parameter `maps=true` also `anomaly_map` and `reconstruction`.",
+        "It knows this category alone, photographed as its training images were; any photo gets a score.",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,202 @@
+"""Runs from files: found by their key, completed by what is missing, gathered under a parent."""
+
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlproject import artifacts
+from mlproject.run_key import run_key
+from mlproject.tracking import facts as lineage
+from mlproject.tracking import store
+from mlproject.tracking.facts import Facts
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Run
+
+RUN_KEY = "mlproject.run_key"
+MODEL_HASH = "mlproject.model_hash"
+CONTENT_HASH = "mlproject.content_hash"
+COMPARISON_HASH = "mlproject.comparison_hash"
+PARENT = "mlflow.parentRunId"
+IMAGE_KEY = "reconstructions"
+DIGEST_LENGTH = 36  # MLflow allows no more
+BATCH = 1000  # metrics a request, MLflow's limit
+
+
+def record(dataset: str, category: str, model: str) -> str:
+    """Log whatever the store lacks of this pair's files; return the run's id.
+
+    One run a trained model: what the later stages changed is brought up to date in it. Nothing is
+    written when the store has it all. Interrupted, it completes the same run when called again.
+
+    Raises:
+        UserError: a file is missing, or the experiment was deleted.
+        mlflow.exceptions.MlflowException: the store refused, or went away.
+    """
+    facts = Facts.read(category, model)
+    client = store.connect()
+    experiment_id = store.experiment(client, dataset)
+    with store.lock():
+        run = find(client, experiment_id, run_key(facts.training), facts.model_hash)
+        if run and run.data.tags.get(CONTENT_HASH) == facts.content_hash:
+            return run.info.run_id
+        run_id = run.info.run_id if run else create(client, experiment_id, facts.training, from_files=True)
+        client.set_tag(run_id, MODEL_HASH, facts.model_hash)
+        _complete(client, run_id, facts)
+    return run_id
+
+
+def find(client: "MlflowClient", experiment_id: str, key: str, model_hash: str | None = None) -> "Run | None":
+    """Return the run of a training, newest first.
+
+    Args:
+        key: `run_key.run_key`.
+        model_hash: of the trained model: its own run, else one that no model was recorded for yet.
+            None while it trains: only a run that was cut off before its end will do.
+    """
+    query = f"tags.`{RUN_KEY}` = '{key}'"
+    found = client.search_runs([experiment_id], query, order_by=["attributes.start_time DESC"])
+    pending = [run for run in found if MODEL_HASH not in run.data.tags]
+    if model_hash is None:
+        return next((run for run in pending if run.info.status != "FINISHED"), None)
+    same = [run for run in found if run.data.tags.get(MODEL_HASH) == model_hash]
+    return next(iter(same + pending), None)
+
+
+def create(
+    client: "MlflowClient", experiment_id: str, training: Mapping[str, Any], *, from_files: bool = False
+) -> str:
+    """Make the run of a training that starts now, or (`from_files`) ended just now; return its id."""
+    started = time.time() - (training["seconds"] if from_files else 0)
+    category, model = training["category"], training["model"]
+    tags = {
+        RUN_KEY: run_key(training),
+        "mlflow.runName": f"{category} {model}",
+        "mlflow.source.name": f"dvc repro train@{category}-{model}",
+        "mlflow.source.type": "LOCAL",
+        "category": category,
+        "model": model,
+        **lineage.git_tags(),
+    }
+    return client.create_run(experiment_id, start_time=int(started * 1000), tags=tags).info.run_id
+
+
+def image_steps(client: "MlflowClient", run_id: str) -> set[int]:
+    """Return the epochs whose reconstructions the run already shows."""
+    names = (Path(item.path).name for item in client.list_artifacts(run_id, "images"))
+    # MLflow names them key, step, time and id, parted by "+" or, in older releases, "%".
+    matches = (re.match(rf"{IMAGE_KEY}[+%]step[+%](\d+)[+%]", name) for name in names)
+    return {int(match[1]) for match in matches if match}
+
+
+def join(dataset: str, run_ids: Sequence[str]) -> str | None:
+    """Gather runs that have no parent under a new one, with the comparison; return the parent's id.
+
+    Where all have one, the newest parent's comparison is brought up to date and no run is made.
+    """
+    client = store.connect()
+    experiment_id = store.experiment(client, dataset)
+    with store.lock():
+        runs = [client.get_run(run_id) for run_id in run_ids]
+        orphans = [run.info.run_id for run in runs if PARENT not in run.data.tags]
+        if orphans:
+            name = f"pipeline {time.strftime('%Y-%m-%d %H:%M')}"
+            tags = {"mlflow.runName": name, "mlflow.source.name": "dvc repro", **lineage.git_tags()}
+            parent = client.create_run(experiment_id, tags=tags)
+            for run_id in orphans:
+                client.set_tag(run_id, PARENT, parent.info.run_id)
+        elif runs:
+            parents = [client.get_run(parent_id) for parent_id in {run.data.tags[PARENT] for run in runs}]
+            parent = max(parents, key=lambda run: run.info.start_time)
+        else:
+            return None
+        _log_comparison(client, parent)
+    return parent.info.run_id
+
+
+def _log_comparison(client: "MlflowClient", parent: "Run") -> None:
+    files = {
+        path.name: path for path in sorted(Path("reports").glob("comparison.*")) if path.suffix != ".part"
+    }
+    content = lineage.files_hash(files)
+    if parent.data.tags.get(COMPARISON_HASH) != content:
+        for path in files.values():
+            client.log_artifact(parent.info.run_id, str(path))
+        client.set_tag(parent.info.run_id, COMPARISON_HASH, content)
+    if parent.info.status != "FINISHED":
+        client.set_terminated(parent.info.run_id)
+
+
+def _complete(client: "MlflowClient", run_id: str, facts: Facts) -> None:
+    """Log what the run lacks; the content hash comes last, so that a cut is seen and mended."""
+    from mlflow.entities import Param, RunTag
+
+    run = client.get_run(run_id)
+    parameters = {k: v for k, v in lineage.parameters(facts.training).items() if k not in run.data.params}
+    # The commit that it was trained at stands; a later evaluation does not move it.
+    tags = lineage.git_tags() | run.data.tags | facts.tags()
+    changed = {name: value for name, value in tags.items() if run.data.tags.get(name) != value}
+    client.log_batch(
+        run_id,
+        params=[Param(name, value) for name, value in parameters.items()],
+        tags=[RunTag(name, value) for name, value in changed.items()],
+    )
+    missing = _missing_history(client, run, facts) + _changed_figures(run, facts)
+    for first in range(0, len(missing), BATCH):
+        client.log_batch(run_id, metrics=missing[first : first + BATCH])
+    _log_files(client, run_id, facts)
+    _log_data(client, run_id, facts)
+    if run.info.status != "FINISHED":
+        end = run.info.start_time + int(facts.training["seconds"] * 1000)
+        client.set_terminated(run_id, end_time=end)
+    client.set_tag(run_id, CONTENT_HASH, facts.content_hash)
+
+
+def _missing_history(client: "MlflowClient", run: "Run", facts: Facts) -> "list[Metric]":
+    """Return the epochs that the store lacks, timed as if all had taken the same."""
+    from mlflow.entities import Metric
+
+    per_epoch = facts.training["seconds"] * 1000 / max(len(facts.history), 1)
+    points = []
+    for name in ("loss", "validation_loss"):
+        known = {(point.step, point.value) for point in client.get_metric_history(run.info.run_id, name)}
+        for epoch, value in zip(facts.history["epoch"], facts.history[name], strict=True):
+            if (int(epoch), float(value)) not in known:
+                when = run.info.start_time + int(epoch * per_epoch)
+                points.append(Metric(name, float(value), when, int(epoch)))
+    return points
+
+
+def _changed_figures(run: "Run", facts: Facts) -> "list[Metric]":
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    known = run.data.metrics
+    return [Metric(k, value, now, 0) for k, value in facts.figures().items() if known.get(k) != value]
+
+
+def _log_files(client: "MlflowClient", run_id: str, facts: Facts) -> None:
+    import mlflow
+
+    for name, path in facts.files.items():
+        client.log_artifact(run_id, str(path), str(Path(name).parent))
+    shown = image_steps(client, run_id)
+    for epoch, path in sorted(facts.strips.items()):
+        if epoch not in shown:
+            client.log_image(run_id, mlflow.Image(str(path)), key=IMAGE_KEY, step=epoch)
+
+
+def _log_data(client: "MlflowClient", run_id: str, facts: Facts) -> None:
+    """Log the images, by their hash, as the run's input data."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    category = facts.training["category"]
+    source = json.dumps({"uri": (artifacts.RAW / category).as_posix()})
+    counts = {name: facts.training[name] for name in ("n_train", "n_validation")}
+    digest = facts.training["data_hash"][:DIGEST_LENGTH]
+    data = Dataset(category, digest, "local", source, profile=json.dumps(counts))
+    client.log_inputs(run_id, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])])

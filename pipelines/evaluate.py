@@ -1,0 +1,108 @@
+"""Stage evaluate: measure one model on one category's test images, and draw what it did."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from mlproject import artifacts, metrics, params, pixel_metrics, stage
+from mlproject.data import prepared
+from mlproject.errors import UserError
+from mlproject.figures import drawing, pictures, score_plots
+from mlproject.figures.cases import Cases
+
+BOOTSTRAP_SEED = 0  # not that of training: the same scores have the same interval
+FROM_THRESHOLD = ("false_alarm_rate_asked", "false_alarm_rate_supported", "n_calibration", "supported")
+
+
+def main(category: str, model: str) -> None:
+    """Write metrics.json, roc.csv, precision_recall.csv and figures/ of one model on one category."""
+    data = prepared.load(category)
+    folder = artifacts.scores_folder(category, model)
+    scores = artifacts.read_table(folder / "scores.csv")
+    threshold = artifacts.read_json(folder / "threshold.json")
+    cases = _cases(data, scores, threshold["threshold"], model)
+
+    result = _measure(data, cases, scores) | {name: threshold[name] for name in FROM_THRESHOLD}
+    roc, precision_recall = _curves(cases.labels, cases.scores)
+    out = artifacts.report_folder(category, model)
+    artifacts.write_json(out / "metrics.json", result)
+    artifacts.write_table(out / "roc.csv", roc)
+    artifacts.write_table(out / "precision_recall.csv", precision_recall)
+    figures = {
+        "reconstructions": pictures.reconstructions(cases),
+        "verdicts": pictures.verdicts(cases),
+        "mistakes": pictures.mistakes(cases),
+        "error_distribution": score_plots.error_distribution(
+            cases.name, scores, cases.threshold, threshold["part_thresholds"]
+        ),
+        "curves": score_plots.curves(result, roc, precision_recall),
+    }
+    for name, figure in figures.items():
+        drawing.save(figure, out / "figures" / f"{name}.png")
+
+
+def _cases(data: prepared.Prepared, scores: pd.DataFrame, threshold: float, model: str) -> Cases:
+    """Return the test images with their scores.
+
+    Raises:
+        UserError: the scores are of other images than those prepared now.
+    """
+    folder = artifacts.scores_folder(data.category, model)
+    rows = data.rows(split="test")
+    test = scores[scores["subset"] == "test"]
+    if test["path"].tolist() != data.paths(rows):
+        raise UserError(f"{folder / 'scores.csv'}: holds scores of other test images. `dvc repro` renews it.")
+    return Cases(
+        category=data.category,
+        model=model,
+        images=data.images[rows[0] :],  # test rows are the last ones: a view, nothing is read yet
+        reconstructions=artifacts.read_array(folder / "reconstructions.npy"),
+        masks=data.masks,
+        maps=artifacts.read_array(folder / "maps.npy"),
+        scores=test["score"].to_numpy(dtype=np.float64),
+        labels=test["label"].to_numpy(),
+        defects=test["defect"].to_numpy(dtype=object),
+        threshold=threshold,
+    )
+
+
+def _measure(data: prepared.Prepared, cases: Cases, scores: pd.DataFrame) -> dict[str, Any]:
+    """Return what metrics.json says, but for the origin of the threshold."""
+    settings = params.load("evaluate", params.Evaluate)
+    matched = scores.loc[scores["subset"] == "test", "score_brightness_matched"].to_numpy()
+    return {
+        "category": cases.category,
+        "model": cases.model,
+        **metrics.evaluate(
+            cases.labels, cases.scores, cases.threshold, resamples=settings.bootstrap, seed=BOOTSTRAP_SEED
+        ),
+        "brightness_matched_auroc": metrics.auroc(cases.labels, matched),
+        **_pixel_level(data, cases, settings.aupro_limit),
+    }
+
+
+def _pixel_level(data: prepared.Prepared, cases: Cases, limit: float) -> dict[str, float | None]:
+    """Return pixel AUROC and AUPRO, None without masks. Defective images of unknown mask are left out."""
+    masked = data.manifest["has_mask"].to_numpy()[data.rows(split="test")] == 1
+    if not masked.any():
+        return {"pixel_auroc": None, "aupro": None}
+    known = masked | (cases.labels == 0)
+    masks, maps = cases.masks[known], cases.maps[known]
+    return {
+        "pixel_auroc": pixel_metrics.pixel_auroc(masks, maps),
+        "aupro": pixel_metrics.aupro(masks, maps, limit),
+    }
+
+
+def _curves(labels: np.ndarray, scores: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the points of ROC and of precision-recall, as `dvc plots` draws them."""
+    false_positive_rate, recall, _ = roc_curve(labels, scores)
+    roc = pd.DataFrame({"false_positive_rate": false_positive_rate, "recall": recall})
+    precision, recall, _ = precision_recall_curve(labels, scores)
+    return roc, pd.DataFrame({"recall": recall, "precision": precision})
+
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,0 +1,110 @@
+"""Stage score: score every image with a trained detector; set the threshold from good images."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from mlproject import artifacts, brightness, params, stage, thresholds
+from mlproject.data import prepared, split
+from mlproject.errors import TooFewImages
+from mlproject.models import base
+
+CHUNK = 256  # images in memory at once
+
+
+def main(category: str, model: str) -> None:
+    """Write scores.csv, threshold.json, maps.npy and reconstructions.npy of one model on one category."""
+    data = prepared.load(category)
+    detector = base.load(artifacts.model_folder(category, model))
+    folder = artifacts.scores_folder(category, model)
+    n_train = len(data.rows(split="train"))  # they come first: slices stay mapped, nothing is read yet
+    train_images, test_images = data.images[:n_train], data.images[n_train:]
+
+    scored = detector.score(test_images)
+    matched = brightness.match_brightness(test_images, brightness.mean_brightness(train_images))
+    test = pd.DataFrame(
+        {"score": scored.scores, "score_brightness_matched": detector.score(matched).scores} | scored.parts
+    )
+    table = pd.concat([_score_only(detector, train_images), test], ignore_index=True)
+    about = data.manifest[["path", "defect", "label"]].copy()
+    about.insert(1, "subset", _subsets(data.manifest))
+    table = pd.concat([about, table[["score", "score_brightness_matched", *detector.part_names]]], axis=1)
+
+    artifacts.write_table(folder / "scores.csv", table)
+    artifacts.write_json(
+        folder / "threshold.json", _threshold(_calibration_scores(table, category, model), detector)
+    )
+    artifacts.write_array(folder / "maps.npy", _at_prepared_size(scored.maps, data.images.shape[1]))
+    artifacts.write_array(folder / "reconstructions.npy", scored.reconstructions)
+
+
+def _score_only(detector: base.Detector, images: np.ndarray) -> pd.DataFrame:
+    """Return scores and parts; maps of training images are not kept, there may be many."""
+    tables = []
+    for start in range(0, len(images), CHUNK):
+        scored = detector.score(images[start : start + CHUNK])
+        tables.append(
+            pd.DataFrame({"score": scored.scores, "score_brightness_matched": np.nan} | scored.parts)
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def _subsets(manifest: pd.DataFrame) -> list[str]:
+    """Return train, validation, calibration or test for each row; the same split as in training."""
+    settings = params.load("split", params.Split)
+    subsets = manifest["split"].to_numpy(object)
+    good = np.flatnonzero(subsets == "train")
+    roles = split.split(
+        manifest["path"].iloc[good].tolist(),
+        settings.validation_share,
+        params.value("seed"),
+        settings.calibration,
+    )
+    subsets[good[roles.validation]] = "validation"
+    subsets[good[roles.calibration]] = "calibration"
+    return subsets.tolist()
+
+
+def _calibration_scores(table: pd.DataFrame, category: str, model: str) -> np.ndarray:
+    """Return (n,) scores of good images that neither weights nor epoch were chosen by."""
+    out_of_fold = artifacts.read_table(artifacts.out_of_fold_file(category, model))
+    chosen = out_of_fold if len(out_of_fold) else table[table["subset"] == "calibration"]
+    return chosen["score"].to_numpy(dtype=np.float64)
+
+
+def _threshold(good_scores: np.ndarray, detector: base.Detector) -> dict[str, Any]:
+    """Return threshold.json: the clean protocol's threshold, or the largest score and a flag."""
+    settings = params.load("threshold", params.Threshold)
+    supported = True
+    try:
+        threshold = thresholds.threshold_at_false_alarm_rate(good_scores, settings.false_alarm_rate)
+    except TooFewImages:
+        if settings.strict:
+            raise
+        supported, threshold = False, float(good_scores.max())
+    assert detector.combination is not None  # score() has used it
+    best = thresholds.smallest_false_alarm_rate(len(good_scores))
+    return {
+        "threshold": threshold,
+        "false_alarm_rate_asked": settings.false_alarm_rate,
+        "false_alarm_rate_supported": max(settings.false_alarm_rate, best),
+        "n_calibration": len(good_scores),
+        "supported": supported,
+        "part_thresholds": detector.combination.part_thresholds(threshold),
+    }
+
+
+def _at_prepared_size(maps: np.ndarray, size: int) -> np.ndarray:
+    """Return (n, size, size) float16: the maps enlarged to the size of the masks."""
+    enlarged = F.interpolate(
+        torch.from_numpy(maps)[:, None], (size, size), mode="bilinear", align_corners=False
+    )
+    largest = torch.finfo(torch.float16).max
+    return enlarged[:, 0].clamp(-largest, largest).to(torch.float16).numpy()
+
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,0 +1,192 @@
+"""Stage train: fit one detector on one category's good images; weights, history and pictures come out."""
+
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from mlproject import __version__, artifacts, cross_calibration, models, params, stage, strips, training
+from mlproject.data import prepared, split
+from mlproject.models.base import Detector
+from mlproject.progress import EpochDisplay, SilentRun
+from mlproject.run_key import run_key
+from mlproject.training import Epoch
+
+if TYPE_CHECKING:
+    from mlproject.tracking.live import LiveRun
+
+PICTURED = 6  # validation images in each epoch's strip
+Observer = Callable[[Epoch], None]
+
+
+def main(category: str, model: str) -> None:
+    """Train `model` on `category`, going on from a checkpoint of the same run if there is one."""
+    data = prepared.load(category)
+    facts = _facts(category, model, data.data_hash)
+    key = run_key(facts)
+    folder = artifacts.training_folder(category, model)
+    _keep_only_checkpoints_of(key, folder)
+
+    good = np.flatnonzero(data.manifest["split"] == "train")
+    paths = data.manifest["path"].iloc[good].tolist()
+    settings = params.Split(**facts["split"])
+    roles = split.split(paths, settings.validation_share, facts["seed"], settings.calibration)
+    train, validation = data.images[good[roles.train]], data.images[good[roles.validation]]
+
+    detector = _create(facts)
+    started = time.perf_counter()
+    with EpochDisplay(f"{category} {model}") as display, _streamed(facts, key) as live:
+        pictures = _picture_taker(detector, validation[:PICTURED], folder, live)
+        observers = [display.show, pictures, live.epoch]
+        history = _fit(detector, facts, train, validation, folder / f"{key}.checkpoint", observers)
+    seconds = time.perf_counter() - started
+    detector.calibrate(validation)
+    detector.save(artifacts.model_folder(category, model))
+    _write_out_of_fold(data.images[good], paths, settings, facts, folder / key)
+    _write_training(
+        folder, facts, detector, history, {"train": len(train), "validation": len(validation)}, seconds
+    )
+    _keep_only_checkpoints_of("", folder)
+
+
+def _facts(category: str, model: str, data_hash: str) -> dict[str, Any]:
+    """Return all that decides the result, with the device and precision that `auto` stands for here."""
+    settings = params.load("training", params.Training)
+    device = training.choose_device(settings.device)
+    return {
+        "category": category,
+        "model": model,
+        "settings": params.value(f"models.{model}"),
+        "split": params.load("split", params.Split).model_dump(),
+        "data_hash": data_hash,
+        "seed": params.value("seed"),
+        "device": device,
+        "precision": training.choose_precision(settings.precision, device),
+    }
+
+
+def _create(facts: dict[str, Any]) -> Detector:
+    return models.create(facts["model"], facts["settings"], f"params.yaml: models.{facts['model']}")
+
+
+def _fit(
+    detector: Detector,
+    facts: dict[str, Any],
+    train: np.ndarray,
+    validation: np.ndarray,
+    checkpoint: Path,
+    observers: Sequence[Observer],
+) -> list[dict[str, float]]:
+    def on_epoch(epoch: Epoch) -> None:
+        for observer in observers:
+            observer(epoch)
+
+    return detector.fit(
+        train,
+        validation,
+        seed=facts["seed"],
+        device=facts["device"],
+        precision=facts["precision"],
+        checkpoint=checkpoint,
+        on_epoch=on_epoch,
+    )
+
+
+def _picture_taker(
+    detector: Detector, images: np.ndarray, folder: Path, live: "LiveRun | SilentRun"
+) -> Observer:
+    """Return an observer that writes a strip of reconstructions on the epochs that are due one."""
+
+    def take(epoch: Epoch) -> None:
+        made = detector.reconstruct(images) if strips.is_due(epoch.number) else None
+        if made is not None:
+            path = folder / "reconstructions" / f"epoch_{epoch.number:04d}.png"
+            strips.write(path, strips.strip(images, made))
+            live.image(epoch.number, path)
+
+    return take
+
+
+def _streamed(facts: dict[str, Any], key: str) -> "LiveRun | SilentRun":
+    """Return the MLflow run that the training streams to, as a context.
+
+    What is streamed changes no result: `register` completes the run from the files.
+    """
+    try:
+        from mlproject.tracking import live
+    except ModuleNotFoundError as error:
+        if error.name != "mlflow":
+            raise
+        print("mlflow is not installed: this training is recorded in files only", file=sys.stderr)
+        return SilentRun()
+    return live.open_run(facts, key)
+
+
+def _write_out_of_fold(
+    images: np.ndarray, paths: list[str], settings: params.Split, facts: dict[str, Any], checkpoints: Path
+) -> None:
+    """Write the out-of-fold scores that `split.calibration: cross` asks for; otherwise a table of no rows."""
+    table = pd.DataFrame(columns=["path", "score"])
+    if settings.calibration == "cross":
+
+        def fit_fold(fold: int, train: np.ndarray, validation: np.ndarray) -> Detector:
+            detector = _create(facts)
+            with EpochDisplay(
+                f"{facts['category']} {facts['model']} fold {fold + 1}/{settings.folds}"
+            ) as display:
+                checkpoint = checkpoints.with_name(f"{checkpoints.name}.fold{fold}.checkpoint")
+                _fit(detector, facts, train, validation, checkpoint, [display.show])
+            return detector
+
+        table = cross_calibration.out_of_fold(images, paths, settings, facts["seed"], fit_fold)
+    artifacts.write_table(artifacts.out_of_fold_file(facts["category"], facts["model"]), table)
+
+
+def _write_training(
+    folder: Path, facts: dict[str, Any], detector: Detector, history: list[dict[str, float]],
+    counts: dict[str, int], seconds: float,
+) -> None:  # fmt: skip
+    """Write history.csv, which equal runs repeat byte for byte, and run.json, which has times besides."""
+    table = pd.DataFrame(history)
+    best = table.loc[table["validation_loss"].idxmin()]
+    artifacts.write_table(folder / "history.csv", table)
+    run = facts | {
+        "n_train": counts["train"],
+        "n_validation": counts["validation"],
+        "parameters": detector.parameter_count(),
+        "epochs": len(table),
+        "best_epoch": int(best["epoch"]),
+        "best_validation_loss": float(best["validation_loss"]),
+        "stopped": "early" if len(table) < detector.settings.epochs else "limit",
+        "seconds": round(seconds, 3),
+        "images_per_second": round(len(table) * counts["train"] / seconds, 1),
+        "threads": torch.get_num_threads(),
+        "versions": {
+            "mlproject": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
+    }
+    artifacts.write_json(folder / "run.json", run)
+
+
+def _keep_only_checkpoints_of(key: str, folder: Path) -> None:
+    """Delete the files of other runs (all checkpoints for an empty key) and keep what this one can resume."""
+    resumable = key and any(folder.glob(f"{key}*.checkpoint"))
+    for checkpoint in folder.glob("*.checkpoint*"):
+        if not key or not checkpoint.name.startswith(key):
+            checkpoint.unlink()
+    if key and not resumable:
+        for picture in folder.glob("reconstructions/epoch_*.png"):
+            picture.unlink()
+
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,0 +1,116 @@
+"""Imports go down only, and heavy or foreign packages enter in one place each. Read from the source."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# From the bottom up: a module imports from its own layer and from those before it.
+LAYERS = (
+    {"errors", "params", "thresholds", "combination", "metrics", "pixel_metrics", "run_key", "artifacts"},
+    {"training", "noise", "anomaly_maps", "kernel_density", "data", "shortcuts", "strips", "brightness"},
+    {"models", "cross_calibration"},
+    {"reports", "figures", "tuning", "tracking", "presets", "progress"},
+    {"cli", "doctor", "stores", "stage"},
+)
+LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
+
+ONLY_IMPORTERS = {
+    "matplotlib": {"figures"},
+    "mlflow": {"tracking"},
+    "optuna": {"tuning"},
+    "dvc": set[str](),
+}
+
+SOURCES = sorted((ROOT / "mlproject").rglob("*.py"))
+STAGES = sorted((ROOT / "pipelines").glob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the dotted name of everything that a file imports, in functions and for types too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}:{node.lineno}: a relative import hides its direction"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def component(path: Path) -> str:
+    """Return which of LAYERS' names a file of mlproject/ belongs to; empty for mlproject/__init__.py."""
+    first = path.relative_to(ROOT / "mlproject").parts[0].removesuffix(".py")
+    return "" if first == "__init__" else first
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_imports_go_down_only(path):
+    own = component(path)
+    if own:
+        assert own in LAYER, f"{name(path)}: give {own} a place in LAYERS"
+    for imported in imports(path):
+        package, _, rest = imported.partition(".")
+        if package != "mlproject" or not rest:
+            continue
+        other = rest.split(".")[0]
+        assert LAYER[other] <= LAYER.get(own, -1), f"{name(path)} imports {imported}, which lies above it"
+
+
+@pytest.mark.parametrize("path", SOURCES + STAGES, ids=name)
+def test_each_foreign_package_has_its_only_importer(path):
+    own = component(path) if path in SOURCES else "pipelines"
+    for imported in imports(path):
+        allowed = ONLY_IMPORTERS.get(imported.split(".")[0])
+        assert allowed is None or own in allowed, f"{name(path)} imports {imported}"
+
+
+@pytest.mark.parametrize("path", SOURCES + STAGES, ids=name)
+def test_nothing_imports_a_stage(path):
+    assert not [imported for imported in imports(path) if imported.split(".")[0] == "pipelines"]
+
+
+def test_training_needs_neither_mlflow_nor_dvc_nor_optuna():
+    """So that it runs on a bare machine with a GPU, where these are not installed."""
+    low = [path for path in SOURCES if LAYER.get(component(path), 9) <= LAYER["models"]]
+    modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in low]
+    modules = [module.removesuffix(".__init__") for module in modules]
+    code = (
+        "import importlib, sys\n"
+        "sys.modules.update(dict.fromkeys(['mlflow', 'dvc', 'optuna', 'matplotlib']))\n"
+        f"for module in {modules}: importlib.import_module(module)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert {"mlproject.training", "mlproject.models.kd_cae"} <= set(modules)
+
+
+def test_help_imports_nothing_heavy():
+    """What makes `mlproject --help` instant; a module-level import in cli.py would undo it."""
+    code = (
+        "import sys\n"
+        "from mlproject import cli\n"
+        "sys.argv = ['mlproject', '--help']\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'mlflow', 'pandas', 'numpy', 'sklearn', 'matplotlib', 'dvc', 'pydantic', 'yaml'}\n"
+        "assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert "doctor" in result.stdout
