@@ -50,7 +50,7 @@ class Autoencoder(Detector):
 
     @abstractmethod
     def build(self) -> tuple[nn.Module, nn.Module]:
-        """Return a new encoder and decoder; weights are drawn from torch's default generator."""
+        """Return a new encoder and decoder."""
 
     def fit(
         self,
@@ -67,6 +67,7 @@ class Autoencoder(Detector):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.encoder, self.decoder = self.build()
+            blocks.initialise(self.encoder, self.decoder)
         self.device = device
         self.network = nn.Sequential(self.encoder, self.decoder).to(device)
         self.network.to(memory_format=torch.channels_last)

@@ -41,6 +41,16 @@ def conv_relu(channels_in: int, channels_out: int, kernel: int = 3) -> list[nn.M
     return [nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2), nn.ReLU()]
 
 
+def initialise(*networks: nn.Module) -> None:
+    """Draw weights as Keras does, in which the paper's models were written: Glorot uniform, biases zero."""
+    for network in networks:
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+
 def optimiser(name: str, network: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
     """Return the named optimiser over all parameters of the network."""
     kinds = {"adam": torch.optim.Adam, "adadelta": torch.optim.Adadelta, "rmsprop": torch.optim.RMSprop}

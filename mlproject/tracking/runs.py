@@ -78,6 +78,8 @@ def create(
         "mlflow.runName": f"{category} {model}",
         "mlflow.source.name": f"dvc repro train@{category}-{model}",
         "mlflow.source.type": "LOCAL",
+        # which it is; and MLflow's pages unfold the parents of such runs, so charts show them at once
+        "mlflow.runType": "evaluation",
         "category": category,
         "model": model,
         **lineage.git_tags(),
