@@ -121,7 +121,8 @@ def check(tree: Any, schema: type[S], where: str) -> S:
     try:
         return schema.model_validate(tree)
     except ValidationError as error:
-        first = error.errors()[0]
+        # a misspelt key is unknown and its right name missing: the first of the two says what to do
+        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
         place = ".".join(str(part) for part in (where, *first["loc"]))
         if first["type"] == "extra_forbidden":
             raise unknown_name(place, str(first["loc"][-1]), schema.model_fields) from None

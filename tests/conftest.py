@@ -1,6 +1,8 @@
 """Fixtures that more than one test file uses."""
 
 import os
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +11,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 MVTEC = Path(os.environ.get("MVTEC_ROOT", ROOT / "../shared/mvtec")).resolve()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def same_import_path() -> Iterator[None]:
+    """Undo what MLflow does on loading a model: it puts the model's own copy of this code first."""
+    before = sys.path.copy()
+    yield
+    sys.path[:] = before
 
 
 @pytest.fixture(scope="session")

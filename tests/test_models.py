@@ -13,11 +13,11 @@ from mlproject.models import base
 
 PAPER = params.load_file()["presets"]["paper"]["models"]
 DEFAULTS = params.load_file()["models"]
-SMALL = {"image_size": 64, "epochs": 12, "patience": 12}
+SMALL = {"image_size": 64, "epochs": 150, "patience": 150}
 
 
 def small(name):
-    return DEFAULTS[name] | SMALL
+    return DEFAULTS[name] | SMALL | {"map": DEFAULTS[name]["map"] | {"smoothing": 2}}
 
 
 @pytest.fixture(scope="module", params=models.names())
@@ -71,8 +71,8 @@ def test_scores_are_finite_float64_and_not_constant(fitted, small_images):
 
 
 def test_learns_defects_from_good_images_alone(fitted, small_images):
-    """Floor well above chance on the sample's bracket at 64 px, 12 epochs, seed 0."""
-    assert roc_auc_score(small_images.labels, fitted.score(small_images.test).scores) >= 0.65
+    """Floor well above chance on the sample's bracket at 64 px, 150 epochs, seed 0 (seen: .81, .84)."""
+    assert roc_auc_score(small_images.labels, fitted.score(small_images.test).scores) >= 0.7
 
 
 def test_load_of_save_scores_identically(fitted, small_images, tmp_path):

@@ -102,7 +102,8 @@ class Autoencoder(Detector):
         """Learn, where the map is normalised, each pixel's usual difference from validation images."""
         if self.settings.map.normalise:
             maps = torch.cat([maps for _, maps, _ in self._differences(validation)])
-            self.map_mean, self.map_spread = anomaly_maps.pixel_statistics(maps)
+            mean, spread = anomaly_maps.pixel_statistics(maps)
+            self.map_mean, self.map_spread = mean.float(), spread.float()
 
     @torch.inference_mode()
     def _differences(self, images: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
@@ -115,7 +116,8 @@ class Autoencoder(Detector):
             batch = chunk.to(self.device).float().div_(255).to(memory_format=torch.channels_last)
             codes = self.encoder(batch)
             made = self.decoder(codes)
-            maps = anomaly_maps.difference(batch, made, self.settings.map)
+            # float64: SSIM subtracts nearly equal numbers, and a score must not depend on its batch
+            maps = anomaly_maps.difference(batch.double(), made.double(), self.settings.map)
             yield codes.cpu(), maps.cpu(), made.cpu()
 
     def measure(self, images: np.ndarray) -> Parts:
@@ -128,7 +130,7 @@ class Autoencoder(Detector):
             parts[self.error_name].append(anomaly_maps.pool(maps, self.settings.map.pooling).numpy())
             for name, values in self.latent_parts(codes).items():
                 parts[name].append(values)
-            all_maps.append(maps.numpy())
+            all_maps.append(maps.float().numpy())
             reconstructions.append(blocks.display_images(made))
         return Parts(
             {name: np.concatenate(values).astype(np.float64) for name, values in parts.items()},
