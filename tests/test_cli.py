@@ -103,6 +103,16 @@ def test_wrong_preset_is_refused_and_changes_nothing(folder, mlproject, name, me
     assert (folder / "params.yaml").read_text() == PARAMS
 
 
+def test_preset_switches_an_optional_section_off_and_on(folder, mlproject):
+    """As a model's noise is: null, or a section."""
+    noise = {"kind": "gaussian", "variance": 0.001}
+    tree = {"noise": noise, "presets": {"quiet": {"noise": None}, "loud": {"noise": noise}}}
+    (folder / "params.yaml").write_text(yaml.safe_dump(tree))
+    for name, expected in (("quiet", None), ("loud", noise)):
+        assert mlproject("preset", name)[0] == 0
+        assert yaml.safe_load((folder / "params.yaml").read_text())["noise"] == expected
+
+
 def test_preset_list(folder, mlproject):
     assert mlproject("preset", "--list") == (0, "broken\nflat\npaper\n", "")
 
