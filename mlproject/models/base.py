@@ -88,6 +88,11 @@ class Detector(ABC):
             on_epoch: called after each epoch; what it raises ends the training.
         """
 
+    @property
+    def epoch_limit(self) -> int:
+        """The most epochs that `fit` may take; 1 where all is computed at once."""
+        return 1
+
     @abstractmethod
     def measure(self, images: np.ndarray) -> Parts:
         """Return the partial scores, anomaly maps and reconstructions of (n, s, s, 3) uint8 images."""
