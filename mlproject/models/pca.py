@@ -27,12 +27,13 @@ class Parameters(ReconstructionParameters):
 class PCA(ReconstructionDetector):
     """The linear autoencoder with the smallest squared error, computed at once: no epochs, no seed.
 
-    In the paper's related work, not among its models.
+    In the paper's related work, not among its models: its thresholds are set as KD-CAE's error part is.
     """
 
     Parameters = Parameters
     part_names = ("reconstruction_error",)
     error_name = "reconstruction_error"
+    paper_rule = "edge_of_good"
     mean: torch.Tensor  # (d,) float32, d = channels × image_size²
     components: torch.Tensor  # (k, d) float32, orthonormal rows
 
