@@ -116,16 +116,15 @@ def oracle_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
         labels: (n,) 0 good, 1 defective.
         scores: (n,) finite.
     """
-    defective, scores = _checked(labels, scores)
-    order = np.argsort(scores, kind="stable")
-    ordered = scores[order]
-    candidates = np.concatenate([[np.nextafter(ordered[0], -np.inf)], ordered])
-    called_good = np.searchsorted(ordered, candidates, "right")
-    missed = np.concatenate([[0], np.cumsum(defective[order])])[called_good]
-    n_defective = np.count_nonzero(defective)
-    called_defective = len(scores) - called_good
-    f1 = 2 * (n_defective - missed) / np.maximum(called_defective + n_defective, 1)
-    return float(candidates[np.flatnonzero(f1 == f1.max())[-1]])
+    candidates, hits, alarms = _outcomes(labels, scores)
+    f1 = 2 * hits / np.maximum(hits + alarms + hits[0], 1)  # hits[0]: every defective image
+    return _highest_best(candidates, f1)
+
+
+def fewest_errors_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Return the threshold with the fewest wrong decisions on these very images, as `oracle_threshold`."""
+    candidates, hits, alarms = _outcomes(labels, scores)
+    return _highest_best(candidates, hits - alarms)  # errors: the defects not hit, and the alarms
 
 
 def evaluate(
@@ -165,6 +164,22 @@ def evaluate(
         "oracle": oracle,
         "threshold_optimism": optimism,
     }
+
+
+def _outcomes(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return, ascending, every threshold that decides otherwise, with its hits and false alarms."""
+    defective, scores = _checked(labels, scores)
+    order = np.argsort(scores, kind="stable")
+    ordered = scores[order]
+    candidates = np.concatenate([[np.nextafter(ordered[0], -np.inf)], ordered])
+    called_good = np.searchsorted(ordered, candidates, "right")
+    missed = np.concatenate([[0], np.cumsum(defective[order])])[called_good]
+    hits = np.count_nonzero(defective) - missed
+    return candidates, hits, len(scores) - called_good - hits
+
+
+def _highest_best(candidates: np.ndarray, quality: np.ndarray) -> float:
+    return float(candidates[np.flatnonzero(quality == quality.max())[-1]])
 
 
 def _resample_counts(rng: np.random.Generator, n: int, resamples: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from mlproject import artifacts, metrics, params, pixel_metrics, stage
+from mlproject import artifacts, metrics, paper_protocol, params, pixel_metrics, stage
 from mlproject.data import prepared
 from mlproject.errors import UserError
 from mlproject.figures import drawing, pictures, score_plots
@@ -25,6 +25,7 @@ def main(category: str, model: str) -> None:
     cases = _cases(data, scores, threshold["threshold"], model)
 
     result = _measure(data, cases, scores) | {name: threshold[name] for name in FROM_THRESHOLD}
+    result["paper"] = _paper(scores, list(threshold["part_thresholds"]), threshold["paper_rule"])
     roc, precision_recall = _curves(cases.labels, cases.scores)
     out = artifacts.report_folder(category, model)
     artifacts.write_json(out / "metrics.json", result)
@@ -81,6 +82,16 @@ def _measure(data: prepared.Prepared, cases: Cases, scores: pd.DataFrame) -> dic
         "brightness_matched_auroc": metrics.auroc(cases.labels, matched),
         **_pixel_level(data, cases, settings.aupro_limit),
     }
+
+
+def _paper(scores: pd.DataFrame, parts: list[str], rule: str | None) -> dict[str, Any] | None:
+    """Return the decisions at the paper's thresholds, None for a model that it does not have."""
+    if rule is None:
+        return None
+    held_out = scores[scores["subset"].isin(("validation", "calibration"))]
+    test = scores[scores["subset"] == "test"]
+    good_parts, test_parts = ({name: rows[name].to_numpy() for name in parts} for rows in (held_out, test))
+    return paper_protocol.evaluate(rule, good_parts, test_parts, test["label"].to_numpy())
 
 
 def _pixel_level(data: prepared.Prepared, cases: Cases, limit: float) -> dict[str, float | None]:

@@ -94,6 +94,7 @@ def _threshold(good_scores: np.ndarray, detector: base.Detector) -> dict[str, An
         "n_calibration": len(good_scores),
         "supported": supported,
         "part_thresholds": detector.combination.part_thresholds(threshold),
+        "paper_rule": detector.paper_rule,
     }
 
 

@@ -163,7 +163,7 @@ def _write_training(
         "epochs": len(table),
         "best_epoch": int(best["epoch"]),
         "best_validation_loss": float(best["validation_loss"]),
-        "stopped": "early" if len(table) < detector.settings.epochs else "limit",
+        "stopped": "early" if len(table) < detector.epoch_limit else "limit",
         "seconds": round(seconds, 3),
         "images_per_second": round(len(table) * counts["train"] / seconds, 1),
         "threads": torch.get_num_threads(),

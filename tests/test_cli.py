@@ -196,6 +196,7 @@ def test_table_shows_every_model(folder, mlproject):
         "all_defective_f1": 0.75,
         "brightness_matched_auroc": 0.96,
         "clean": decision,
+        "paper": decision | {"sees_test_labels": False},
         "oracle": decision,
         "threshold_optimism": 0.0,
         "false_alarm_rate_asked": 0.05,

@@ -69,6 +69,7 @@ def write_scores() -> None:
         "n_calibration": 1,
         "supported": False,
         "part_thresholds": {"reconstruction_error": THRESHOLD},
+        "paper_rule": "edge_of_good",
     }
     artifacts.write_json(folder / "threshold.json", threshold)
     artifacts.write_array(folder / "maps.npy", defect_squares().astype(np.float16) + np.float16(0.25))
@@ -139,6 +140,8 @@ def test_metrics_are_those_computed_by_hand(runs: tuple[Run, Run]) -> None:
     )
     assert found["oracle"]["f1"] == pytest.approx(6 / 7)  # threshold 0.1: three found, one false alarm
     assert found["threshold_optimism"] == pytest.approx(6 / 7 - 4 / 5)
+    assert found["paper"]["thresholds"] == {"reconstruction_error": 0.3}  # of the one held-out good image
+    assert found["paper"]["f1"] == pytest.approx(4 / 5)
     assert found["brightness_matched_auroc"] == 0.0
     assert found["pixel_auroc"] == 1.0
     assert found["aupro"] == pytest.approx(1.0)
@@ -181,6 +184,19 @@ def test_a_category_without_masks_has_no_pixel_metrics(
     found = run_stage().metrics
     assert found["pixel_auroc"] is None
     assert found["aupro"] is None
+
+
+@pytest.mark.parametrize(("rule", "f1"), [("fewest_errors", 4 / 5), (None, None)])
+def test_the_papers_threshold_is_set_by_the_models_own_rule(
+    rule: str | None, f1: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One error is the fewest: above 0.1 (a false alarm) or 0.3 (a miss); the higher makes no alarm."""
+    monkeypatch.chdir(tmp_path)
+    make_project()
+    path = artifacts.scores_folder("bracket", "kd_cae") / "threshold.json"
+    artifacts.write_json(path, artifacts.read_json(path) | {"paper_rule": rule})
+    found = run_stage().metrics["paper"]
+    assert found is None if rule is None else found["f1"] == pytest.approx(f1)
 
 
 def test_scores_of_other_images_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # From the bottom up: a module imports from its own layer and from those before it.
 LAYERS = (
-    {"errors", "params", "thresholds", "combination", "metrics", "pixel_metrics", "run_key", "artifacts"},
+    {"errors", "params", "thresholds", "combination", "run_key", "artifacts"}
+    | {"metrics", "pixel_metrics", "paper_protocol"},
     {"training", "noise", "anomaly_maps", "kernel_density", "data", "shortcuts", "strips", "brightness"},
     {"models", "cross_calibration"},
     {"reports", "figures", "tuning", "tracking", "presets", "progress"},

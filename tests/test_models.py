@@ -17,7 +17,8 @@ SMALL = {"image_size": 64, "epochs": 150, "patience": 150}
 
 
 def small(name):
-    return DEFAULTS[name] | SMALL | {"map": DEFAULTS[name]["map"] | {"smoothing": 2}}
+    fitting = {key: value for key, value in SMALL.items() if key in DEFAULTS[name]}
+    return DEFAULTS[name] | fitting | {"map": DEFAULTS[name]["map"] | {"smoothing": 2}}
 
 
 @pytest.fixture(scope="module", params=models.names())
@@ -71,7 +72,7 @@ def test_scores_are_finite_float64_and_not_constant(fitted, small_images):
 
 
 def test_learns_defects_from_good_images_alone(fitted, small_images):
-    """Floor well above chance on the sample's bracket at 64 px, 150 epochs, seed 0 (seen: .81, .84)."""
+    """Floor well above chance on the sample's bracket, 64 px, 150 epochs, seed 0 (seen: .81, .84; PCA 1.00)."""
     assert roc_auc_score(small_images.labels, fitted.score(small_images.test).scores) >= 0.7
 
 
@@ -103,15 +104,19 @@ def test_a_score_does_not_depend_on_its_neighbours(fitted, small_images):
 
 def test_same_seed_same_bytes_other_seed_other_weights(small_images, tmp_path):
     def saved(name, seed):
-        detector = models.create(name, small(name) | {"epochs": 2})
+        settings = small(name)
+        settings |= {"epochs": 2} if "epochs" in settings else {}
+        detector = models.create(name, settings)
         detector.fit(small_images.train[:20], small_images.validation, seed=seed)
         detector.calibrate(small_images.validation)
         detector.save(tmp_path / "model")
-        return (tmp_path / "model" / "weights.safetensors").read_bytes()
+        return (tmp_path / "model" / "weights.safetensors").read_bytes(), detector.parameter_count()
 
     for name in models.names():
-        assert saved(name, 0) == saved(name, 0)
-        assert saved(name, 0) != saved(name, 1)
+        weights, learnt = saved(name, 0)
+        assert weights == saved(name, 0)[0]
+        if learnt:  # by gradient descent, from weights drawn at random
+            assert weights != saved(name, 1)[0]
 
 
 def test_noise_changes_what_is_learnt(small_images):

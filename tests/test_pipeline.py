@@ -9,7 +9,7 @@ from PIL import Image
 from pipeline_project import Project, write_category
 
 ALWAYS = {"register"}
-PAIRS = [(category, model) for category in ("disc", "plate") for model in ("kd_cae", "ni_cae")]
+PAIRS = [(category, model) for category in ("disc", "plate") for model in ("kd_cae", "ni_cae", "pca")]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_first_run_runs_every_stage_and_leaves_a_table(project):
     rows = json.loads((project.folder / "reports/comparison.json").read_text())
     assert {(row["category"], row["model"]) for row in rows} == set(PAIRS)
     text = (project.folder / "reports/comparison.md").read_text()
-    assert all(name in text for name in ("disc", "plate", "kd_cae", "ni_cae"))
+    assert all(name in text for name in ("disc", "plate", "kd_cae", "ni_cae", "pca"))
 
 
 def test_one_version_a_pair_is_registered(project):

@@ -17,11 +17,12 @@ def result(category: str = "bracket", model: str = "kd_cae", **changed: Any) -> 
         "threshold": 0.01, "f1": 0.91, "balanced_accuracy": 0.9, "precision": 0.95, "recall": 0.87,
         "false_alarm_rate": 0.1,
     }  # fmt: skip
+    paper = {"rule": "edge_of_good", "sees_test_labels": False, "thresholds": {"error": 0.02}, "f1": 0.89}
     return {
         "category": category, "model": model, "n_good": 20, "n_defective": 63,
         "auroc": 0.87, "auroc_low": 0.80, "auroc_high": 0.93, "average_precision": 0.96,
         "pixel_auroc": 0.92, "aupro": 0.71, "all_defective_f1": 0.863, "brightness_matched_auroc": 0.84,
-        "clean": at, "oracle": at | {"f1": 0.94}, "threshold_optimism": 0.03,
+        "clean": at, "paper": paper, "oracle": at | {"f1": 0.94}, "threshold_optimism": 0.03,
         "false_alarm_rate_asked": 0.05, "false_alarm_rate_supported": 0.05,
         "n_calibration": 21, "supported": True,
     } | changed  # fmt: skip
@@ -61,8 +62,8 @@ def cell(merged: list[dict[str, Any]], column: str, line: int = 0) -> str:
 def test_every_f1_stands_beside_the_all_defective_f1() -> None:
     _, decisions = reports.tables(rows(result()))[0]
     at = decisions.columns.index("F1 all defective")
-    assert decisions.columns[at - 1 : at + 2] == ("F1", "F1 all defective", "F1 oracle")
-    assert decisions.lines[0][at - 1 : at + 2] == ("0.91", "0.86", "0.94")
+    assert decisions.columns[at - 1 : at + 3] == ("F1", "F1 all defective", "F1 paper", "F1 oracle")
+    assert decisions.lines[0][at - 1 : at + 3] == ("0.91", "0.86", "0.89", "0.94")
 
 
 def test_every_auroc_stands_beside_the_strongest_shortcut() -> None:
@@ -91,6 +92,7 @@ def test_a_shortcut_is_flagged_in_either_direction(auroc: float) -> None:
             "not shown to be above chance",
         ),
         ({"auroc": 0.30, "auroc_low": 0.20, "auroc_high": 0.40}, "AUROC [95%]", "Below chance"),
+        ({"paper": {"f1": 0.9, "sees_test_labels": True}}, "F1 paper", "chosen on the test labels"),
         ({"all_defective_f1": 0.91}, "F1", "Not better than calling everything defective"),
         (
             {"supported": False, "n_calibration": 6, "false_alarm_rate_supported": 1 / 7},
@@ -154,6 +156,10 @@ def test_missing_pixel_metrics_are_a_dash() -> None:
     assert cell(merged, "pixel AUROC") == cell(merged, "AUPRO") == "-"
 
 
+def test_a_model_that_the_paper_does_not_have_has_no_f1_by_its_protocol() -> None:
+    assert cell(rows(result(paper=None)), "F1 paper") == "-"
+
+
 def test_numbers_are_written_one_way() -> None:
     assert [reports.number(x) for x in (0.867, 1.0, -0.001, -0.03, None)] == [
         "0.87",
@@ -166,7 +172,8 @@ def test_numbers_are_written_one_way() -> None:
 
 @pytest.mark.parametrize("plain", [True, False])
 def test_the_terminal_shows_every_cell_within_its_width(plain: bool) -> None:
-    merged = rows(result("toothbrush"), result("metal_nut", supported=False), auroc=0.99)
+    dishonest = {"f1": 0.9, "sees_test_labels": True}
+    merged = rows(result("toothbrush", paper=dishonest), result("metal_nut", supported=False), auroc=0.99)
     shown = printed(merged, plain=plain)
     for table in reports.tables(merged)[0]:
         for text in {text for line in table.lines for text in line}:
@@ -192,7 +199,7 @@ def test_csv_and_json_keep_all_digits() -> None:
     merged = rows(result(auroc=0.8671234567))
     table = reports.csv(merged)
     assert table.loc[0, "auroc"] == 0.8671234567
-    assert table.loc[0, "clean.f1"] == 0.91
+    assert (table.loc[0, "clean.f1"], table.loc[0, "paper.f1"]) == (0.91, 0.89)
     assert table.loc[0, "shortcuts.strongest"] == "mean_brightness"
     assert json.loads(json.dumps(merged, allow_nan=False)) == merged
 

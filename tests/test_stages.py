@@ -16,8 +16,10 @@ STAGES = {
     "shortcuts@disc": ["disc"],
     "train@disc-kd_cae": ["disc", "kd_cae"],
     "train@disc-ni_cae": ["disc", "ni_cae"],
+    "train@disc-pca": ["disc", "pca"],
     "score@disc-kd_cae": ["disc", "kd_cae"],
     "score@disc-ni_cae": ["disc", "ni_cae"],
+    "score@disc-pca": ["disc", "pca"],
     "evaluate@disc-kd_cae": ["disc", "kd_cae"],
     "compare": [],
 }

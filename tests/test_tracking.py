@@ -24,6 +24,7 @@ def test_a_run_tells_all_that_its_files_say(folder):
     assert run.data.params["data_hash"] == "ab" * 32
     assert run.data.params["seed"] == "0"
     figures = run.data.metrics
+    assert (figures["paper.f1"], figures["paper.thresholds.part"]) == (0.75, 1.1)
     assert (figures["clean.f1"], figures["oracle.f1"], figures["auroc"]) == (0.75, 0.75, 0.8)
     assert (figures["all_defective_f1"], figures["shortcut_auroc"]) == (0.75, 0.45)
     assert figures["training.seconds"] == 60

@@ -109,6 +109,7 @@ def metrics(category: str, model: str, f1: float) -> dict[str, Any]:
         "auroc": 0.8, "auroc_low": 0.7, "auroc_high": 0.9, "average_precision": 0.85,
         "pixel_auroc": None, "aupro": None, "all_defective_f1": 0.75, "brightness_matched_auroc": 0.8,
         "clean": {"threshold": 1.5} | protocol, "oracle": {"threshold": 1.2} | protocol,
+        "paper": {"rule": "edge_of_good", "sees_test_labels": False, "thresholds": {"part": 1.1}} | protocol,
         "threshold_optimism": 0.0, "false_alarm_rate_asked": 0.05, "false_alarm_rate_supported": 0.05,
         "n_calibration": 20, "supported": True,
     }  # fmt: skip

@@ -53,12 +53,15 @@ class Detector(ABC):
 
     Attributes:
         part_names: names of the partial scores, in order.
+        paper_rule: how the paper set this model's thresholds, a name in `paper_protocol.RULES`;
+            None for a model that the paper does not have.
         settings: the model's section of params.yaml.
         combination: how parts become one score; None until `calibrate`.
     """
 
     Parameters: ClassVar[type[params.Section]]
     part_names: ClassVar[tuple[str, ...]]
+    paper_rule: ClassVar[str | None] = None
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
@@ -87,6 +90,11 @@ class Detector(ABC):
             checkpoint: file kept after each epoch; when it exists, training goes on from it.
             on_epoch: called after each epoch; what it raises ends the training.
         """
+
+    @property
+    def epoch_limit(self) -> int:
+        """The most epochs that `fit` may take; 1 where all is computed at once."""
+        return 1
 
     @abstractmethod
     def measure(self, images: np.ndarray) -> Parts:

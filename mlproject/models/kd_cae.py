@@ -34,6 +34,7 @@ class KDCAE(Autoencoder):
     Parameters = Parameters
     part_names = ("reconstruction_error", "negative_log_density")
     error_name = "reconstruction_error"
+    paper_rule = "edge_of_good"
     density: GaussianKernelDensity
 
     def build(self) -> tuple[nn.Module, nn.Module]:

@@ -32,6 +32,7 @@ class NICAE(Autoencoder):
     Parameters = Parameters
     part_names = ("reconstruction_difference",)
     error_name = "reconstruction_difference"
+    paper_rule = "fewest_errors"
 
     def build(self) -> tuple[nn.Module, nn.Module]:
         filters, latent = self.settings.filters, self.settings.latent_channels

@@ -1,4 +1,4 @@
-"""One registered model a category, one version a distinct model: KD-CAE and NI-CAE side by side."""
+"""One registered model a category, one version a distinct model: its detectors side by side."""
 
 import base64
 import hashlib
