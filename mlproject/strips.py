@@ -9,10 +9,10 @@ GAP = 4
 
 
 def is_due(epoch: int) -> bool:
-    """Say whether an epoch gets a picture: 1, 2, 5, 10, 20, 50, 100, … — often while it changes fast."""
+    """Say whether an epoch gets a picture: 0 (untrained), 1, 2, 5, 10, 20, … often at first."""
     while epoch >= 10 and epoch % 10 == 0:
         epoch //= 10
-    return epoch in (1, 2, 5)
+    return epoch in (0, 1, 2, 5)
 
 
 def strip(originals: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:

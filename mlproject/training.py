@@ -104,6 +104,7 @@ def train(
     precision: str,
     checkpoint: Path | None,
     on_epoch: Callable[[Epoch], None],
+    on_start: Callable[[], None] = lambda: None,
 ) -> Progress:
     """Train `network` in place and leave the weights of its best epoch in it.
 
@@ -116,11 +117,14 @@ def train(
         validation: (m, c, h, w) uint8; chooses the epoch.
         checkpoint: file written after each epoch and read first if it exists.
         on_epoch: called after each new epoch, with the network at that epoch's weights.
+        on_start: called before the first epoch, with the network untrained; not on resuming.
 
     Raises:
         UserError: a loss is not finite.
     """
     progress = _resume(network, optimiser, checkpoint)
+    if not progress.history:
+        on_start()
     while not progress.finished(schedule):
         number, started = len(progress.history) + 1, time.perf_counter()
         loss = _epoch(network, optimiser, batch_loss, images, schedule, seed, number, device, precision)

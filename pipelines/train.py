@@ -42,9 +42,11 @@ def main(category: str, model: str) -> None:
     detector = _create(facts)
     started = time.perf_counter()
     with EpochDisplay(f"{category} {model}") as display, _streamed(facts, key) as live:
-        pictures = _picture_taker(detector, validation[:PICTURED], folder, live)
-        observers = [display.show, pictures, live.epoch]
-        history = _fit(detector, facts, train, validation, folder / f"{key}.checkpoint", observers)
+        pictures = _Pictures(detector, validation[:PICTURED], folder, live)
+        observers = [display.show, lambda epoch: pictures(epoch.number), live.epoch]
+        checkpoint = folder / f"{key}.checkpoint"
+        history = _fit(detector, facts, train, validation, checkpoint, observers, lambda: pictures(0))
+        pictures(_best(history), always=True)
     seconds = time.perf_counter() - started
     detector.calibrate(validation)
     detector.save(artifacts.model_folder(category, model))
@@ -82,6 +84,7 @@ def _fit(
     validation: np.ndarray,
     checkpoint: Path,
     observers: Sequence[Observer],
+    on_start: Callable[[], None] = lambda: None,
 ) -> list[dict[str, float]]:
     def on_epoch(epoch: Epoch) -> None:
         for observer in observers:
@@ -94,23 +97,32 @@ def _fit(
         device=facts["device"],
         precision=facts["precision"],
         checkpoint=checkpoint,
+        on_start=on_start,
         on_epoch=on_epoch,
     )
 
 
-def _picture_taker(
-    detector: Detector, images: np.ndarray, folder: Path, live: "LiveRun | SilentRun"
-) -> Observer:
-    """Return an observer that writes a strip of reconstructions on the epochs that are due one."""
+def _best(history: list[dict[str, float]]) -> int:
+    """Return the epoch whose weights were kept."""
+    return int(min(history, key=lambda epoch: epoch["validation_loss"])["epoch"])
 
-    def take(epoch: Epoch) -> None:
-        made = detector.reconstruct(images) if strips.is_due(epoch.number) else None
+
+class _Pictures:
+    """Writes strips of reconstructions after the epochs that are due one, and shows them to the live run."""
+
+    def __init__(
+        self, detector: Detector, images: np.ndarray, folder: Path, live: "LiveRun | SilentRun"
+    ) -> None:
+        self.detector, self.images, self.folder, self.live = detector, images, folder, live
+
+    def __call__(self, epoch: int, always: bool = False) -> None:
+        path = self.folder / "reconstructions" / f"epoch_{epoch:04d}.png"
+        if path.exists() or not (always or strips.is_due(epoch)):
+            return
+        made = self.detector.reconstruct(self.images)
         if made is not None:
-            path = folder / "reconstructions" / f"epoch_{epoch.number:04d}.png"
-            strips.write(path, strips.strip(images, made))
-            live.image(epoch.number, path)
-
-    return take
+            strips.write(path, strips.strip(self.images, made))
+            self.live.image(epoch, path)
 
 
 def _streamed(facts: dict[str, Any], key: str) -> "LiveRun | SilentRun":
@@ -154,14 +166,14 @@ def _write_training(
 ) -> None:  # fmt: skip
     """Write history.csv, which equal runs repeat byte for byte, and run.json, which has times besides."""
     table = pd.DataFrame(history)
-    best = table.loc[table["validation_loss"].idxmin()]
+    best = table.set_index("epoch").loc[_best(history)]
     artifacts.write_table(folder / "history.csv", table)
     run = facts | {
         "n_train": counts["train"],
         "n_validation": counts["validation"],
         "parameters": detector.parameter_count(),
         "epochs": len(table),
-        "best_epoch": int(best["epoch"]),
+        "best_epoch": _best(history),
         "best_validation_loss": float(best["validation_loss"]),
         "stopped": "early" if len(table) < detector.epoch_limit else "limit",
         "seconds": round(seconds, 3),

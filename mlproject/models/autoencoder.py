@@ -54,6 +54,7 @@ class Autoencoder(ReconstructionDetector):
         device: str = "cpu",
         precision: str = "float32",
         checkpoint: Path | None = None,
+        on_start: Callable[[], None] = lambda: None,
         on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     ) -> list[dict[str, float]]:
         settings = self.settings
@@ -77,6 +78,7 @@ class Autoencoder(ReconstructionDetector):
             device=device,
             precision=precision,
             checkpoint=checkpoint,
+            on_start=on_start,
             on_epoch=on_epoch,
         )
         self.after_fit(train, validation)

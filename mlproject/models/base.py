@@ -77,6 +77,7 @@ class Detector(ABC):
         device: str = "cpu",
         precision: str = "float32",
         checkpoint: Path | None = None,
+        on_start: Callable[[], None] = lambda: None,
         on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     ) -> list[dict[str, float]]:
         """Learn what good images look like; return epoch, loss and validation_loss of every epoch.
@@ -88,6 +89,8 @@ class Detector(ABC):
             device: ``cpu`` or ``cuda``.
             precision: ``float32`` or ``bfloat16`` (arithmetic only; weights stay float32).
             checkpoint: file kept after each epoch; when it exists, training goes on from it.
+            on_start: called once the network stands there untrained; not when it goes on from a checkpoint,
+                nor by a model that learns at once.
             on_epoch: called after each epoch; what it raises ends the training.
         """
 

@@ -46,6 +46,7 @@ class PCA(ReconstructionDetector):
         device: str = "cpu",
         precision: str = "float32",
         checkpoint: Path | None = None,
+        on_start: Callable[[], None] = lambda: None,
         on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     ) -> list[dict[str, float]]:
         """As `Detector.fit`, in one epoch; seed, precision and checkpoint change nothing.
