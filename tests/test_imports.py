@@ -12,9 +12,30 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # From the bottom up: a module imports from its own layer and from those before it.
 LAYERS = (
-    {"errors", "params", "thresholds", "combination", "metrics", "pixel_metrics", "run_key", "artifacts"},
-    {"training", "noise", "anomaly_maps", "kernel_density", "data", "shortcuts", "strips", "brightness"},
-    {"models", "cross_calibration"},
+    {
+        "errors",
+        "params",
+        "thresholds",
+        "combination",
+        "metrics",
+        "pixel_metrics",
+        "run_key",
+        "artifacts",
+        "checkpoints",
+    },
+    {
+        "training",
+        "noise",
+        "anomaly_maps",
+        "kernel_density",
+        "data",
+        "shortcuts",
+        "strips",
+        "brightness",
+        "image_distances",
+        "run_facts",
+    },
+    {"models", "cross_calibration", "generators", "generation_quality", "generated_images"},
     {"reports", "figures", "tuning", "tracking", "presets", "progress"},
     {"cli", "doctor", "stores", "stage"},
 )
