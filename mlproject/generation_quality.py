@@ -165,7 +165,7 @@ def _verdicts(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _features(images: np.ndarray, mean: np.ndarray, components: np.ndarray) -> np.ndarray:
-    """Return (n, d + 1), scaled so that a squared distance is a mean over pixels, as all other distances are."""
+    """Return (n, d + 1), scaled so that squared distances are means over pixels."""
     pixels = (image_distances.pixels(images) - mean) / len(mean) ** 0.5
     coordinates = pixels @ components.T
     unexplained = np.linalg.norm(pixels - coordinates @ components, axis=1)

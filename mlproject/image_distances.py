@@ -9,7 +9,7 @@ import torch.nn.functional as F  # noqa: N812
 from mlproject import anomaly_maps
 
 SIDE = 32  # images are compared at this size: noise of single pixels is no likeness and no difference
-PAIRS = 400  # of images, drawn for the mean MS-SSIM
+PAIRS = 200  # of images, drawn for the mean MS-SSIM
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, from fine to coarse
 
 

@@ -26,7 +26,7 @@ def _verdict(quality: dict[str, Any]) -> str:
 @drawing.style()
 def grid(name: str, train: np.ndarray, generated: np.ndarray, quality: dict[str, Any]) -> Figure:
     """Return real images above generated ones, (n, s, s, 3) uint8, the first of each: none was chosen."""
-    figure = drawing.new(8, 9.6, f"Generated images: {name}")
+    figure = drawing.new(8, 7.4, f"Generated images: {name}")
     parts: Any = figure.subplots(2, 1, height_ratios=[1, 2])
     for axes, title, images, rows in (
         (parts[0], "training images", train, ROWS // 2),
@@ -49,7 +49,7 @@ def nearest(
 ) -> Figure:
     """Return the generated images that are nearest to a training image, that one below each."""
     rows = found.closest_first()[:SHOWN]
-    figure = drawing.new(1.35 * len(rows) + 0.4, 4.2, f"Likeliest copies: {name}")
+    figure = drawing.new(1.35 * len(rows) + 0.4, 3.9, f"Likeliest copies: {name}")
     pairs = figure.subplots(2, len(rows), squeeze=False)
     for column, row in enumerate(rows):
         drawing.show(pairs[0, column], generated[row])
