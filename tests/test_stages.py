@@ -19,6 +19,7 @@ STAGES = {
     "score@disc-kd_cae": ["disc", "kd_cae"],
     "score@disc-ni_cae": ["disc", "ni_cae"],
     "evaluate@disc-kd_cae": ["disc", "kd_cae"],
+    "generate@disc-dcgan": ["disc", "dcgan"],
     "compare": [],
 }
 DECLARED = """
