@@ -75,10 +75,12 @@ def test_recording_again_writes_nothing_and_a_change_updates_the_same_run(genera
     path = artifacts.report_folder(project.CATEGORY, GENERATOR) / "quality.json"
     quality = json.loads(path.read_text())
     quality["frechet"]["generated"] = 0.25
+    quality |= {"collapsed": False, "collapsed_because": None}
     artifacts.write_json(path, quality)
     changed = recorded()
     assert changed.info.run_id == first.info.run_id
     assert changed.data.metrics["frechet.generated"] == 0.25
+    assert changed.data.tags["collapsed_because"] == "", "what the earlier report said is gone"
     assert len(all_runs()) == 1
 
 

@@ -76,8 +76,8 @@ class GeneratorFacts:
 
     def tags(self) -> dict[str, str]:
         """Return what is no number."""
-        said = {
-            name: value for name, value in lineage.flatten(self.quality).items() if isinstance(value, str)
-        }
+        quality = lineage.flatten(self.quality)
+        # None too: what an earlier report said must not stand
+        said = {name: value or "" for name, value in quality.items() if isinstance(value, str | None)}
         versions = {f"version.{name}": version for name, version in self.training["versions"].items()}
         return said | versions | {"kind": "generator", "threads": str(self.training["threads"])}
