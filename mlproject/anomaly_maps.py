@@ -55,19 +55,28 @@ def squared_error(images: torch.Tensor, reconstructions: torch.Tensor) -> torch.
     return (images - reconstructions).square().mean(dim=1)
 
 
-def ssim_difference(images: torch.Tensor, reconstructions: torch.Tensor) -> torch.Tensor:
-    """Return (n, h, w) of 1 − SSIM in [0, 2]: Gaussian window 11, sigma 1.5 (Wang et al. 2004), range 1."""
+def ssim_terms(images: torch.Tensor, others: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return (n, c, h, w) luminance and contrast-structure: Gaussian window 11, sigma 1.5 (Wang et al. 2004).
+
+    Their product is SSIM, for values in [0, 1].
+    """
 
     def blur(values: torch.Tensor) -> torch.Tensor:
         return gaussian_blur(values, SSIM_SIGMA, SSIM_WINDOW // 2)
 
     c1, c2 = 0.01**2, 0.03**2
-    mean_x, mean_y = blur(images), blur(reconstructions)
+    mean_x, mean_y = blur(images), blur(others)
     var_x = blur(images * images) - mean_x**2
-    var_y = blur(reconstructions * reconstructions) - mean_y**2
-    covariance = blur(images * reconstructions) - mean_x * mean_y
+    var_y = blur(others * others) - mean_y**2
+    covariance = blur(images * others) - mean_x * mean_y
     luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
     structure = (2 * covariance + c2) / (var_x + var_y + c2)
+    return luminance, structure
+
+
+def ssim_difference(images: torch.Tensor, reconstructions: torch.Tensor) -> torch.Tensor:
+    """Return (n, h, w) of 1 − SSIM in [0, 2]."""
+    luminance, structure = ssim_terms(images, reconstructions)
     return 1 - (luminance * structure).mean(dim=1)
 
 

@@ -58,6 +58,22 @@ def register() -> None:
 
 
 @app.command()
+def generate(
+    category: Annotated[str, typer.Argument(help="A category whose generator `dvc repro` has trained.")],
+    out: Annotated[Path, typer.Argument(help="A new folder for the images.")],
+    generator: Annotated[str, typer.Option(help="A generator of params.yaml.")] = "dcgan",
+    count: Annotated[int, typer.Option(min=1, help="How many images.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other images.")] = 0,
+) -> None:
+    """Write images that a trained generator makes, as PNG files, all of them or none."""
+    from mlproject import artifacts, generated_images
+    from mlproject.generators import base
+
+    generated_images.write(base.load(artifacts.model_folder(category, generator)), count, out, seed)
+    typer.echo(f"{count} images in {out}")
+
+
+@app.command()
 def preset(
     name: Annotated[str | None, typer.Argument(help="Preset in params.yaml, such as paper.")] = None,
     list_: Annotated[bool, typer.Option("--list", help="Only say which presets there are.")] = False,

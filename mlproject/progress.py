@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -11,6 +11,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from mlproject.training import Epoch
 
 LINES = 20  # plain lines for a whole training, about
+
+
+class ShownEpoch(Protocol):
+    """What a display must know of an epoch, of whatever is trained."""
+
+    @property
+    def number(self) -> int:
+        """Return which it is, from 1."""
+
+    @property
+    def limit(self) -> int:
+        """Return how many there are at most."""
+
+    def in_words(self) -> str:
+        """Return its figures for one line."""
 
 
 class EpochDisplay:
@@ -42,12 +57,9 @@ class EpochDisplay:
         if self.progress:
             self.progress.stop()
 
-    def show(self, epoch: Epoch) -> None:
+    def show(self, epoch: ShownEpoch) -> None:
         """Show where the training stands after an epoch."""
-        figures = (
-            f"loss {epoch.loss:.5f}  validation {epoch.validation_loss:.5f}  "
-            f"best epoch {epoch.best_epoch}  {epoch.images_per_second:.0f} images/s"
-        )
+        figures = epoch.in_words()
         if self.progress:
             description = f"{self.title}  {figures}"
             self.progress.update(

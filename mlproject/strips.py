@@ -1,4 +1,4 @@
-"""Pictures made while training: originals above their reconstructions, one PNG an epoch."""
+"""Pictures made while training, one PNG an epoch: reconstructions below originals; grids of made images."""
 
 from pathlib import Path
 
@@ -28,6 +28,13 @@ def strip(originals: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
     for images in (shrunk, reconstructions):
         framed = [np.pad(image, ((0, GAP), (0, GAP), (0, 0)), constant_values=255) for image in images]
         rows.append(np.concatenate(framed, axis=1))
+    return np.concatenate(rows)[:-GAP, :-GAP]
+
+
+def grid(images: np.ndarray, columns: int) -> np.ndarray:
+    """Return (h, w, 3) uint8: (n, s, s, 3) uint8 images in rows of `columns`, white where there is none."""
+    framed = np.pad(images, ((0, -len(images) % columns), (0, GAP), (0, GAP), (0, 0)), constant_values=255)
+    rows = [np.concatenate(list(row), axis=1) for row in framed.reshape(-1, columns, *framed.shape[1:])]
     return np.concatenate(rows)[:-GAP, :-GAP]
 
 

@@ -5,15 +5,17 @@ Knows nothing of models: it is given a network and a function that turns a batch
 
 import copy
 import math
+import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
+from mlproject import __version__, checkpoints
 from mlproject.errors import UserError
 
 # (network, batch as float (n, c, h, w) in [0, 1], generator for anything random) -> scalar loss
@@ -46,6 +48,13 @@ class Epoch:
     best_epoch: int
     seconds: float
     images_per_second: float
+
+    def in_words(self) -> str:
+        """Return the figures for a line of display."""
+        return (
+            f"loss {self.loss:.5f}  validation {self.validation_loss:.5f}  "
+            f"best epoch {self.best_epoch}  {self.images_per_second:.0f} images/s"
+        )
 
 
 @dataclass
@@ -132,7 +141,8 @@ def train(
         validation_loss = _validate(network, batch_loss, validation, schedule, seed, device)
         _note(progress, network, number, loss, validation_loss)
         if checkpoint:
-            _save(checkpoint, network, optimiser, progress)
+            state = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
+            checkpoints.write(checkpoint, state | {"progress": asdict(progress)})
         seconds = time.perf_counter() - started
         on_epoch(
             Epoch(
@@ -153,13 +163,14 @@ def _note(progress: Progress, network: nn.Module, number: int, loss: float, vali
         progress.best_weights = copy.deepcopy(network.state_dict())
 
 
-def _batches(images: torch.Tensor, order: torch.Tensor, size: int, device: str) -> Iterator[torch.Tensor]:
+def batches(images: torch.Tensor, order: torch.Tensor, size: int, device: str) -> Iterator[torch.Tensor]:
+    """Yield (at most size, c, h, w) float in [0, 1] of (n, c, h, w) uint8 images, rows in `order`."""
     for rows in order.split(size):
         batch = images[rows].to(device, non_blocking=True).float().div_(255)
         yield batch.to(memory_format=torch.channels_last)
 
 
-def _generator(*numbers: int) -> torch.Generator:
+def random_source(*numbers: int) -> torch.Generator:
     """Return a CPU generator that depends on every number given."""
     mixed = 0
     for number in numbers:
@@ -172,9 +183,9 @@ def _epoch(
     schedule: Schedule, seed: int, number: int, device: str, precision: str,
 ) -> float:  # fmt: skip
     network.train()
-    generator = _generator(seed, number)
+    generator = random_source(seed, number)
     total = torch.zeros((), device=device)
-    for batch in _batches(
+    for batch in batches(
         images, torch.randperm(len(images), generator=generator), schedule.batch_size, device
     ):
         optimiser.zero_grad(set_to_none=True)
@@ -196,29 +207,27 @@ def _validate(
     device: str,
 ) -> float:
     network.eval()
-    generator = _generator(seed, 0)
+    generator = random_source(seed, 0)
     total = 0.0
-    for batch in _batches(images, torch.arange(len(images)), schedule.batch_size, device):
+    for batch in batches(images, torch.arange(len(images)), schedule.batch_size, device):
         total += float(batch_loss(network, batch, generator)) * len(batch)
     return total / len(images)
 
 
-def _save(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    state = {
-        "network": network.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "progress": asdict(progress),
-    }
-    torch.save(state, part)
-    part.replace(path)
-
-
 def _resume(network: nn.Module, optimiser: torch.optim.Optimizer, checkpoint: Path | None) -> Progress:
-    if checkpoint is None or not checkpoint.exists():
+    state = checkpoints.read(checkpoint)
+    if state is None:
         return Progress()
-    state: dict[str, Any] = torch.load(checkpoint, weights_only=True)
     network.load_state_dict(state["network"])
     optimiser.load_state_dict(state["optimiser"])
     return Progress(**state["progress"])
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a training's result may depend on."""
+    return {
+        "mlproject": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }

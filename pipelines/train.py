@@ -1,6 +1,5 @@
 """Stage train: fit one detector on one category's good images; weights, history and pictures come out."""
 
-import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -11,7 +10,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mlproject import __version__, artifacts, cross_calibration, models, params, stage, strips, training
+from mlproject import (
+    artifacts,
+    checkpoints,
+    cross_calibration,
+    models,
+    params,
+    run_facts,
+    stage,
+    strips,
+    training,
+)
 from mlproject.data import prepared, split
 from mlproject.models.base import Detector
 from mlproject.progress import EpochDisplay, SilentRun
@@ -28,10 +37,10 @@ Observer = Callable[[Epoch], None]
 def main(category: str, model: str) -> None:
     """Train `model` on `category`, going on from a checkpoint of the same run if there is one."""
     data = prepared.load(category)
-    facts = _facts(category, model, data.data_hash)
+    facts = run_facts.known(category, model, "models", data.data_hash)
     key = run_key(facts)
     folder = artifacts.training_folder(category, model)
-    _keep_only_checkpoints_of(key, folder)
+    checkpoints.keep_only(key, folder)
 
     good = np.flatnonzero(data.manifest["split"] == "train")
     paths = data.manifest["path"].iloc[good].tolist()
@@ -54,23 +63,7 @@ def main(category: str, model: str) -> None:
     _write_training(
         folder, facts, detector, history, {"train": len(train), "validation": len(validation)}, seconds
     )
-    _keep_only_checkpoints_of("", folder)
-
-
-def _facts(category: str, model: str, data_hash: str) -> dict[str, Any]:
-    """Return all that decides the result, with the device and precision that `auto` stands for here."""
-    settings = params.load("training", params.Training)
-    device = training.choose_device(settings.device)
-    return {
-        "category": category,
-        "model": model,
-        "settings": params.value(f"models.{model}"),
-        "split": params.load("split", params.Split).model_dump(),
-        "data_hash": data_hash,
-        "seed": params.value("seed"),
-        "device": device,
-        "precision": training.choose_precision(settings.precision, device),
-    }
+    checkpoints.keep_only("", folder)
 
 
 def _create(facts: dict[str, Any]) -> Detector:
@@ -141,7 +134,7 @@ def _streamed(facts: dict[str, Any], key: str) -> "LiveRun | SilentRun":
 
 
 def _write_out_of_fold(
-    images: np.ndarray, paths: list[str], settings: params.Split, facts: dict[str, Any], checkpoints: Path
+    images: np.ndarray, paths: list[str], settings: params.Split, facts: dict[str, Any], base: Path
 ) -> None:
     """Write the out-of-fold scores that `split.calibration: cross` asks for; otherwise a table of no rows."""
     table = pd.DataFrame(columns=["path", "score"])
@@ -152,7 +145,7 @@ def _write_out_of_fold(
             with EpochDisplay(
                 f"{facts['category']} {facts['model']} fold {fold + 1}/{settings.folds}"
             ) as display:
-                checkpoint = checkpoints.with_name(f"{checkpoints.name}.fold{fold}.checkpoint")
+                checkpoint = base.with_name(f"{base.name}.fold{fold}.checkpoint")
                 _fit(detector, facts, train, validation, checkpoint, [display.show])
             return detector
 
@@ -179,25 +172,9 @@ def _write_training(
         "seconds": round(seconds, 3),
         "images_per_second": round(len(table) * counts["train"] / seconds, 1),
         "threads": torch.get_num_threads(),
-        "versions": {
-            "mlproject": __version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-        },
+        "versions": training.versions(),
     }
     artifacts.write_json(folder / "run.json", run)
-
-
-def _keep_only_checkpoints_of(key: str, folder: Path) -> None:
-    """Delete the files of other runs (all checkpoints for an empty key) and keep what this one can resume."""
-    resumable = key and any(folder.glob(f"{key}*.checkpoint"))
-    for checkpoint in folder.glob("*.checkpoint*"):
-        if not key or not checkpoint.name.startswith(key):
-            checkpoint.unlink()
-    if key and not resumable:
-        for picture in folder.glob("reconstructions/epoch_*.png"):
-            picture.unlink()
 
 
 if __name__ == "__main__":

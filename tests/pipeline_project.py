@@ -80,6 +80,7 @@ class Project:
         tree["categories"] = ["disc", "plate"]
         tree["prepare"]["image_size"] = 64
         tree["evaluate"]["bootstrap"] = 100
+        tree["generators"]["dcgan"] |= {"filters": 2, "epochs": 2}
         for settings in tree["models"].values():
             settings |= {key: value for key, value in TINY.items() if key in settings}
 

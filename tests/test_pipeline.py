@@ -30,6 +30,7 @@ def test_first_run_runs_every_stage_and_leaves_a_table(project):
     expected |= {
         f"{stage}@{category}" for stage in ("prepare", "shortcuts") for category in ("disc", "plate")
     }
+    expected |= {"generate@disc-dcgan", "generate@plate-dcgan"}
     expected |= {f"{stage}@{c}-{m}" for stage in ("train", "score", "evaluate") for c, m in PAIRS}
     assert project.first == expected
     rows = json.loads((project.folder / "reports/comparison.json").read_text())
@@ -77,6 +78,24 @@ def test_one_models_file_reruns_that_model_only(project):
     assert {"train@disc-ni_cae", "train@plate-ni_cae"} <= ran
     # the weights came out equal, so nothing after training had a reason to run
     assert not {stage for stage in ran if "kd_cae" in stage}
+
+
+def test_generators_can_be_switched_off(project):
+    project.edit(lambda tree: tree.update(generators_used=[]))
+    assert not {stage for stage in project.repro() if stage.startswith("generate")}
+    project.edit(lambda tree: tree.update(generators_used=["dcgan"]))
+    assert not {stage for stage in project.repro() if stage.startswith(("train", "score"))}
+
+
+def test_a_generator_leaves_its_losses_grids_and_quality(project):
+    artifacts, report = (project.folder / name for name in ("artifacts", "reports/categories"))
+    assert sorted(path.name for path in (artifacts / "disc/dcgan/training").rglob("*.*")) == [
+        "epoch_0001.png", "epoch_0002.png", "history.csv", "run.json",
+    ]  # fmt: skip
+    quality = json.loads((report / "disc/dcgan/quality.json").read_text())
+    assert (quality["n_train"], quality["memorised"]) == (32, False)
+    figures = {path.name for path in (report / "disc/dcgan/figures").iterdir()}
+    assert figures == {"grid.png", "nearest.png"}
 
 
 def test_one_changed_image_reprepares_its_category_only(project):

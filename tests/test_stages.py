@@ -21,6 +21,7 @@ STAGES = {
     "score@disc-ni_cae": ["disc", "ni_cae"],
     "score@disc-pca": ["disc", "pca"],
     "evaluate@disc-kd_cae": ["disc", "kd_cae"],
+    "generate@disc-dcgan": ["disc", "dcgan"],
     "compare": [],
 }
 DECLARED = """

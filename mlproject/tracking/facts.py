@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import pandas as pd
 import yaml
@@ -31,6 +31,11 @@ def files_in(folder: Path) -> dict[str, Path]:
     }
 
 
+def pictures_by_epoch(folder: Path) -> dict[int, Path]:
+    """Return epoch → file of a folder's epoch_NNNN.png."""
+    return {int(path.stem.rsplit("_", 1)[1]): path for path in folder.glob("epoch_*.png")}
+
+
 @dataclass(frozen=True)
 class Facts:
     """All that the record tells of one (category, model), read from its files.
@@ -46,6 +51,9 @@ class Facts:
         model_hash: sha256 over the model folder.
         content_hash: sha256 over the model and everything above.
     """
+
+    stage: ClassVar[str] = "train"
+    image_key: ClassVar[str] = "reconstructions"
 
     training: dict[str, Any]
     history: pd.DataFrame
@@ -68,9 +76,7 @@ class Facts:
         scores, report = artifacts.scores_folder(category, model), artifacts.report_folder(category, model)
         shortcuts = artifacts.report_folder(category) / "shortcuts.json"
         model_files = files_in(artifacts.model_folder(category, model))
-        strips = {
-            int(path.stem.rsplit("_", 1)[1]): path for path in training.glob("reconstructions/epoch_*.png")
-        }
+        strips = pictures_by_epoch(training / "reconstructions")
         files = {
             "training/run.json": training / "run.json",
             "training/history.csv": training / "history.csv",

@@ -193,5 +193,5 @@ class _Stream:
         for item in items:
             if isinstance(item, _Picture) and item.epoch not in self.shown:
                 self.client.log_image(
-                    self.run_id, mlflow.Image(str(item.path)), key=runs.IMAGE_KEY, step=item.epoch
+                    self.run_id, mlflow.Image(str(item.path)), key=lineage.Facts.image_key, step=item.epoch
                 )

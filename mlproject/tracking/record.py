@@ -2,10 +2,11 @@
 
 from mlproject import artifacts, params
 from mlproject.tracking import registry, runs, store
+from mlproject.tracking.generator_facts import GeneratorFacts
 
 
 def record_all() -> None:
-    """Record every category and detector of params.yaml; print what was done and where to look.
+    """Record every category, detector and generator of params.yaml; print what was done and where to look.
 
     Where the store is away a line says so and nothing else happens: the files stand, the next call logs.
 
@@ -38,9 +39,24 @@ def _record(dataset: str) -> None:
             what = "new" if version.new else "known"
             print(f"{category} {model}: {version.name} version {version.version} ({what})")
             run_ids.append(run_id)
+    made = _record_generators(dataset)
+    if run_ids or made:
+        runs.join(dataset, [*run_ids, *made])
     if run_ids:
-        runs.join(dataset, run_ids)
         _say_where(dataset, run_ids)
+
+
+def _record_generators(dataset: str) -> list[str]:
+    """Record every generator; return their runs. They make images, so they are no registered detectors."""
+    run_ids = []
+    for category in params.value("categories"):
+        for generator in params.value("generators_used"):
+            if not (artifacts.report_folder(category, generator) / "quality.json").is_file():
+                print(f"{category} {generator}: no results yet, left out (`dvc repro` makes them)")
+                continue
+            run_ids.append(runs.log(dataset, GeneratorFacts.read(category, generator)))
+            print(f"{category} {generator}: recorded")
+    return run_ids
 
 
 def _say_where(dataset: str, run_ids: list[str]) -> None:

@@ -12,6 +12,7 @@ from mlproject.run_key import run_key
 from mlproject.tracking import facts as lineage
 from mlproject.tracking import store
 from mlproject.tracking.facts import Facts
+from mlproject.tracking.generator_facts import GeneratorFacts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -22,9 +23,11 @@ MODEL_HASH = "mlproject.model_hash"
 CONTENT_HASH = "mlproject.content_hash"
 COMPARISON_HASH = "mlproject.comparison_hash"
 PARENT = "mlflow.parentRunId"
-IMAGE_KEY = "reconstructions"
 DIGEST_LENGTH = 36  # MLflow allows no more
 BATCH = 1000  # metrics a request, MLflow's limit
+
+
+Recorded = Facts | GeneratorFacts
 
 
 def record(dataset: str, category: str, model: str) -> str:
@@ -37,14 +40,22 @@ def record(dataset: str, category: str, model: str) -> str:
         UserError: a file is missing, or the experiment was deleted.
         mlflow.exceptions.MlflowException: the store refused, or went away.
     """
-    facts = Facts.read(category, model)
+    return log(dataset, Facts.read(category, model))
+
+
+def log(dataset: str, facts: Recorded) -> str:
+    """Do what `record` does, of facts that were read."""
     client = store.connect()
     experiment_id = store.experiment(client, dataset)
     with store.lock():
         run = find(client, experiment_id, run_key(facts.training), facts.model_hash)
         if run and run.data.tags.get(CONTENT_HASH) == facts.content_hash:
             return run.info.run_id
-        run_id = run.info.run_id if run else create(client, experiment_id, facts.training, from_files=True)
+        run_id = (
+            run.info.run_id
+            if run
+            else create(client, experiment_id, facts.training, stage=facts.stage, from_files=True)
+        )
         client.set_tag(run_id, MODEL_HASH, facts.model_hash)
         _complete(client, run_id, facts)
     return run_id
@@ -68,7 +79,12 @@ def find(client: "MlflowClient", experiment_id: str, key: str, model_hash: str |
 
 
 def create(
-    client: "MlflowClient", experiment_id: str, training: Mapping[str, Any], *, from_files: bool = False
+    client: "MlflowClient",
+    experiment_id: str,
+    training: Mapping[str, Any],
+    *,
+    stage: str = Facts.stage,
+    from_files: bool = False,
 ) -> str:
     """Make the run of a training that starts now, or (`from_files`) ended just now; return its id."""
     started = time.time() - (training["seconds"] if from_files else 0)
@@ -76,7 +92,7 @@ def create(
     tags = {
         RUN_KEY: run_key(training),
         "mlflow.runName": f"{category} {model}",
-        "mlflow.source.name": f"dvc repro train@{category}-{model}",
+        "mlflow.source.name": f"dvc repro {stage}@{category}-{model}",
         "mlflow.source.type": "LOCAL",
         # which it is; and MLflow's pages unfold the parents of such runs, so charts show them at once
         "mlflow.runType": "evaluation",
@@ -87,11 +103,11 @@ def create(
     return client.create_run(experiment_id, start_time=int(started * 1000), tags=tags).info.run_id
 
 
-def image_steps(client: "MlflowClient", run_id: str) -> set[int]:
-    """Return the epochs whose reconstructions the run already shows."""
+def image_steps(client: "MlflowClient", run_id: str, key: str = Facts.image_key) -> set[int]:
+    """Return the epochs whose pictures of that key the run already shows."""
     names = (Path(item.path).name for item in client.list_artifacts(run_id, "images"))
     # MLflow names them key, step, time and id, parted by "+" or, in older releases, "%".
-    matches = (re.match(rf"{IMAGE_KEY}[+%]step[+%](\d+)[+%]", name) for name in names)
+    matches = (re.match(rf"{key}[+%]step[+%](\d+)[+%]", name) for name in names)
     return {int(match[1]) for match in matches if match}
 
 
@@ -133,7 +149,7 @@ def _log_comparison(client: "MlflowClient", parent: "Run") -> None:
         client.set_terminated(parent.info.run_id)
 
 
-def _complete(client: "MlflowClient", run_id: str, facts: Facts) -> None:
+def _complete(client: "MlflowClient", run_id: str, facts: Recorded) -> None:
     """Log what the run lacks; the content hash comes last, so that a cut is seen and mended."""
     from mlflow.entities import Param, RunTag
 
@@ -158,13 +174,13 @@ def _complete(client: "MlflowClient", run_id: str, facts: Facts) -> None:
     client.set_tag(run_id, CONTENT_HASH, facts.content_hash)
 
 
-def _missing_history(client: "MlflowClient", run: "Run", facts: Facts) -> "list[Metric]":
+def _missing_history(client: "MlflowClient", run: "Run", facts: Recorded) -> "list[Metric]":
     """Return the epochs that the store lacks, timed as if all had taken the same."""
     from mlflow.entities import Metric
 
     per_epoch = facts.training["seconds"] * 1000 / max(len(facts.history), 1)
     points = []
-    for name in ("loss", "validation_loss"):
+    for name in facts.history.columns.drop("epoch"):
         known = {(point.step, point.value) for point in client.get_metric_history(run.info.run_id, name)}
         for epoch, value in zip(facts.history["epoch"], facts.history[name], strict=True):
             if (int(epoch), float(value)) not in known:
@@ -173,7 +189,7 @@ def _missing_history(client: "MlflowClient", run: "Run", facts: Facts) -> "list[
     return points
 
 
-def _changed_figures(run: "Run", facts: Facts) -> "list[Metric]":
+def _changed_figures(run: "Run", facts: Recorded) -> "list[Metric]":
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
@@ -181,24 +197,24 @@ def _changed_figures(run: "Run", facts: Facts) -> "list[Metric]":
     return [Metric(k, value, now, 0) for k, value in facts.figures().items() if known.get(k) != value]
 
 
-def _log_files(client: "MlflowClient", run_id: str, facts: Facts) -> None:
+def _log_files(client: "MlflowClient", run_id: str, facts: Recorded) -> None:
     import mlflow
 
     for name, path in facts.files.items():
         client.log_artifact(run_id, str(path), str(Path(name).parent))
-    shown = image_steps(client, run_id)
+    shown = image_steps(client, run_id, facts.image_key)
     for epoch, path in sorted(facts.strips.items()):
         if epoch not in shown:
-            client.log_image(run_id, mlflow.Image(str(path)), key=IMAGE_KEY, step=epoch)
+            client.log_image(run_id, mlflow.Image(str(path)), key=facts.image_key, step=epoch)
 
 
-def _log_data(client: "MlflowClient", run_id: str, facts: Facts) -> None:
+def _log_data(client: "MlflowClient", run_id: str, facts: Recorded) -> None:
     """Log the images, by their hash, as the run's input data."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     category = facts.training["category"]
     source = json.dumps({"uri": (artifacts.RAW / category).as_posix()})
-    counts = {name: facts.training[name] for name in ("n_train", "n_validation")}
+    counts = {name: facts.training[name] for name in ("n_train", "n_validation") if name in facts.training}
     digest = facts.training["data_hash"][:DIGEST_LENGTH]
     data = Dataset(category, digest, "local", source, profile=json.dumps(counts))
     client.log_inputs(run_id, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])])

@@ -1,0 +1,37 @@
+"""What a training that was killed goes on from: one file an epoch, whole or not there, no code inside."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def write(path: Path, state: dict[str, Any]) -> None:
+    """Write tensors, numbers, texts and containers of them through a temporary name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    torch.save(state, part)
+    part.replace(path)
+
+
+def read(path: Path | None) -> dict[str, Any] | None:
+    """Return what `write` wrote, on the CPU; None where there is no checkpoint. Runs no code of the file."""
+    if path is None or not path.exists():
+        return None
+    return torch.load(path, weights_only=True, map_location="cpu")
+
+
+def keep_only(key: str, folder: Path) -> None:
+    """Delete the files of other runs (all checkpoints for an empty key) and keep what this one can resume.
+
+    Args:
+        key: how the names of this run's checkpoints begin.
+        folder: of the training; pictures by epoch lie in its folders.
+    """
+    resumable = key and any(folder.glob(f"{key}*.checkpoint"))
+    for checkpoint in folder.glob("*.checkpoint*"):
+        if not key or not checkpoint.name.startswith(key):
+            checkpoint.unlink()
+    if key and not resumable:
+        for picture in folder.glob("*/epoch_*.png"):
+            picture.unlink()

@@ -1,0 +1,145 @@
+"""The contract that every generator keeps: fit, sample, save, load. It makes images; it judges none."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mlproject import generators, params
+from mlproject.data.whole import written_whole
+from mlproject.errors import UserError
+
+WEIGHTS = "weights.safetensors"
+DESCRIPTION = "generator.json"
+
+
+@dataclass(frozen=True)
+class GeneratorEpoch:
+    """What one epoch gave. `seconds` alone differs between equal runs.
+
+    Attributes:
+        losses: what is minimised and watched, by name; a game has no single loss that falls.
+    """
+
+    number: int
+    limit: int
+    losses: dict[str, float]
+    seconds: float
+
+    def in_words(self) -> str:
+        """Return the figures for a line of display."""
+        return "  ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in self.losses.items())
+
+
+class Generator(ABC):
+    """Makes new images that look like those it was shown.
+
+    Images are always (n, s, s, 3) uint8 RGB; those to learn from come at the prepared size and are
+    shrunk by the generator itself, those it makes have its own size, `image_size`.
+
+    Attributes:
+        settings: the generator's section of params.yaml.
+    """
+
+    Parameters: ClassVar[type[params.Section]]
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+
+    @abstractmethod
+    def prepare(self, images: np.ndarray) -> np.ndarray:
+        """Return (n, image_size, image_size, 3) uint8: the images as they are learnt from.
+
+        Raises:
+            UserError: they are too small, too few, or all of one colour: nothing can be learnt from them.
+        """
+
+    @abstractmethod
+    def fit(
+        self,
+        images: np.ndarray,
+        *,
+        seed: int,
+        device: str = "cpu",
+        precision: str = "float32",
+        checkpoint: Path | None = None,
+        on_epoch: Callable[[GeneratorEpoch], None] = lambda epoch: None,
+    ) -> list[dict[str, float]]:
+        """Learn to make images like these; return epoch and losses of every epoch.
+
+        Args:
+            images: (n, s, s, 3) uint8.
+            seed: same seed, machine and thread count: same weights, byte for byte on a CPU.
+            device: ``cpu`` or ``cuda``.
+            precision: ``float32`` or ``bfloat16`` (arithmetic only; weights stay float32).
+            checkpoint: file kept after each epoch; when it exists, training goes on from it.
+            on_epoch: called after each new epoch, when `sample` is that of the epoch.
+
+        Raises:
+            UserError: as `prepare`; or the training diverged.
+        """
+
+    @abstractmethod
+    def stream(self, n: int, seed: int) -> Iterator[np.ndarray]:
+        """Yield n images (image_size, image_size, 3) uint8, few in memory at once.
+
+        An image depends on seed and place alone: the first of many are those of few.
+        """
+
+    def sample(self, n: int, seed: int) -> np.ndarray:
+        """Return (n, image_size, image_size, 3) uint8 images, those of `stream`."""
+        return np.stack(list(self.stream(n, seed)))
+
+    @abstractmethod
+    def state(self) -> dict[str, np.ndarray]:
+        """Return every array that `load` needs."""
+
+    @abstractmethod
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take the arrays of `state` back."""
+
+    @abstractmethod
+    def parameter_count(self) -> int:
+        """Return how many numbers were learnt by gradient descent."""
+
+    def save(self, folder: Path) -> None:
+        """Write weights.safetensors and generator.json; the folder appears whole or not at all."""
+        from safetensors.numpy import save_file
+
+        description = {
+            "generator": type(self).__module__.rsplit(".", 1)[-1],
+            "settings": self.settings.model_dump(),
+        }
+        with written_whole(folder) as part:
+            save_file({k: np.ascontiguousarray(v) for k, v in self.state().items()}, part / WEIGHTS)
+            (part / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
+
+
+def load(folder: Path) -> Generator:
+    """Return the generator that `Generator.save` wrote. No code in the folder is ever run.
+
+    Raises:
+        UserError: the folder holds no generator of this project.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        description = json.loads((folder / DESCRIPTION).read_text())
+        arrays = load_file(folder / WEIGHTS)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UserError(
+            f"{folder}: holds no readable generator ({error}). "
+            "`dvc repro` makes it, `dvc pull` brings it back."
+        ) from None
+    where = f"{folder / DESCRIPTION}: settings"
+    generator = generators.create(description["generator"], description["settings"], where)
+    try:
+        generator.restore(arrays)
+    except (KeyError, RuntimeError) as error:
+        raise UserError(f"{folder / WEIGHTS}: does not fit {DESCRIPTION} ({error})") from None
+    return generator

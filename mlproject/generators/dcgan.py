@@ -1,0 +1,241 @@
+"""DCGAN (the paper's section 3.3.3, after Radford et al. 2016): two convolutional networks play a game."""
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from pydantic import Field
+from torch import nn
+
+from mlproject import checkpoints, training
+from mlproject.errors import TooFewImages, UserError
+from mlproject.generators.base import Generator, GeneratorEpoch
+from mlproject.models import blocks
+from mlproject.params import Section
+
+START = 4  # side of the smallest feature map: the rest of an image's side is doublings of it
+WEIGHT_SPREAD = 0.02  # Radford et al., section 4
+LOSSES = ("discriminator_loss", "generator_loss", "belief_in_real", "belief_in_generated")
+
+
+class Parameters(Section):
+    """Settings of a DCGAN.
+
+    Attributes:
+        image_size: side of what it makes, pixels.
+        latent: length of z.
+        filters: of the widest feature map; doubled with each halving of the side.
+        beta1: Adam's first moment; .5, since .9 made the game oscillate (Radford et al., section 4).
+    """
+
+    image_size: Literal[64, 128]
+    latent: int = Field(ge=1)
+    filters: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    beta1: float = Field(ge=0, lt=1)
+    batch_size: int = Field(ge=2)
+    epochs: int = Field(ge=1)
+
+
+@dataclass
+class Game:
+    """Both networks, both optimisers, and how far they are."""
+
+    generator: nn.Sequential
+    discriminator: nn.Sequential
+    generator_step: torch.optim.Optimizer
+    discriminator_step: torch.optim.Optimizer
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def parts(self) -> dict[str, Any]:
+        """Return everything with a state of its own, by its name in a checkpoint."""
+        return {name: value for name, value in vars(self).items() if name != "history"}
+
+
+def build_generator(settings: Parameters) -> nn.Sequential:
+    """Return z (n, latent, 1, 1) → image (n, 3, s, s) in [-1, 1]: fractionally-strided convolutions only.
+
+    Batch norm after all but the last: its shift is why no other convolution has a bias.
+    """
+    halvings = round(math.log2(settings.image_size // START))
+    widths = [settings.filters * 2**step for step in reversed(range(halvings))]
+    layers: list[nn.Module] = [nn.ConvTranspose2d(settings.latent, widths[0], START, bias=False)]
+    for wide, narrow in itertools.pairwise(widths):
+        layers += [nn.BatchNorm2d(wide), nn.ReLU(inplace=True)]
+        layers += [nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=False)]
+    layers += [nn.BatchNorm2d(widths[-1]), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], 3, 4, 2, 1, bias=False), nn.Tanh())
+
+
+def build_discriminator(settings: Parameters) -> nn.Sequential:
+    """Return image (n, 3, s, s) in [-1, 1] → log-odds of being real (n, 1, 1, 1): strided convolutions only.
+
+    No batch norm at the image itself (Radford et al., section 3: oscillation).
+    """
+    halvings = round(math.log2(settings.image_size // START))
+    widths = [settings.filters * 2**step for step in range(halvings)]
+    layers: list[nn.Module] = [nn.Conv2d(3, widths[0], 4, 2, 1, bias=False), nn.LeakyReLU(0.2, inplace=True)]
+    for narrow, wide in itertools.pairwise(widths):
+        layers += [nn.Conv2d(narrow, wide, 4, 2, 1, bias=False), nn.BatchNorm2d(wide)]
+        layers += [nn.LeakyReLU(0.2, inplace=True)]
+    return nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, START, bias=False))
+
+
+def initialise(network: nn.Module) -> None:
+    """Draw weights from N(0, .02), batch norm's scales from N(1, .02), as Radford et al."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, 0, WEIGHT_SPREAD)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1, WEIGHT_SPREAD)
+
+
+class DCGAN(Generator):
+    """Only the generating network is kept; the judging one is needed while it learns."""
+
+    Parameters = Parameters
+
+    def __init__(self, settings: Any) -> None:
+        super().__init__(settings)
+        self.network = build_generator(settings)
+        self.device = "cpu"
+
+    def prepare(self, images: np.ndarray) -> np.ndarray:
+        size, batch = self.settings.image_size, self.settings.batch_size
+        if len(images) < batch:
+            raise TooFewImages(
+                f"{len(images)} images to learn from, fewer than a batch of {batch}. "
+                f"Add good images, or lower generators.dcgan.batch_size in params.yaml."
+            )
+        if images.shape[1] < size:
+            raise UserError(
+                f"images of {images.shape[1]} px are smaller than generators.dcgan.image_size, {size}. "
+                f"Set prepare.image_size to {size} at least."
+            )
+        shrunk = blocks.network_images(images, size, "rgb").permute(0, 2, 3, 1).contiguous().numpy()
+        if (shrunk == shrunk[0, 0, 0]).all():
+            red, green, blue = shrunk[0, 0, 0]
+            raise UserError(
+                f"all {len(images)} images to learn from are of one colour, ({red}, {green}, {blue}): "
+                f"there is nothing to learn. Look at train/good."
+            )
+        return shrunk
+
+    def fit(
+        self,
+        images: np.ndarray,
+        *,
+        seed: int,
+        device: str = "cpu",
+        precision: str = "float32",
+        checkpoint: Path | None = None,
+        on_epoch: Callable[[GeneratorEpoch], None] = lambda epoch: None,
+    ) -> list[dict[str, float]]:
+        pixels = torch.from_numpy(self.prepare(images)).permute(0, 3, 1, 2)
+        game = self._start(seed, device)
+        _resume(game, checkpoint)
+        while len(game.history) < self.settings.epochs:
+            number, started = len(game.history) + 1, time.perf_counter()
+            losses = self._epoch(game, pixels, training.random_source(seed, number), precision)
+            if not all(map(math.isfinite, losses.values())):
+                raise UserError(
+                    f"training diverged in epoch {number} ({losses}). "
+                    f"Lower generators.dcgan.learning_rate in params.yaml."
+                )
+            game.history.append({"epoch": number, **losses})
+            if checkpoint:
+                states = {name: part.state_dict() for name, part in game.parts().items()}
+                checkpoints.write(checkpoint, states | {"history": game.history})
+            on_epoch(GeneratorEpoch(number, self.settings.epochs, losses, time.perf_counter() - started))
+        return game.history
+
+    def _start(self, seed: int, device: str) -> Game:
+        settings = self.settings
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            networks = build_generator(settings), build_discriminator(settings)
+            for network in networks:
+                initialise(network)
+        self.device = device
+        moved = [network.to(device).to(memory_format=torch.channels_last) for network in networks]
+        self.network = moved[0]
+        rate, betas = settings.learning_rate, (settings.beta1, 0.999)
+        steps = [torch.optim.Adam(network.parameters(), lr=rate, betas=betas) for network in moved]
+        return Game(moved[0], moved[1], steps[0], steps[1])
+
+    def _epoch(
+        self, game: Game, images: torch.Tensor, random: torch.Generator, precision: str
+    ) -> dict[str, float]:
+        """Play one round a batch. The few images that fill no batch sit this epoch out: batch norm
+        would see too few."""
+        size = self.settings.batch_size
+        order = torch.randperm(len(images), generator=random)[: len(images) // size * size]
+        game.generator.train()
+        game.discriminator.train()
+        totals = torch.zeros(len(LOSSES), device=self.device)
+        for batch in training.batches(images, order, size, self.device):
+            z = torch.randn((size, self.settings.latent, 1, 1), generator=random).to(self.device)
+            totals += self._round(game, batch * 2 - 1, z, precision)
+        means = (totals / (len(order) // size)).tolist()
+        return dict(zip(LOSSES, means, strict=True))
+
+    def _round(self, game: Game, real: torch.Tensor, z: torch.Tensor, precision: str) -> torch.Tensor:
+        """Let the discriminator learn, then the generator; return LOSSES."""
+        with torch.autocast(self.device, torch.bfloat16, enabled=precision == "bfloat16"):
+            made = game.generator(z)
+            # real and generated apart: each has batch statistics of its own (Radford et al.)
+            says_real = game.discriminator(real).float()
+            says_made = game.discriminator(made.detach()).float()
+            # softplus(-x) is -log sigmoid(x): the log-odds need no sigmoid that could saturate
+            loss = F.softplus(-says_real).mean() + F.softplus(says_made).mean()
+        _step(game.discriminator_step, loss)
+        with torch.autocast(self.device, torch.bfloat16, enabled=precision == "bfloat16"):
+            # non-saturating (eq. 6): -log D(G(z)), not log(1 - D(G(z)))
+            generator_loss = F.softplus(-game.discriminator(made).float()).mean()
+        _step(game.generator_step, generator_loss)
+        beliefs = says_real.sigmoid().mean(), says_made.sigmoid().mean()
+        return torch.stack([loss, generator_loss, *beliefs]).detach()
+
+    def stream(self, n: int, seed: int) -> Iterator[np.ndarray]:
+        for chunk, start in enumerate(range(0, n, blocks.CHUNK)):
+            yield from self._chunk(training.random_source(seed, chunk))[: n - start]
+
+    @torch.inference_mode()
+    def _chunk(self, random: torch.Generator) -> np.ndarray:
+        """Return a whole chunk, whatever is asked for: batches of other sizes may be computed otherwise."""
+        self.network.eval()
+        z = torch.randn((blocks.CHUNK, self.settings.latent, 1, 1), generator=random)
+        return blocks.display_images(self.network(z.to(self.device)) / 2 + 0.5)
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {name: value.detach().cpu().numpy() for name, value in self.network.state_dict().items()}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        self.network.load_state_dict({name: torch.from_numpy(value) for name, value in arrays.items()})
+
+    def parameter_count(self) -> int:
+        return sum(weights.numel() for weights in self.network.parameters())
+
+
+def _step(optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    optimiser.step()
+
+
+def _resume(game: Game, checkpoint: Path | None) -> None:
+    state = checkpoints.read(checkpoint)
+    if state is not None:
+        for name, part in game.parts().items():
+            part.load_state_dict(state[name])
+        game.history = state["history"]
+
+
+GENERATOR = DCGAN

@@ -1,0 +1,131 @@
+"""Stage generate: fit one generator on one category's good images, measure and show what it makes."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from mlproject import (
+    artifacts,
+    checkpoints,
+    generation_quality,
+    generators,
+    image_distances,
+    params,
+    run_facts,
+    stage,
+    strips,
+    training,
+)
+from mlproject.data import prepared, split
+from mlproject.figures import drawing, generated
+from mlproject.generators.base import Generator, GeneratorEpoch
+from mlproject.progress import EpochDisplay
+from mlproject.run_key import run_key
+
+GRID_SEED = 0  # the same z in every epoch: one sees it learn
+GRID_IMAGES = 32
+QUALITY_SEED = 1  # images that are measured are others than those that are shown by epoch
+
+
+def main(category: str, name: str) -> None:
+    """Train generator `name` on `category`, going on from a checkpoint of the same run if there is one."""
+    data = prepared.load(category)
+    facts = run_facts.known(category, name, "generators", data.data_hash)
+    generator = generators.create(name, facts["settings"], f"params.yaml: generators.{name}")
+    train = generator.prepare(_training_images(data, facts))
+    reference = generation_quality.Reference.of(train)  # before the training: too few images end it here
+
+    folder, key = artifacts.training_folder(category, name), run_key(facts)
+    checkpoints.keep_only(key, folder)
+    started = time.perf_counter()
+    history = _fit(generator, facts, train, folder, folder / f"{key}.checkpoint")
+    _write_training(folder, facts, generator, history, len(train), time.perf_counter() - started)
+    generator.save(artifacts.model_folder(category, name))
+    _write_report(category, name, generator.sample(len(reference.images), QUALITY_SEED), reference)
+    checkpoints.keep_only("", folder)
+
+
+def _training_images(data: prepared.Prepared, facts: dict[str, Any]) -> np.ndarray:
+    """Return the images of role train: never one that chooses, calibrates or tests a detector."""
+    good = data.rows(split="train")
+    settings = params.Split(**facts["split"])
+    roles = split.split(data.paths(good), settings.validation_share, facts["seed"], settings.calibration)
+    return data.images[good[roles.train]]
+
+
+def _fit(
+    generator: Generator, facts: dict[str, Any], train: np.ndarray, folder: Path, checkpoint: Path
+) -> list[dict[str, float]]:
+    with EpochDisplay(f"{facts['category']} {facts['model']}") as display:
+        picture = _picture_taker(generator, folder)
+
+        def on_epoch(epoch: GeneratorEpoch) -> None:
+            display.show(epoch)
+            picture(epoch)
+
+        return generator.fit(
+            train,
+            seed=facts["seed"],
+            device=facts["device"],
+            precision=facts["precision"],
+            checkpoint=checkpoint,
+            on_epoch=on_epoch,
+        )
+
+
+def _picture_taker(generator: Generator, folder: Path) -> Callable[[GeneratorEpoch], None]:
+    """Return an observer that writes a grid on the epochs that are due one, and on the last."""
+
+    def take(epoch: GeneratorEpoch) -> None:
+        if strips.is_due(epoch.number) or epoch.number == epoch.limit:
+            images = generator.sample(GRID_IMAGES, GRID_SEED)
+            path = folder / "grids" / f"epoch_{epoch.number:04d}.png"
+            strips.write(path, strips.grid(images, generated.COLUMNS))
+
+    return take
+
+
+def _write_training(
+    folder: Path, facts: dict[str, Any], generator: Generator, history: list[dict[str, float]],
+    n_train: int, seconds: float,
+) -> None:  # fmt: skip
+    """Write history.csv, which equal runs repeat byte for byte, and run.json, which has times besides."""
+    artifacts.write_table(folder / "history.csv", pd.DataFrame(history))
+    run = facts | {
+        "n_train": n_train,
+        "parameters": generator.parameter_count(),
+        "epochs": len(history),
+        "seconds": round(seconds, 3),
+        "images_per_second": round(len(history) * n_train / seconds, 1),
+        "threads": torch.get_num_threads(),
+        "versions": training.versions(),
+    }
+    artifacts.write_json(folder / "run.json", run)
+
+
+def _write_report(
+    category: str, name: str, made: np.ndarray, reference: generation_quality.Reference
+) -> None:
+    """Write quality.json, figures/grid.png and figures/nearest.png; say what is wrong with the generator."""
+    quality = {"category": category, "generator": name, **generation_quality.measure(made, reference)}
+    out, title = artifacts.report_folder(category, name), f"{category}, {name}"
+    artifacts.write_json(out / "quality.json", quality)
+    found = image_distances.neighbours(made, reference.images)
+    figures = {
+        "grid": generated.grid(title, reference.images, made, quality),
+        "nearest": generated.nearest(title, reference.images, made, found, quality),
+    }
+    for figure_name, figure in figures.items():
+        drawing.save(figure, out / "figures" / f"{figure_name}.png")
+    for what in ("collapsed", "memorised"):
+        if quality[what]:
+            print(f"{title}: {what}: {quality[f'{what}_because']}")
+
+
+if __name__ == "__main__":
+    stage.run(main)
