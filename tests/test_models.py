@@ -72,7 +72,7 @@ def test_scores_are_finite_float64_and_not_constant(fitted, small_images):
 
 
 def test_learns_defects_from_good_images_alone(fitted, small_images):
-    """Floor well above chance on the bracket, 64 px, 150 epochs, seed 0 (seen: .81, .84; PCA 1.00)."""
+    """Floor well above chance on the sample's bracket, 64 px, 150 epochs, seed 0: .81, .84, PCA 1.00."""
     assert roc_auc_score(small_images.labels, fitted.score(small_images.test).scores) >= 0.7
 
 
