@@ -13,10 +13,7 @@ import numpy as np
 from mlproject import image_distances
 from mlproject.errors import TooFewImages
 
-FEATURES = (
-    "principal components of the training images (32 px, RGB) and the length of what they leave unexplained: "
-    "our own, no pretrained weights"
-)
+FEATURES = "our own: principal components of the training images"
 DIMENSIONS = 16  # at most; a covariance needs several images a dimension
 LEAST = 16  # different training images, below which halves of them say nothing
 COPY_RATIO = 0.5  # a copy is less than half as far from its original as from any other training image

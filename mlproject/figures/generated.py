@@ -38,7 +38,8 @@ def grid(name: str, train: np.ndarray, generated: np.ndarray, quality: dict[str,
     drawing.caption(
         figure,
         f"Fréchet distance to the training images {distance['generated']:.3g}; "
-        f"between halves of those {distance['real_halves']:.3g}.\n{_verdict(quality)}",
+        f"between halves of those {distance['real_halves']:.3g}.\n"
+        f"Features: {distance['features']}; no pretrained weights.\n{_verdict(quality)}",
     )
     return figure
 
