@@ -140,10 +140,20 @@ class GaussianKernelDensity:
 
 
 def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return a bᵀ by torch: about twice as fast as numpy's BLAS on two cores, far more on busy ones."""
-    # Inside a caller's autocast the product would silently be rounded to bfloat16.
-    with torch.autocast("cpu", enabled=False):
-        return (torch.from_numpy(a) @ torch.from_numpy(b).T).numpy()
+    """Return a bᵀ by torch, twice as fast as numpy's BLAS: equal input, equal bytes.
+
+    The last digits of a library's product depend on how it splits the sums: on its threads, which it
+    chooses by how busy the machine is, and on where in memory the numbers lie. So: one thread, and
+    copies where torch puts its own tensors.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        # Inside a caller's autocast the product would silently be rounded to bfloat16.
+        with torch.autocast("cpu", enabled=False):
+            return (torch.from_numpy(a).clone() @ torch.from_numpy(b).clone().T).numpy()
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _log_sum_exp(exponents: np.ndarray) -> np.ndarray:

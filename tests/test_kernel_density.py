@@ -138,3 +138,25 @@ def test_wrong_shapes_and_bandwidths_are_refused() -> None:
         GaussianKernelDensity(np.zeros((2, 3)), 0.2).log_density(np.zeros((2, 4)))
     with pytest.raises(UserError, match="bandwidth must be above 0"):
         GaussianKernelDensity(np.zeros((2, 3)), 0.0)
+
+
+def test_equal_input_gives_equal_bytes_wherever_it_lies_in_memory_and_whatever_the_threads():
+    rng = np.random.default_rng(5)
+    points, x = (rng.normal(size=(n, 515)).astype(np.float32) for n in (64, 33))
+
+    def moved(values, by):
+        room = np.empty(values.size + by, np.float32)[by:].reshape(values.shape)
+        room[...] = values
+        return room
+
+    threads = torch.get_num_threads()
+    try:
+        found = set()
+        for count, by in ((1, 0), (2, 0), (1, 1), (2, 3), (2, 7)):
+            torch.set_num_threads(count)
+            density = GaussianKernelDensity(moved(points, by), 2.0)
+            found.add(density.log_density(moved(x, by)).tobytes())
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(threads)
+    assert len(found) == 1
