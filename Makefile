@@ -82,5 +82,5 @@ endif
 ifeq ($(TORCH),cpu)
 	python -m pip install -c constraints.txt --index-url https://download.pytorch.org/whl/cpu torch torchvision
 endif
-	python -m pip install -c constraints.txt --editable '.[dev]'
+	python -m pip install -c constraints.txt --editable '.[dev,inspect,onnx]'
 	@touch $@

@@ -18,7 +18,7 @@ LAYERS = (
     | {"image_distances", "run_facts"},
     {"models", "cross_calibration", "generators", "generation_quality", "generated_images"},
     {"reports", "figures", "tuning", "tracking", "presets", "progress"},
-    {"cli", "doctor", "stores", "stage"},
+    {"cli", "commands", "doctor", "stores", "stage"},
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 

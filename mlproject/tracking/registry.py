@@ -4,7 +4,6 @@ import base64
 import hashlib
 import importlib.metadata
 import json
-import re
 import shutil
 import tempfile
 from io import BytesIO
@@ -18,6 +17,7 @@ import mlproject
 from mlproject import artifacts
 from mlproject.run_key import run_key
 from mlproject.tracking import runs, store
+from mlproject.tracking.address import model_name
 from mlproject.tracking.facts import Facts
 
 if TYPE_CHECKING:
@@ -36,11 +36,6 @@ class Registered(NamedTuple):
     name: str
     version: int
     new: bool
-
-
-def model_name(dataset: str, category: str) -> str:
-    """Return the registered model's name; characters that MLflow or its filters trip over become "-"."""
-    return re.sub(r"[^\w.-]", "-", f"{dataset}-{category}")
 
 
 def register(dataset: str, category: str, model: str, run_id: str) -> Registered:
