@@ -46,8 +46,14 @@ def fewest_errors(good: Parts, test: Parts, labels: np.ndarray) -> dict[str, flo
     return {name: metrics.fewest_errors_threshold(labels, values) for name, values in test.items()}
 
 
+def even_odds(good: Parts, test: Parts, labels: np.ndarray) -> dict[str, float]:
+    """Return 0 for each part, log-odds: the CNN's sigmoid output above .5 (paper, 3.4)."""
+    return dict.fromkeys(good, 0.0)
+
+
 RULES = {
     "edge_of_good": Rule(edge_of_good, sees_test_labels=False),
+    "even_odds": Rule(even_odds, sees_test_labels=False),
     "fewest_errors": Rule(fewest_errors, sees_test_labels=True),
 }
 

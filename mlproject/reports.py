@@ -3,7 +3,7 @@
 No F1 stands without that of calling everything defective, no AUROC without the strongest shortcut's.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mlproject import artifacts
+from mlproject.comparison_columns import DECISIONS, HELD_OUT, NAMES, RANKING, Columns, Row, notes
 
 if TYPE_CHECKING:
     from rich.console import Group
 
-Row = Mapping[str, Any]
 FIGURES = ("verdicts", "reconstructions", "error_distribution", "curves", "mistakes")
 TERMINAL_WIDTH = 120
 READING = (
@@ -38,75 +38,6 @@ def merge(results: Iterable[Row], shortcuts: Mapping[str, Row]) -> list[dict[str
     return [{**result, "shortcuts": shortcuts[result["category"]]} for result in results]
 
 
-def number(value: float | None) -> str:
-    """Write a share or an area with two decimals; `-` where there is none (no masks, no rule)."""
-    return "-" if value is None else f"{round(value, 2) + 0.0:.2f}"
-
-
-def _auroc(row: Row) -> str:
-    return f"{number(row['auroc'])} [{number(row['auroc_low'])}, {number(row['auroc_high'])}]"
-
-
-def _shortcut(row: Row) -> str:
-    return f"{number(row['shortcuts']['strongest_auroc'])} {row['shortcuts']['strongest']}"
-
-
-def _false_alarms(row: Row) -> str:
-    return f"{number(row['false_alarm_rate_asked'])} / {number(row['clean']['false_alarm_rate'])}"
-
-
-def _paper_f1(row: Row) -> str:
-    return number(row["paper"]["f1"] if row["paper"] else None)
-
-
-Columns = dict[str, Callable[[Row], str]]
-NAMES: Columns = {"category": lambda row: row["category"], "model": lambda row: row["model"]}
-RANKING: Columns = NAMES | {
-    "good / defective": lambda row: f"{row['n_good']} / {row['n_defective']}",
-    "AUROC [95%]": _auroc,
-    "strongest shortcut": _shortcut,
-    "AUROC brightness matched": lambda row: number(row["brightness_matched_auroc"]),
-    "AP": lambda row: number(row["average_precision"]),
-    "pixel AUROC": lambda row: number(row["pixel_auroc"]),
-    "AUPRO": lambda row: number(row["aupro"]),
-}
-DECISIONS: Columns = NAMES | {
-    "F1": lambda row: number(row["clean"]["f1"]),
-    "F1 all defective": lambda row: number(row["all_defective_f1"]),
-    "F1 paper": _paper_f1,
-    "F1 oracle": lambda row: number(row["oracle"]["f1"]),
-    "optimism": lambda row: number(row["threshold_optimism"]),
-    "recall": lambda row: number(row["clean"]["recall"]),
-    "precision": lambda row: number(row["clean"]["precision"]),
-    "balanced accuracy": lambda row: number(row["clean"]["balanced_accuracy"]),
-    "false alarms asked / seen": _false_alarms,
-}
-
-
-def notes(row: Row) -> dict[str, str]:
-    """Return what must be said about a row, by the column that it qualifies."""
-    said: dict[str, str] = {}
-    if row["auroc_low"] <= 0.5 <= row["auroc_high"]:
-        said["AUROC [95%]"] = "The interval contains 0.50: not shown to be above chance."
-    elif row["auroc_high"] < 0.5:
-        said["AUROC [95%]"] = "Below chance: good images score higher than defective ones."
-    if row["shortcuts"]["flagged"]:
-        said["strongest shortcut"] = (
-            f"{row['category']}: {row['shortcuts']['strongest']} alone tells good from defective. A model "
-            "may have found this and no defect; judge by the AUROC with brightness matched."
-        )
-    if row["clean"]["f1"] <= row["all_defective_f1"]:
-        said["F1"] = "Not better than calling everything defective."
-    if row["paper"] and row["paper"]["sees_test_labels"]:
-        said["F1 paper"] = "Dishonest, as in the paper: the threshold was chosen on the test labels."
-    if not row["supported"]:
-        said["false alarms asked / seen"] = (
-            f"{row['n_calibration']} calibration images support a rate of "
-            f"{number(row['false_alarm_rate_supported'])} at best: the threshold is their largest score."
-        )
-    return said
-
-
 def by_category(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Return the rows of each category, in order."""
     return {
@@ -117,8 +48,12 @@ def by_category(rows: Sequence[Row]) -> dict[str, list[Row]]:
 def winner(rows: Sequence[Row]) -> str | None:
     """Return the model of a category whose AUROC interval lies above 0.5 and every other's, if there is one.
 
-    None too where a shortcut is flagged: the numbers may say who found the shortcut.
+    None too where a shortcut is flagged: the numbers may say who found the shortcut. Supervised models take
+    no part: they are judged on other images.
     """
+    rows = [row for row in rows if not row["supervised"]]
+    if not rows:
+        return None
     best = max(rows, key=lambda row: row["auroc"])
     others = [row["auroc_high"] for row in rows if row is not best]
     if not others or any(row["shortcuts"]["flagged"] for row in rows):
@@ -153,7 +88,7 @@ class Table:
 
 
 def tables(rows: Sequence[Row]) -> tuple[list[Table], list[str]]:
-    """Return the two tables of the comparison and their numbered notes."""
+    """Return the tables of the comparison and their numbered notes; the third where a model is supervised."""
     texts = list(dict.fromkeys(text for row in rows for text in notes(row).values()))
     winners = {category: winner(group) for category, group in by_category(rows).items()}
     strong = frozenset(
@@ -165,17 +100,20 @@ def tables(rows: Sequence[Row]) -> tuple[list[Table], list[str]]:
         "How well scores rank (no threshold)", tuple(RANKING), _lines(rows, RANKING, texts), strong
     )
     title = "Decisions at the threshold from good images alone (protocol clean)"
-    return [ranking, Table(title, tuple(DECISIONS), _lines(rows, DECISIONS, texts), frozenset())], texts
+    shown = [ranking, Table(title, tuple(DECISIONS), _lines(rows, DECISIONS, texts), frozenset())]
+    if any(row["supervised"] for row in rows):
+        title = "All models on the held-out half of the test images, threshold from good images alone"
+        shown.append(Table(title, tuple(HELD_OUT), _lines(rows, HELD_OUT, []), frozenset()))
+    return shown, texts
 
 
 def _lines(rows: Sequence[Row], columns: Columns, texts: list[str]) -> tuple[tuple[str, ...], ...]:
-    return tuple(
-        tuple(
-            write(row) + (f" ({texts.index(notes(row)[name]) + 1})" if name in notes(row) else "")
-            for name, write in columns.items()
-        )
-        for row in rows
-    )
+    """Return the cells; each that a note qualifies carries its number. Without texts: no notes."""
+    lines = []
+    for row in rows:
+        marks = {name: f" ({texts.index(text) + 1})" for name, text in notes(row).items() if texts}
+        lines.append(tuple(write(row) + marks.get(name, "") for name, write in columns.items()))
+    return tuple(lines)
 
 
 def markdown(rows: Sequence[Row]) -> str:
@@ -189,7 +127,7 @@ def markdown(rows: Sequence[Row]) -> str:
     blocks.append("\n".join(f"- {line}" for line in READING))
     for category, group in by_category(rows).items():
         blocks.append(f"## {category}")
-        blocks += [_pictures(category, row["model"]) for row in group]
+        blocks += [_pictures(category, row["model"], row["reconstructs"]) for row in group]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -204,13 +142,12 @@ def _markdown_table(table: Table) -> str:
     return "\n".join([line(table.columns), line("---" for _ in table.columns), *map(line, body)])
 
 
-def _pictures(category: str, model: str) -> str:
+def _pictures(category: str, model: str, reconstructs: bool) -> str:
     folder = artifacts.report_folder(category, model).relative_to("reports").as_posix()
-    first, *others = (f"{folder}/figures/{name}.png" for name in FIGURES)
-    links = ", ".join(
-        f"[{name.replace('_', ' ')}]({path})" for name, path in zip(FIGURES[1:], others, strict=True)
-    )
-    return f"### {category}, {model}\n\n![Verdicts on images of each type]({first})\n\nMore: {links}."
+    first, *others = (name for name in FIGURES if reconstructs or name != "reconstructions")
+    links = ", ".join(f"[{name.replace('_', ' ')}]({folder}/figures/{name}.png)" for name in others)
+    verdicts = f"{folder}/figures/{first}.png"
+    return f"### {category}, {model}\n\n![Verdicts on images of each type]({verdicts})\n\nMore: {links}."
 
 
 def csv(rows: Sequence[Row]) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +19,9 @@ from torch import nn
 from mlproject import __version__, checkpoints
 from mlproject.errors import UserError
 
-# (network, batch as float (n, c, h, w) in [0, 1], generator for anything random) -> scalar loss
-BatchLoss = Callable[[nn.Module, torch.Tensor, torch.Generator], torch.Tensor]
+# (network, batch, generator for anything random) -> scalar loss. The batch is images, float (n, c, h, w) in
+# [0, 1]; where labels are given, the pair of images and labels.
+BatchLoss = Callable[[nn.Module, Any, torch.Generator], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ def train(
     checkpoint: Path | None,
     on_epoch: Callable[[Epoch], None],
     on_start: Callable[[], None] = lambda: None,
+    labels: torch.Tensor | None = None,
+    validation_labels: torch.Tensor | None = None,
 ) -> Progress:
     """Train `network` in place and leave the weights of its best epoch in it.
 
@@ -127,6 +131,7 @@ def train(
         checkpoint: file written after each epoch and read first if it exists.
         on_epoch: called after each new epoch, with the network at that epoch's weights.
         on_start: called before the first epoch, with the network untrained; not on resuming.
+        labels: (n,) float, where the loss needs them; then `validation_labels`, (m,), too.
 
     Raises:
         UserError: a loss is not finite.
@@ -136,9 +141,13 @@ def train(
         on_start()
     while not progress.finished(schedule):
         number, started = len(progress.history) + 1, time.perf_counter()
-        loss = _epoch(network, optimiser, batch_loss, images, schedule, seed, number, device, precision)
+        loss = _epoch(
+            network, optimiser, batch_loss, images, labels, schedule, seed, number, device, precision
+        )
         # fixed seed: the same corruption of the validation images every epoch, so losses compare
-        validation_loss = _validate(network, batch_loss, validation, schedule, seed, device)
+        validation_loss = _validate(
+            network, batch_loss, validation, validation_labels, schedule, seed, device
+        )
         _note(progress, network, number, loss, validation_loss)
         if checkpoint:
             state = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
@@ -170,6 +179,14 @@ def batches(images: torch.Tensor, order: torch.Tensor, size: int, device: str) -
         yield batch.to(memory_format=torch.channels_last)
 
 
+def _shown(
+    images: torch.Tensor, labels: torch.Tensor | None, order: torch.Tensor, size: int, device: str
+) -> Iterator[tuple[torch.Tensor, Any]]:
+    """Yield each batch's rows and what the loss is given of them."""
+    for rows, batch in zip(order.split(size), batches(images, order, size, device), strict=True):
+        yield rows, batch if labels is None else (batch, labels[rows].to(device))
+
+
 def random_source(*numbers: int) -> torch.Generator:
     """Return a CPU generator that depends on every number given."""
     mixed = 0
@@ -180,20 +197,19 @@ def random_source(*numbers: int) -> torch.Generator:
 
 def _epoch(
     network: nn.Module, optimiser: torch.optim.Optimizer, batch_loss: BatchLoss, images: torch.Tensor,
-    schedule: Schedule, seed: int, number: int, device: str, precision: str,
+    labels: torch.Tensor | None, schedule: Schedule, seed: int, number: int, device: str, precision: str,
 ) -> float:  # fmt: skip
     network.train()
     generator = random_source(seed, number)
     total = torch.zeros((), device=device)
-    for batch in batches(
-        images, torch.randperm(len(images), generator=generator), schedule.batch_size, device
-    ):
+    order = torch.randperm(len(images), generator=generator)
+    for rows, batch in _shown(images, labels, order, schedule.batch_size, device):
         optimiser.zero_grad(set_to_none=True)
         with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
             loss = batch_loss(network, batch, generator)
         loss.backward()
         optimiser.step()
-        total += loss.detach() * len(batch)
+        total += loss.detach() * len(rows)
     return float(total) / len(images)
 
 
@@ -202,6 +218,7 @@ def _validate(
     network: nn.Module,
     batch_loss: BatchLoss,
     images: torch.Tensor,
+    labels: torch.Tensor | None,
     schedule: Schedule,
     seed: int,
     device: str,
@@ -209,8 +226,8 @@ def _validate(
     network.eval()
     generator = random_source(seed, 0)
     total = 0.0
-    for batch in batches(images, torch.arange(len(images)), schedule.batch_size, device):
-        total += float(batch_loss(network, batch, generator)) * len(batch)
+    for rows, batch in _shown(images, labels, torch.arange(len(images)), schedule.batch_size, device):
+        total += float(batch_loss(network, batch, generator)) * len(rows)
     return total / len(images)
 
 

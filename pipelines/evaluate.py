@@ -25,6 +25,7 @@ def main(category: str, model: str) -> None:
     cases = _cases(data, scores, threshold["threshold"], model)
 
     result = _measure(data, cases, scores) | {name: threshold[name] for name in FROM_THRESHOLD}
+    result["held_out"] = _held_out(scores, threshold["threshold"])
     result["paper"] = _paper(scores, list(threshold["part_thresholds"]), threshold["paper_rule"])
     roc, precision_recall = _curves(cases.labels, cases.scores)
     out = artifacts.report_folder(category, model)
@@ -32,7 +33,6 @@ def main(category: str, model: str) -> None:
     artifacts.write_table(out / "roc.csv", roc)
     artifacts.write_table(out / "precision_recall.csv", precision_recall)
     figures = {
-        "reconstructions": pictures.reconstructions(cases),
         "verdicts": pictures.verdicts(cases),
         "mistakes": pictures.mistakes(cases),
         "error_distribution": score_plots.error_distribution(
@@ -40,28 +40,32 @@ def main(category: str, model: str) -> None:
         ),
         "curves": score_plots.curves(result, roc, precision_recall),
     }
+    if cases.reconstructions is not None:
+        figures["reconstructions"] = pictures.reconstructions(cases)
     for name, figure in figures.items():
         drawing.save(figure, out / "figures" / f"{name}.png")
 
 
 def _cases(data: prepared.Prepared, scores: pd.DataFrame, threshold: float, model: str) -> Cases:
-    """Return the test images with their scores.
+    """Return the images that the model is judged on, with their scores.
 
     Raises:
         UserError: the scores are of other images than those prepared now.
     """
     folder = artifacts.scores_folder(data.category, model)
     rows = data.rows(split="test")
-    test = scores[scores["subset"] == "test"]
-    if test["path"].tolist() != data.paths(rows):
+    every = scores[scores["subset"].isin(("test", "pool"))]
+    if every["path"].tolist() != data.paths(rows):
         raise UserError(f"{folder / 'scores.csv'}: holds scores of other test images. `dvc repro` renews it.")
+    judged, test = _judged(every), every[every["subset"] == "test"]
+    made = folder / "reconstructions.npy"
     return Cases(
         category=data.category,
         model=model,
-        images=data.images[rows[0] :],  # test rows are the last ones: a view, nothing is read yet
-        reconstructions=artifacts.read_array(folder / "reconstructions.npy"),
-        masks=data.masks,
-        maps=artifacts.read_array(folder / "maps.npy"),
+        images=data.images[rows[0] :][judged],  # test rows are the last ones
+        reconstructions=artifacts.read_array(made)[judged] if made.exists() else None,
+        masks=data.masks[judged],
+        maps=artifacts.read_array(folder / "maps.npy")[judged],
         scores=test["score"].to_numpy(dtype=np.float64),
         labels=test["label"].to_numpy(),
         defects=test["defect"].to_numpy(dtype=object),
@@ -69,18 +73,37 @@ def _cases(data: prepared.Prepared, scores: pd.DataFrame, threshold: float, mode
     )
 
 
+def _judged(every: pd.DataFrame) -> slice | np.ndarray:
+    """Return which test images the model did not learn from; a slice where that is all: nothing is copied."""
+    chosen = (every["subset"] == "test").to_numpy()
+    return slice(None) if chosen.all() else chosen
+
+
+def _held_out(scores: pd.DataFrame, threshold: float) -> dict[str, Any]:
+    """Return the measures on the held-out half alone, where a supervised model can be compared."""
+    half, settings = scores[scores["half"] == "held_out"], params.load("evaluate", params.Evaluate)
+    return metrics.evaluate(
+        half["label"].to_numpy(), half["score"].to_numpy(), threshold,
+        resamples=settings.bootstrap, seed=BOOTSTRAP_SEED,
+    )  # fmt: skip
+
+
 def _measure(data: prepared.Prepared, cases: Cases, scores: pd.DataFrame) -> dict[str, Any]:
     """Return what metrics.json says, but for the origin of the threshold."""
     settings = params.load("evaluate", params.Evaluate)
     matched = scores.loc[scores["subset"] == "test", "score_brightness_matched"].to_numpy()
+    every = scores[scores["subset"].isin(("test", "pool"))]
     return {
         "category": cases.category,
         "model": cases.model,
         **metrics.evaluate(
             cases.labels, cases.scores, cases.threshold, resamples=settings.bootstrap, seed=BOOTSTRAP_SEED
         ),
+        "supervised": bool((scores["subset"] == "pool").any()),
+        "reconstructs": cases.reconstructions is not None,
+        "n_labelled_defective": int(scores.loc[scores["subset"] == "pool", "label"].sum()),
         "brightness_matched_auroc": metrics.auroc(cases.labels, matched),
-        **_pixel_level(data, cases, settings.aupro_limit),
+        **_pixel_level(data, cases, _judged(every), settings.aupro_limit),
     }
 
 
@@ -94,9 +117,12 @@ def _paper(scores: pd.DataFrame, parts: list[str], rule: str | None) -> dict[str
     return paper_protocol.evaluate(rule, good_parts, test_parts, test["label"].to_numpy())
 
 
-def _pixel_level(data: prepared.Prepared, cases: Cases, limit: float) -> dict[str, float | None]:
+def _pixel_level(
+    data: prepared.Prepared, cases: Cases, judged: slice | np.ndarray, limit: float
+) -> dict[str, float | None]:
     """Return pixel AUROC and AUPRO, None without masks. Defective images of unknown mask are left out."""
     masked = data.manifest["has_mask"].to_numpy()[data.rows(split="test")] == 1
+    masked = masked[judged]
     if not masked.any():
         return {"pixel_auroc": None, "aupro": None}
     known = masked | (cases.labels == 0)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from mlproject import artifacts, brightness, params, stage, thresholds
-from mlproject.data import prepared, split
+from mlproject.data import labelled_pool, prepared, split
 from mlproject.errors import TooFewImages
 from mlproject.models import base
 
@@ -16,7 +16,7 @@ CHUNK = 256  # images in memory at once
 
 
 def main(category: str, model: str) -> None:
-    """Write scores.csv, threshold.json, maps.npy and reconstructions.npy of one model on one category."""
+    """Write scores.csv, threshold.json, maps.npy and, of a model that reconstructs, reconstructions.npy."""
     data = prepared.load(category)
     detector = base.load(artifacts.model_folder(category, model))
     folder = artifacts.scores_folder(category, model)
@@ -31,6 +31,9 @@ def main(category: str, model: str) -> None:
     table = pd.concat([_score_only(detector, train_images), test], ignore_index=True)
     about = data.manifest[["path", "defect", "label"]].copy()
     about.insert(1, "subset", _subsets(data.manifest))
+    about.insert(2, "half", _halves(data))
+    if detector.supervised:  # it has learnt from these
+        about.loc[about["half"] == "pool", "subset"] = "pool"
     table = pd.concat([about, table[["score", "score_brightness_matched", *detector.part_names]]], axis=1)
 
     artifacts.write_table(folder / "scores.csv", table)
@@ -38,7 +41,8 @@ def main(category: str, model: str) -> None:
         folder / "threshold.json", _threshold(_calibration_scores(table, category, model), detector)
     )
     artifacts.write_array(folder / "maps.npy", _at_prepared_size(scored.maps, data.images.shape[1]))
-    artifacts.write_array(folder / "reconstructions.npy", scored.reconstructions)
+    if scored.reconstructions is not None:
+        artifacts.write_array(folder / "reconstructions.npy", scored.reconstructions)
 
 
 def _score_only(detector: base.Detector, images: np.ndarray) -> pd.DataFrame:
@@ -66,6 +70,16 @@ def _subsets(manifest: pd.DataFrame) -> list[str]:
     subsets[good[roles.validation]] = "validation"
     subsets[good[roles.calibration]] = "calibration"
     return subsets.tolist()
+
+
+def _halves(data: prepared.Prepared) -> np.ndarray:
+    """Return pool or held_out for each test image, none for the others: see `data/labelled_pool.py`."""
+    test = data.rows(split="test")
+    defects = data.manifest["defect"].iloc[test].tolist()
+    held_out = labelled_pool.held_out(data.paths(test), defects, params.value("seed"))
+    halves = np.full(len(data.manifest), "none", dtype=object)
+    halves[test] = np.where(held_out, "held_out", "pool")
+    return halves
 
 
 def _calibration_scores(table: pd.DataFrame, category: str, model: str) -> np.ndarray:

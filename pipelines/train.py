@@ -21,8 +21,8 @@ from mlproject import (
     strips,
     training,
 )
-from mlproject.data import prepared, split
-from mlproject.models.base import Detector
+from mlproject.data import labelled_pool, prepared, split
+from mlproject.models.base import Detector, Labelled
 from mlproject.progress import EpochDisplay, SilentRun
 from mlproject.run_key import run_key
 from mlproject.training import Epoch
@@ -49,20 +49,27 @@ def main(category: str, model: str) -> None:
     train, validation = data.images[good[roles.train]], data.images[good[roles.validation]]
 
     detector = _create(facts)
+    labelled = _labelled(data, facts["seed"]) if detector.supervised else None
     started = time.perf_counter()
     with EpochDisplay(f"{category} {model}") as display, _streamed(facts, key) as live:
         pictures = _Pictures(detector, validation[:PICTURED], folder, live)
         observers = [display.show, lambda epoch: pictures(epoch.number), live.epoch]
         checkpoint = folder / f"{key}.checkpoint"
-        history = _fit(detector, facts, train, validation, checkpoint, observers, lambda: pictures(0))
+        history = _fit(
+            detector, facts, train, validation, labelled, checkpoint, observers, lambda: pictures(0)
+        )
         pictures(_best(history), always=True)
     seconds = time.perf_counter() - started
     detector.calibrate(validation)
     detector.save(artifacts.model_folder(category, model))
-    _write_out_of_fold(data.images[good], paths, settings, facts, folder / key)
-    _write_training(
-        folder, facts, detector, history, {"train": len(train), "validation": len(validation)}, seconds
-    )
+    _write_out_of_fold(data.images[good], paths, settings, labelled, facts, folder / key)
+    counts = {"train": len(train), "validation": len(validation)}
+    if labelled:
+        counts |= {
+            "labelled_good": int((labelled.labels == 0).sum()),
+            "labelled_defective": int(labelled.labels.sum()),
+        }
+    _write_training(folder, facts, detector, history, counts, seconds)
     checkpoints.keep_only("", folder)
 
 
@@ -70,11 +77,20 @@ def _create(facts: dict[str, Any]) -> Detector:
     return models.create(facts["model"], facts["settings"], f"params.yaml: models.{facts['model']}")
 
 
+def _labelled(data: prepared.Prepared, seed: int) -> Labelled:
+    """Return the half of the test images that a supervised detector learns from; the other is not touched."""
+    test = data.rows(split="test")
+    about = data.manifest.iloc[test]
+    pool = test[~labelled_pool.held_out(data.paths(test), about["defect"].tolist(), seed)]
+    return Labelled(data.images[pool], data.manifest["label"].to_numpy()[pool])
+
+
 def _fit(
     detector: Detector,
     facts: dict[str, Any],
     train: np.ndarray,
     validation: np.ndarray,
+    labelled: Labelled | None,
     checkpoint: Path,
     observers: Sequence[Observer],
     on_start: Callable[[], None] = lambda: None,
@@ -86,6 +102,7 @@ def _fit(
     return detector.fit(
         train,
         validation,
+        labelled=labelled,
         seed=facts["seed"],
         device=facts["device"],
         precision=facts["precision"],
@@ -134,8 +151,9 @@ def _streamed(facts: dict[str, Any], key: str) -> "LiveRun | SilentRun":
 
 
 def _write_out_of_fold(
-    images: np.ndarray, paths: list[str], settings: params.Split, facts: dict[str, Any], base: Path
-) -> None:
+    images: np.ndarray, paths: list[str], settings: params.Split, labelled: Labelled | None,
+    facts: dict[str, Any], base: Path,
+) -> None:  # fmt: skip
     """Write the out-of-fold scores that `split.calibration: cross` asks for; otherwise a table of no rows."""
     table = pd.DataFrame(columns=["path", "score"])
     if settings.calibration == "cross":
@@ -146,7 +164,7 @@ def _write_out_of_fold(
                 f"{facts['category']} {facts['model']} fold {fold + 1}/{settings.folds}"
             ) as display:
                 checkpoint = base.with_name(f"{base.name}.fold{fold}.checkpoint")
-                _fit(detector, facts, train, validation, checkpoint, [display.show])
+                _fit(detector, facts, train, validation, labelled, checkpoint, [display.show])
             return detector
 
         table = cross_calibration.out_of_fold(images, paths, settings, facts["seed"], fit_fold)
@@ -162,8 +180,7 @@ def _write_training(
     best = table.set_index("epoch").loc[_best(history)]
     artifacts.write_table(folder / "history.csv", table)
     run = facts | {
-        "n_train": counts["train"],
-        "n_validation": counts["validation"],
+        **{f"n_{name}": count for name, count in counts.items()},
         "parameters": detector.parameter_count(),
         "epochs": len(table),
         "best_epoch": _best(history),

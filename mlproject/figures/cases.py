@@ -44,7 +44,7 @@ class Cases:
 
     Attributes:
         images: (n, S, S, 3) uint8.
-        reconstructions: (n, s, s, 3) uint8.
+        reconstructions: (n, s, s, 3) uint8; None of a model that makes none.
         masks: (n, S, S) uint8, 1 where the image is defective.
         maps: (n, h, w) anomaly maps, higher = more anomalous.
         scores: (n,) higher = more anomalous.
@@ -56,7 +56,7 @@ class Cases:
     category: str
     model: str
     images: np.ndarray
-    reconstructions: np.ndarray
+    reconstructions: np.ndarray | None
     masks: np.ndarray
     maps: np.ndarray
     scores: np.ndarray

@@ -43,7 +43,11 @@ class Group:
 
 @drawing.style()
 def reconstructions(cases: Cases, good: int = 4, defective: int = 6) -> Figure:
-    """Return originals above what the model makes of them: good images, then defective ones."""
+    """Return originals above what the model makes of them: good images, then defective ones.
+
+    The model must be one that reconstructs.
+    """
+    assert cases.reconstructions is not None
     rows = [*spread(np.flatnonzero(cases.labels == 0), cases.scores, good)]
     rows += [*spread(np.flatnonzero(cases.labels == 1), cases.scores, defective)]
     figure = drawing.new(1.35 * len(rows) + 0.4, 3.6, f"Originals and reconstructions: {cases.name}")
@@ -69,14 +73,15 @@ def verdicts(cases: Cases) -> Figure:
     rows = [
         row for name in types for row in spread(np.flatnonzero(cases.defects == name), cases.scores, each)
     ]
-    figure = drawing.new(8.6, 1.5 * len(rows) + 1.6, f"Verdicts: {cases.name}")
-    grid = figure.subplots(len(rows), 5, squeeze=False)
+    titles = ["image", "reconstruction", "ground truth", "anomaly map", "verdict"]
+    if cases.reconstructions is None:
+        titles.remove("reconstruction")
+    figure = drawing.new(1.72 * len(titles), 1.5 * len(rows) + 1.6, f"Verdicts: {cases.name}")
+    grid = figure.subplots(len(rows), len(titles), squeeze=False)
     scale = cases.heat_scale()
     for line, row in enumerate(rows):
         _verdict_line(grid[line], cases, int(row), scale)
-    for axes, title in zip(
-        grid[0], ("image", "reconstruction", "ground truth", "anomaly map", "verdict"), strict=True
-    ):
+    for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, fontweight="bold")
     _colour_bar(figure, grid, scale)
     drawing.caption(
@@ -90,20 +95,22 @@ def verdicts(cases: Cases) -> Figure:
 def _verdict_line(line: np.ndarray, cases: Cases, row: int, scale: HeatScale) -> None:
     drawing.show(line[0], cases.images[row])
     line[0].set_ylabel(_wrapped(str(cases.defects[row])), fontsize=10)
-    drawing.show(line[1], cases.reconstructions[row])
+    if cases.reconstructions is not None:
+        drawing.show(line[1], cases.reconstructions[row])
+    truth, heat, words_axes = line[-3:]
     mask = cases.masks[row]
-    drawing.show(line[2], mask, cmap="gray", vmin=0, vmax=1)
+    drawing.show(truth, mask, cmap="gray", vmin=0, vmax=1)
     if not mask.any():
         words = "no mask" if cases.labels[row] else "nothing to find"
-        line[2].text(0.5, 0.5, words, transform=line[2].transAxes, ha="center", va="center", color="white")
-    _show_map(line[3], cases.maps[row], scale)
+        truth.text(0.5, 0.5, words, transform=truth.transAxes, ha="center", va="center", color="white")
+    _show_map(heat, cases.maps[row], scale)
     verdict = cases.verdict(row)
-    line[4].axis("off")
+    words_axes.axis("off")
     colour = drawing.BLUE if verdict.right else drawing.RED
-    line[4].text(
-        0, 0.5, verdict.text, transform=line[4].transAxes, va="center", color=colour, linespacing=1.6
+    words_axes.text(
+        0, 0.5, verdict.text, transform=words_axes.transAxes, va="center", color=colour, linespacing=1.6
     )
-    line[4].set_xlim(0, 1)
+    words_axes.set_xlim(0, 1)
 
 
 @drawing.style()

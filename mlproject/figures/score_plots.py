@@ -15,6 +15,7 @@ GROUPS = (
     ("train", drawing.GREY),
     ("validation", drawing.GREY),
     ("calibration", drawing.BLUE),
+    ("pool", drawing.GREY),
     ("test good", drawing.GREEN),
     ("test defective", drawing.RED),
 )

@@ -13,6 +13,7 @@ from torch import nn
 
 from mlproject import noise, training
 from mlproject.models import blocks
+from mlproject.models.base import Labelled
 from mlproject.models.reconstruction import ReconstructionDetector, ReconstructionParameters
 from mlproject.training import Epoch
 
@@ -51,6 +52,7 @@ class Autoencoder(ReconstructionDetector):
         validation: np.ndarray,
         *,
         seed: int,
+        labelled: Labelled | None = None,
         device: str = "cpu",
         precision: str = "float32",
         checkpoint: Path | None = None,

@@ -20,18 +20,31 @@ DESCRIPTION = "model.json"
 
 
 @dataclass(frozen=True)
+class Labelled:
+    """Images whose label is known, for a supervised detector to learn from.
+
+    Attributes:
+        images: (n, s, s, 3) uint8.
+        labels: (n,) 0 good, 1 defective.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
 class Parts:
     """What a detector measures on n images, before its parts are combined into one score.
 
     Attributes:
         parts: name → (n,) float64, finite, higher = more anomalous.
         maps: (n, h, w) float32 anomaly maps at the model's input size, higher = more anomalous.
-        reconstructions: (n, h, w, 3) uint8, what the model makes of the image.
+        reconstructions: (n, h, w, 3) uint8, what the model makes of the image; None if it makes none.
     """
 
     parts: dict[str, np.ndarray]
     maps: np.ndarray
-    reconstructions: np.ndarray
+    reconstructions: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,7 @@ class Detector(ABC):
         part_names: names of the partial scores, in order.
         paper_rule: how the paper set this model's thresholds, a name in `paper_protocol.RULES`;
             None for a model that the paper does not have.
+        supervised: it learns from labelled images too (`data/labelled_pool.py`).
         settings: the model's section of params.yaml.
         combination: how parts become one score; None until `calibrate`.
     """
@@ -62,6 +76,7 @@ class Detector(ABC):
     Parameters: ClassVar[type[params.Section]]
     part_names: ClassVar[tuple[str, ...]]
     paper_rule: ClassVar[str | None] = None
+    supervised: ClassVar[bool] = False
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
@@ -74,6 +89,7 @@ class Detector(ABC):
         validation: np.ndarray,
         *,
         seed: int,
+        labelled: Labelled | None = None,
         device: str = "cpu",
         precision: str = "float32",
         checkpoint: Path | None = None,
@@ -86,6 +102,7 @@ class Detector(ABC):
             train: (n, s, s, 3) uint8 good images to learn from.
             validation: (m, s, s, 3) uint8 good images that choose the epoch.
             seed: same seed, machine and thread count: same weights, byte for byte on a CPU.
+            labelled: good and defective images; for a supervised detector, others are given none.
             device: ``cpu`` or ``cuda``.
             precision: ``float32`` or ``bfloat16`` (arithmetic only; weights stay float32).
             checkpoint: file kept after each epoch; when it exists, training goes on from it.

@@ -53,7 +53,9 @@ def initialise(*networks: nn.Module) -> None:
 
 def optimiser(name: str, network: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
     """Return the named optimiser over all parameters of the network."""
-    kinds = {"adam": torch.optim.Adam, "adadelta": torch.optim.Adadelta, "rmsprop": torch.optim.RMSprop}
+    if name == "rmsprop":  # as in Keras: with torch's own .99 the first steps are three times as long
+        return torch.optim.RMSprop(network.parameters(), lr=learning_rate, alpha=0.9, eps=1e-7)
+    kinds = {"adam": torch.optim.Adam, "adadelta": torch.optim.Adadelta}
     return kinds[name](network.parameters(), lr=learning_rate)
 
 
@@ -70,3 +72,11 @@ def jitter(images: torch.Tensor, amount: float, generator: torch.Generator) -> t
     )
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
     return ((images - mean) * (1 + contrast) + mean * (1 + brightness)).clamp(0, 1)
+
+
+def turn(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Turn each square (n, c, h, h) image by a random quarter and mirror half of them."""
+    quarters = torch.randint(4, (len(images),), generator=generator).tolist()
+    mirrored = torch.randint(2, (len(images),), generator=generator).tolist()
+    turned = [image.rot90(k, (1, 2)) for image, k in zip(images, quarters, strict=True)]
+    return torch.stack([image.flip(2) if m else image for image, m in zip(turned, mirrored, strict=True)])

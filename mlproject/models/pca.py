@@ -10,6 +10,7 @@ from pydantic import Field
 
 from mlproject.errors import UserError
 from mlproject.models import blocks
+from mlproject.models.base import Labelled
 from mlproject.models.reconstruction import ReconstructionDetector, ReconstructionParameters
 from mlproject.training import Epoch
 
@@ -43,6 +44,7 @@ class PCA(ReconstructionDetector):
         validation: np.ndarray,
         *,
         seed: int,
+        labelled: Labelled | None = None,
         device: str = "cpu",
         precision: str = "float32",
         checkpoint: Path | None = None,

@@ -59,7 +59,8 @@ class ServedDetector(PythonModel):
         table = self._table(scored.scores)
         if with_maps:
             table["anomaly_map"] = list(scored.maps)
-            table["reconstruction"] = list(scored.reconstructions)
+            if scored.reconstructions is not None:
+                table["reconstruction"] = list(scored.reconstructions)
         return table
 
     def _table(self, scores: np.ndarray) -> pd.DataFrame:

@@ -1,0 +1,93 @@
+"""What the columns of the comparison say, and what must be said about a row."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Row = Mapping[str, Any]
+
+
+def number(value: float | None) -> str:
+    """Write a share or an area with two decimals; `-` where there is none (no masks, no rule)."""
+    return "-" if value is None else f"{round(value, 2) + 0.0:.2f}"
+
+
+def _auroc(row: Row) -> str:
+    return f"{number(row['auroc'])} [{number(row['auroc_low'])}, {number(row['auroc_high'])}]"
+
+
+def _shortcut(row: Row) -> str:
+    return f"{number(row['shortcuts']['strongest_auroc'])} {row['shortcuts']['strongest']}"
+
+
+def _false_alarms(row: Row) -> str:
+    return f"{number(row['false_alarm_rate_asked'])} / {number(row['clean']['false_alarm_rate'])}"
+
+
+def _paper_f1(row: Row) -> str:
+    return number(row["paper"]["f1"] if row["paper"] else None)
+
+
+Columns = dict[str, Callable[[Row], str]]
+NAMES: Columns = {"category": lambda row: row["category"], "model": lambda row: row["model"]}
+RANKING: Columns = NAMES | {
+    "good / defective": lambda row: f"{row['n_good']} / {row['n_defective']}",
+    "AUROC [95%]": _auroc,
+    "strongest shortcut": _shortcut,
+    "AUROC brightness matched": lambda row: number(row["brightness_matched_auroc"]),
+    "AP": lambda row: number(row["average_precision"]),
+    "pixel AUROC": lambda row: number(row["pixel_auroc"]),
+    "AUPRO": lambda row: number(row["aupro"]),
+}
+DECISIONS: Columns = NAMES | {
+    "F1": lambda row: number(row["clean"]["f1"]),
+    "F1 all defective": lambda row: number(row["all_defective_f1"]),
+    "F1 paper": _paper_f1,
+    "F1 oracle": lambda row: number(row["oracle"]["f1"]),
+    "optimism": lambda row: number(row["threshold_optimism"]),
+    "recall": lambda row: number(row["clean"]["recall"]),
+    "precision": lambda row: number(row["clean"]["precision"]),
+    "balanced accuracy": lambda row: number(row["clean"]["balanced_accuracy"]),
+    "false alarms asked / seen": _false_alarms,
+}
+
+
+HELD_OUT: Columns = NAMES | {
+    "labelled defects used": lambda row: str(row["n_labelled_defective"]),
+    "good / defective": lambda row: f"{row['held_out']['n_good']} / {row['held_out']['n_defective']}",
+    "AUROC [95%]": lambda row: _auroc(row["held_out"]),
+    "AP": lambda row: number(row["held_out"]["average_precision"]),
+    "F1": lambda row: number(row["held_out"]["clean"]["f1"]),
+    "F1 all defective": lambda row: number(row["held_out"]["all_defective_f1"]),
+    "F1 oracle": lambda row: number(row["held_out"]["oracle"]["f1"]),
+    "recall": lambda row: number(row["held_out"]["clean"]["recall"]),
+    "false alarms asked / seen": lambda row: _false_alarms(row | row["held_out"]),
+}
+
+
+def notes(row: Row) -> dict[str, str]:
+    """Return what must be said about a row, by the column that it qualifies."""
+    said: dict[str, str] = {}
+    if row["supervised"]:
+        said["model"] = (
+            "Supervised: learnt from one half of the test images, judged on the other, held-out half only. "
+            "The last table has every model on that half."
+        )
+    if row["auroc_low"] <= 0.5 <= row["auroc_high"]:
+        said["AUROC [95%]"] = "The interval contains 0.50: not shown to be above chance."
+    elif row["auroc_high"] < 0.5:
+        said["AUROC [95%]"] = "Below chance: good images score higher than defective ones."
+    if row["shortcuts"]["flagged"]:
+        said["strongest shortcut"] = (
+            f"{row['category']}: {row['shortcuts']['strongest']} alone tells good from defective. A model "
+            "may have found this and no defect; judge by the AUROC with brightness matched."
+        )
+    if row["clean"]["f1"] <= row["all_defective_f1"]:
+        said["F1"] = "Not better than calling everything defective."
+    if row["paper"] and row["paper"]["sees_test_labels"]:
+        said["F1 paper"] = "Dishonest, as in the paper: the threshold was chosen on the test labels."
+    if not row["supported"]:
+        said["false alarms asked / seen"] = (
+            f"{row['n_calibration']} calibration images support a rate of "
+            f"{number(row['false_alarm_rate_supported'])} at best: the threshold is their largest score."
+        )
+    return said

@@ -1,0 +1,234 @@
+"""CNN: the supervised network of the paper (3.4), which is shown defects, and so needs labels."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from pydantic import Field, model_validator
+from torch import nn
+
+from mlproject import training
+from mlproject.errors import TooFewImages
+from mlproject.models import blocks
+from mlproject.models.base import Detector, Labelled, Parts
+from mlproject.params import Section
+from mlproject.training import Epoch
+
+HELD_FOR_EPOCH = 5  # of each class every so-manieth labelled image chooses the epoch, if there are so many
+
+
+class Parameters(Section):
+    """Settings of the CNN.
+
+    Attributes:
+        filters: of the unpadded 3 × 3 convolutions, each followed by a halving.
+        hidden: units of the one hidden layer; the paper's code: 512.
+        class_weighting: a defective image counts as often as there are more good ones.
+        augment: turn and mirror training images at random (the part may then lie any way round).
+    """
+
+    image_size: int = Field(ge=32, le=1024)
+    colour: blocks.Colour
+    filters: tuple[int, ...] = Field(min_length=1, max_length=6)
+    hidden: int = Field(ge=1)
+    class_weighting: bool
+    augment: bool
+    jitter: float = Field(ge=0, le=0.5)
+    optimiser: Literal["adam", "adadelta", "rmsprop"]
+    learning_rate: float = Field(gt=0)
+    batch_size: int = Field(ge=1)
+    epochs: int = Field(ge=1)
+    patience: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _large_enough(self) -> "Parameters":
+        if self.last_side < 1:
+            raise ValueError(
+                f"image_size {self.image_size} is too small for {len(self.filters)} unpadded convolutions"
+            )
+        return self
+
+    @property
+    def last_side(self) -> int:
+        """Side of the last feature map, pixels; below 1 the image is too small."""
+        side = self.image_size
+        for _ in self.filters:
+            side = (side - 2) // 2
+        return side
+
+
+class CNN(Detector):
+    """622,753 parameters at the paper's 200 × 200 with 512 hidden units. Score: log-odds of defective.
+
+    The paper's authors trained it on good images alone, which teaches it to say "good". Here it learns from
+    the good training images and the labelled pool, and its threshold comes from good images, as everyone's.
+    The map says which places raised the log-odds (Grad-CAM, Selvaraju et al. 2017, of the last convolution).
+    """
+
+    Parameters = Parameters
+    part_names = ("log_odds",)
+    paper_rule = "even_odds"
+    supervised = True
+
+    def __init__(self, settings: Any) -> None:
+        super().__init__(settings)
+        self.channels = 1 if settings.colour == "grey" else 3
+        self.device = "cpu"
+        self.features, self.head = self.build()
+        self.mean, self.spread = torch.zeros(self.channels), torch.ones(self.channels)
+
+    def build(self) -> tuple[nn.Sequential, nn.Sequential]:
+        """Return the convolutions, image → (n, c, h, w), and what makes log-odds (n, 1) of these."""
+        layers: list[nn.Module] = []
+        channels = self.channels
+        for width in self.settings.filters:
+            layers += [nn.Conv2d(channels, width, 3), nn.ReLU(), nn.MaxPool2d(2)]
+            channels = width
+        flat, hidden = channels * self.settings.last_side**2, self.settings.hidden
+        head = nn.Sequential(
+            layers.pop(), nn.Flatten(), nn.Linear(flat, hidden), nn.ReLU(), nn.Linear(hidden, 1)
+        )
+        return nn.Sequential(*layers), head
+
+    @property
+    def epoch_limit(self) -> int:
+        return self.settings.epochs
+
+    def fit(
+        self,
+        train: np.ndarray,
+        validation: np.ndarray,
+        *,
+        seed: int,
+        labelled: Labelled | None = None,
+        device: str = "cpu",
+        precision: str = "float32",
+        checkpoint: Path | None = None,
+        on_start: Callable[[], None] = lambda: None,
+        on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    ) -> list[dict[str, float]]:
+        """As `Detector.fit`.
+
+        Raises:
+            TooFewImages: no labelled image is defective: there is nothing to tell good from.
+        """
+        if labelled is None or not labelled.labels.any():
+            raise TooFewImages(
+                "cnn: the labelled pool has no defective image to learn from (each type keeps half of its "
+                "images, and the odd one, held out). Add defective test images, or take cnn out of detectors."
+            )
+        settings = self.settings
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.features, self.head = self.build()
+            blocks.initialise(self.features, self.head)
+        self.device = device
+        network = nn.Sequential(self.features, self.head).to(device).to(memory_format=torch.channels_last)
+        learn, choose = _for_weights_and_epoch(labelled.labels)
+        images, labels = self._with_labels(train, labelled, learn)
+        held_out, held_out_labels = self._with_labels(validation, labelled, choose)
+        self.mean, self.spread = _channel_statistics(images)
+        weight = float((labels == 0).sum() / labels.sum()) if settings.class_weighting else 1.0
+        progress = training.train(
+            network,
+            blocks.optimiser(settings.optimiser, network, settings.learning_rate),
+            self._loss(torch.tensor(weight, device=device)),
+            images,
+            held_out,
+            training.Schedule(settings.batch_size, settings.epochs, settings.patience),
+            labels=labels,
+            validation_labels=held_out_labels,
+            seed=seed,
+            device=device,
+            # on a CPU these odd-sized, unpadded maps take four times as long in bfloat16
+            precision=precision if device == "cuda" else "float32",
+            checkpoint=checkpoint,
+            on_start=on_start,
+            on_epoch=on_epoch,
+        )
+        return progress.history
+
+    def _with_labels(
+        self, good: np.ndarray, labelled: Labelled, rows: np.ndarray
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (n, c, h, w) uint8 and (n,) float labels of good images and some labelled ones."""
+        size, colour = self.settings.image_size, self.settings.colour
+        shown = [blocks.network_images(images, size, colour) for images in (good, labelled.images[rows])]
+        labels = np.concatenate([np.zeros(len(good)), labelled.labels[rows]])
+        return torch.cat(shown), torch.from_numpy(labels).float()
+
+    def _loss(self, weight: torch.Tensor) -> training.BatchLoss:
+        def loss(network: nn.Module, batch: Any, generator: torch.Generator) -> torch.Tensor:
+            images, labels = batch
+            if network.training:
+                images = blocks.jitter(images, self.settings.jitter, generator)
+                images = blocks.turn(images, generator) if self.settings.augment else images
+            log_odds = network(self._normalised(images))[:, 0].float()
+            return F.binary_cross_entropy_with_logits(log_odds, labels, pos_weight=weight)
+
+        return loss
+
+    def _normalised(self, images: torch.Tensor) -> torch.Tensor:
+        mean, spread = (a.to(images.device)[:, None, None] for a in (self.mean, self.spread))
+        return (images - mean) / spread
+
+    def measure(self, images: np.ndarray) -> Parts:
+        log_odds, maps = zip(*self._judged(images), strict=True)
+        return Parts(
+            {"log_odds": torch.cat(log_odds).double().numpy()}, torch.cat(maps).float().numpy(), None
+        )
+
+    def _judged(self, images: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield log-odds (n,) and maps (n, h, w) a chunk at a time."""
+        size = self.settings.image_size
+        for start in range(0, len(images), blocks.CHUNK):
+            chunk = blocks.network_images(images[start : start + blocks.CHUNK], size, self.settings.colour)
+            batch = self._normalised(chunk.to(self.device).float().div_(255))
+            with torch.no_grad():
+                features = self.features(batch.to(memory_format=torch.channels_last))
+            with torch.enable_grad():
+                features.requires_grad_()
+                log_odds = self.head(features)[:, 0]
+                (gradient,) = torch.autograd.grad(log_odds.sum(), features)
+            places = (gradient.mean(dim=(2, 3), keepdim=True) * features.detach()).sum(dim=1, keepdim=True)
+            maps = F.interpolate(places.relu(), (size, size), mode="bilinear", align_corners=False)
+            yield log_odds.detach().cpu(), maps[:, 0].cpu()
+
+    def parameter_count(self) -> int:
+        return sum(w.numel() for part in (self.features, self.head) for w in part.parameters())
+
+    def state(self) -> dict[str, np.ndarray]:
+        weights = nn.ModuleDict({"features": self.features, "head": self.head}).state_dict()
+        arrays = {name: value.detach().cpu().contiguous().numpy() for name, value in weights.items()}
+        return arrays | {"mean": self.mean.numpy(), "spread": self.spread.numpy()}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        self.mean, self.spread = weights.pop("mean"), weights.pop("spread")
+        nn.ModuleDict({"features": self.features, "head": self.head}).load_state_dict(weights)
+
+
+def _for_weights_and_epoch(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows that weights are learnt from, and those that choose the epoch.
+
+    Of a class with fewer than HELD_FOR_EPOCH images all do both: too few labels to spare one.
+    """
+    learn, choose = [], []
+    for label in (0, 1):
+        rows = np.flatnonzero(labels == label)
+        spared = rows[HELD_FOR_EPOCH - 1 :: HELD_FOR_EPOCH]
+        learn.append(np.setdiff1d(rows, spared))
+        choose.append(spared if len(spared) else rows)
+    return np.concatenate(learn), np.concatenate(choose)
+
+
+def _channel_statistics(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the mean and spread (c,) of (n, c, h, w) uint8 images, in [0, 1]; the spread .01 at least."""
+    values = images.double().div_(255).transpose(0, 1).flatten(1)
+    return values.mean(dim=1).float(), values.std(dim=1).clamp(min=0.01).float()
+
+
+MODEL = CNN
