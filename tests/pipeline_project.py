@@ -81,6 +81,7 @@ class Project:
         tree["prepare"]["image_size"] = 64
         tree["evaluate"]["bootstrap"] = 100
         tree["generators"]["dcgan"] |= {"filters": 2, "epochs": 2}
+        tree["models"]["cnn"] |= {"filters": [4, 4], "hidden": 8}
         for settings in tree["models"].values():
             settings |= {key: value for key, value in TINY.items() if key in settings}
 

@@ -57,6 +57,7 @@ def write_scores() -> None:
     manifest = artifacts.read_table(Path("data/prepared/bracket/manifest.csv"))
     scores = manifest[["path", "defect", "label"]].copy()
     scores.insert(1, "subset", ["train", "calibration", *["test"] * 5])
+    scores.insert(2, "half", ["none", "none", "held_out", "held_out", "pool", "held_out", "pool"])
     scores["score"] = [0.05, 0.3, *SCORES]
     scores["score_brightness_matched"] = [math.nan, math.nan, 0.1, 0.2, 0.3, 0.4, 0.5]
     scores["reconstruction_error"] = scores["score"]
@@ -142,6 +143,9 @@ def test_metrics_are_those_computed_by_hand(runs: tuple[Run, Run]) -> None:
     assert found["threshold_optimism"] == pytest.approx(6 / 7 - 4 / 5)
     assert found["paper"]["thresholds"] == {"reconstruction_error": 0.3}  # of the one held-out good image
     assert found["paper"]["f1"] == pytest.approx(4 / 5)
+    half = found["held_out"]  # 0.9 and 0.6 against 0.3
+    assert (half["n_good"], half["n_defective"], half["auroc"], half["clean"]["f1"]) == (1, 2, 1.0, 1.0)
+    assert (found["supervised"], found["n_labelled_defective"], found["reconstructs"]) == (False, 0, True)
     assert found["brightness_matched_auroc"] == 0.0
     assert found["pixel_auroc"] == 1.0
     assert found["aupro"] == pytest.approx(1.0)
@@ -197,6 +201,25 @@ def test_the_papers_threshold_is_set_by_the_models_own_rule(
     artifacts.write_json(path, artifacts.read_json(path) | {"paper_rule": rule})
     found = run_stage().metrics["paper"]
     assert found is None if rule is None else found["f1"] == pytest.approx(f1)
+
+
+def test_a_supervised_model_is_judged_on_images_it_has_not_learnt_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_project()
+    folder = artifacts.scores_folder("bracket", "kd_cae")
+    scores = artifacts.read_table(folder / "scores.csv")
+    scores.loc[scores["half"] == "pool", "subset"] = "pool"
+    artifacts.write_table(folder / "scores.csv", scores)
+    (folder / "reconstructions.npy").unlink()
+    run = run_stage()
+    found = run.metrics
+    assert (found["n_good"], found["n_defective"], found["auroc"]) == (1, 2, 1.0)
+    assert found["held_out"]["auroc"] == found["auroc"]
+    assert (found["supervised"], found["n_labelled_defective"], found["pixel_auroc"]) == (True, 1, 1.0)
+    assert OUT / "figures/reconstructions.png" not in run.after
+    assert OUT / "figures/verdicts.png" in run.after
 
 
 def test_scores_of_other_images_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from PIL import Image
 from pipeline_project import Project, write_category
 
 ALWAYS = {"register"}
-PAIRS = [(category, model) for category in ("disc", "plate") for model in ("kd_cae", "ni_cae", "pca")]
+PAIRS = [(category, model) for category in ("disc", "plate") for model in ("kd_cae", "ni_cae", "pca", "cnn")]
 
 
 @pytest.fixture(scope="module")

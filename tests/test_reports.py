@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mlproject import reports
+from mlproject import comparison_columns, reports
 
 
 def result(category: str = "bracket", model: str = "kd_cae", **changed: Any) -> dict[str, Any]:
@@ -25,6 +25,11 @@ def result(category: str = "bracket", model: str = "kd_cae", **changed: Any) -> 
         "clean": at, "paper": paper, "oracle": at | {"f1": 0.94}, "threshold_optimism": 0.03,
         "false_alarm_rate_asked": 0.05, "false_alarm_rate_supported": 0.05,
         "n_calibration": 21, "supported": True,
+        "supervised": False, "n_labelled_defective": 0, "reconstructs": True,
+        "held_out": {
+            "n_good": 10, "n_defective": 32, "auroc": 0.86, "auroc_low": 0.74, "auroc_high": 0.94,
+            "average_precision": 0.95, "all_defective_f1": 0.865, "clean": at, "oracle": at,
+        },
     } | changed  # fmt: skip
 
 
@@ -72,8 +77,19 @@ def test_every_auroc_stands_beside_the_strongest_shortcut() -> None:
     assert ranking.lines[0][at : at + 3] == ("0.87 [0.80, 0.93]", "0.62 mean_brightness", "0.84")
 
 
+def test_a_supervised_model_is_marked_and_all_are_shown_on_the_held_out_half() -> None:
+    cnn = result(model="cnn", supervised=True, n_labelled_defective=31, auroc=0.99, auroc_low=0.97)
+    merged = rows(result(), cnn)
+    shown, texts = reports.tables(merged)
+    assert len(shown) == 3
+    assert shown[2].lines[1][:4] == ("bracket", "cnn", "31", "10 / 32")
+    assert cell(merged, "model", 1) == "cnn (1)"
+    assert texts[0].startswith("Supervised: learnt from one half of the test images")
+    assert reports.winner(merged) is None  # judged on other images than the rest
+
+
 def test_a_row_without_anything_to_say_has_no_notes() -> None:
-    assert reports.notes(rows(result())[0]) == {}
+    assert comparison_columns.notes(rows(result())[0]) == {}
 
 
 @pytest.mark.parametrize("auroc", [0.95, 0.03])
@@ -161,7 +177,7 @@ def test_a_model_that_the_paper_does_not_have_has_no_f1_by_its_protocol() -> Non
 
 
 def test_numbers_are_written_one_way() -> None:
-    assert [reports.number(x) for x in (0.867, 1.0, -0.001, -0.03, None)] == [
+    assert [comparison_columns.number(x) for x in (0.867, 1.0, -0.001, -0.03, None)] == [
         "0.87",
         "1.00",
         "0.00",
