@@ -92,7 +92,8 @@ class GaussianKernelDensity:
 
     def _centred(self, values: np.ndarray, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return centred rows (k, d) and their squared norms (k,)."""
-        centred = np.empty(values.shape, dtype)
+        # Where torch puts its own tensors: `_product` depends on it.
+        centred = torch.empty(values.shape, dtype=torch.from_numpy(np.empty(0, dtype)).dtype).numpy()
         # float64 codes are subtracted in float64 even for the float32 product: an offset that they
         # share is gone before anything is rounded.
         exact = np.result_type(values, dtype)
@@ -144,14 +145,14 @@ def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     The last digits of a library's product depend on how it splits the sums: on its threads, which it
     chooses by how busy the machine is, and on where in memory the numbers lie. So: one thread, and
-    copies where torch puts its own tensors.
+    arrays that lie where torch puts its own tensors.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         # Inside a caller's autocast the product would silently be rounded to bfloat16.
         with torch.autocast("cpu", enabled=False):
-            return (torch.from_numpy(a).clone() @ torch.from_numpy(b).clone().T).numpy()
+            return (torch.from_numpy(a) @ torch.from_numpy(b).T).numpy()
     finally:
         torch.set_num_threads(threads)
 

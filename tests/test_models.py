@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import roc_auc_score
 
 from mlproject import models, params
@@ -50,8 +51,6 @@ def test_parameter_counts_are_the_papers(name, count):
 
 def test_paper_code_sizes():
     """KD-CAE: 8 × 8 × 128 at 128 px; NI-CAE: 8 × 8 positions of 512 at 256 px."""
-    import torch
-
     assert models.create("kd_cae", PAPER["kd_cae"]).encoder(torch.zeros(1, 3, 128, 128)).shape == (
         1,
         128,
@@ -113,10 +112,27 @@ def test_saved_folder_holds_no_pickle(fitted, tmp_path):
     json.loads((tmp_path / "model" / "model.json").read_text())
 
 
-def test_a_score_does_not_depend_on_its_neighbours(fitted, small_images):
-    together = fitted.score(small_images.test[:5]).scores
-    alone = [fitted.score(small_images.test[i : i + 1]).scores[0] for i in range(5)]
-    np.testing.assert_allclose(alone, together, rtol=1e-5, atol=1e-6)
+@pytest.mark.parametrize("count", [1, 3, 32, 50])
+def test_a_score_does_not_depend_on_its_batch(fitted, small_images, count):
+    images = np.concatenate([small_images.test, small_images.train])[:50]
+    apart = [fitted.score(images[start : start + count]) for start in range(0, 50, count)]
+    together = fitted.score(images[::-1])
+    assert np.concatenate([scored.scores for scored in apart]).tobytes() == together.scores[::-1].tobytes()
+    assert np.array_equal(np.concatenate([scored.maps for scored in apart]), together.maps[::-1])
+
+
+def test_a_score_does_not_depend_on_the_number_of_threads(fitted, small_images):
+    """The CPUs of the machine that judges are not those of the one that set the threshold."""
+    before = torch.get_num_threads()
+    scores = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            scores.append(fitted.score(small_images.test[:7]).scores.tobytes())
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert scores == [scores[0]] * 3
 
 
 def test_same_seed_same_bytes_other_seed_other_weights(small_images, tmp_path):

@@ -1,15 +1,18 @@
 """What the networks are built from, and how prepared images enter them."""
 
-from typing import Literal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
+T = TypeVar("T")
 Colour = Literal["rgb", "grey", "grey3"]
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's convert("L")
-CHUNK = 32  # images worked on at once outside training: bounds memory, fixed so that scores do not vary
+CHUNK = 32  # images generated at once: bounds memory, fixed so that they do not vary
 
 
 def network_images(images: np.ndarray, size: int, colour: Colour) -> torch.Tensor:
@@ -17,17 +20,30 @@ def network_images(images: np.ndarray, size: int, colour: Colour) -> torch.Tenso
 
     Shrinking is antialiased. `grey3` is grey kept as three channels (the paper's KD-CAE, 3.5.1).
     """
-    chunks = []
-    for start in range(0, len(images), CHUNK):
-        chunk = torch.from_numpy(np.array(images[start : start + CHUNK]))
-        chunk = chunk.permute(0, 3, 1, 2).float()
-        if colour != "rgb":
-            chunk = torch.einsum("nchw,c->nhw", chunk, torch.tensor(LUMA))[:, None]
-        if chunk.shape[-1] != size:
-            chunk = F.interpolate(chunk, (size, size), mode="bilinear", antialias=True, align_corners=False)
-        chunk = chunk.round().clamp(0, 255).to(torch.uint8)
-        chunks.append(chunk.expand(-1, 3, -1, -1).contiguous() if colour == "grey3" else chunk)
-    return torch.cat(chunks)
+    return torch.cat([_network_image(images[i : i + 1], size, colour) for i in range(len(images))])
+
+
+def _network_image(image: np.ndarray, size: int, colour: Colour) -> torch.Tensor:
+    """Return one image of `network_images`: among others, its grey values could round otherwise."""
+    pixels = torch.from_numpy(np.array(image)).permute(0, 3, 1, 2).float()
+    if colour != "rgb":
+        pixels = torch.einsum("nchw,c->nhw", pixels, torch.tensor(LUMA))[:, None]
+    if pixels.shape[-1] != size:
+        pixels = F.interpolate(pixels, (size, size), mode="bilinear", antialias=True, align_corners=False)
+    pixels = pixels.round().clamp(0, 255).to(torch.uint8)
+    return pixels.expand(-1, 3, -1, -1).contiguous() if colour == "grey3" else pixels
+
+
+def one_by_one(function: Callable[[np.ndarray], T], images: np.ndarray) -> list[T]:
+    """Return function(images[i : i + 1]) for each i, each on one thread, as many at once as torch may use.
+
+    The sums of a convolution or a matrix product are split by batch and by threads, and round otherwise
+    when they are split otherwise: one image on one thread is the same whatever comes with it, on however
+    many cores. It is also the cheapest: one image's values stay in the processor's cache.
+    """
+    threads = min(torch.get_num_threads(), max(1, len(images)))
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        return list(pool.map(lambda i: function(images[i : i + 1]), range(len(images))))
 
 
 def display_images(images: torch.Tensor) -> np.ndarray:

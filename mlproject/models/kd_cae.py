@@ -6,6 +6,7 @@ from pydantic import Field
 from torch import nn
 
 from mlproject.kernel_density import GaussianKernelDensity
+from mlproject.models import blocks
 from mlproject.models.autoencoder import Autoencoder, AutoencoderParameters
 from mlproject.models.blocks import conv_relu
 
@@ -55,7 +56,7 @@ class KDCAE(Autoencoder):
 
     def after_fit(self, train: np.ndarray, validation: np.ndarray) -> None:
         super().after_fit(train, validation)
-        codes = torch.cat([codes for codes, _, _ in self._differences(train)])
+        codes = torch.cat([codes for codes, _, _ in blocks.one_by_one(self.difference, train)])
         self.density = GaussianKernelDensity(codes.flatten(1).numpy(), self.settings.bandwidth)
 
     def latent_parts(self, codes: torch.Tensor) -> dict[str, np.ndarray]:

@@ -1,7 +1,6 @@
 """What every model shares that remakes an image as a good one: judged by where the two differ."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -46,41 +45,38 @@ class ReconstructionDetector(Detector):
     def learn_usual_differences(self, validation: np.ndarray) -> None:
         """Learn, where the map is normalised, each pixel's usual difference from validation images."""
         if self.settings.map.normalise:
-            maps = torch.cat([maps for _, maps, _ in self._differences(validation)])
+            maps = torch.cat([maps for _, maps, _ in blocks.one_by_one(self.difference, validation)])
             mean, spread = anomaly_maps.pixel_statistics(maps)
             self.map_mean, self.map_spread = mean.float(), spread.float()
 
     @torch.inference_mode()
-    def _differences(self, images: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        """Yield (codes (n, …), raw maps (n, h, w), reconstructions (n, c, h, w)) a chunk at a time."""
-        for start in range(0, len(images), blocks.CHUNK):
-            batch = self._batch(images[start : start + blocks.CHUNK])
-            codes, made = self.encode_decode(batch)
-            # float64: SSIM subtracts nearly equal numbers, and a score must not depend on its batch
-            maps = anomaly_maps.difference(batch.double(), made.double(), self.settings.map)
-            yield codes.cpu(), maps.cpu(), made.cpu()
+    def difference(self, image: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return codes (1, …), raw map (1, h, w) and reconstruction (1, c, h, w) of a (1, s, s, 3) image."""
+        batch = self._batch(image)
+        codes, made = self.encode_decode(batch)
+        # float64: SSIM subtracts nearly equal numbers
+        maps = anomaly_maps.difference(batch.double(), made.double(), self.settings.map)
+        return codes.cpu(), maps.cpu(), made.cpu()
 
     def _batch(self, images: np.ndarray) -> torch.Tensor:
         chunk = blocks.network_images(images, self.settings.image_size, self.settings.colour)
         return chunk.to(self.device).float().div_(255).to(memory_format=torch.channels_last)
 
     def measure(self, images: np.ndarray) -> Parts:
-        parts: dict[str, list[np.ndarray]] = {name: [] for name in self.part_names}
-        all_maps, reconstructions = [], []
-        for codes, raw, made in self._differences(images):
-            maps = raw
-            if self.settings.map.normalise:
-                maps = anomaly_maps.normalise(raw, self.map_mean, self.map_spread)
-            parts[self.error_name].append(anomaly_maps.pool(maps, self.settings.map.pooling).numpy())
-            for name, values in self.latent_parts(codes).items():
-                parts[name].append(values)
-            all_maps.append(maps.float().numpy())
-            reconstructions.append(blocks.display_images(made))
-        return Parts(
-            {name: np.concatenate(values).astype(np.float64) for name, values in parts.items()},
-            np.concatenate(all_maps),
-            np.concatenate(reconstructions),
-        )
+        measured = blocks.one_by_one(self._measure_one, images)
+        parts = {name: np.concatenate([one.parts[name] for one in measured]) for name in self.part_names}
+        maps = np.concatenate([one.maps for one in measured])
+        return Parts(parts, maps, np.concatenate([one.reconstructions for one in measured]))
+
+    def _measure_one(self, image: np.ndarray) -> Parts:
+        codes, maps, made = self.difference(image)
+        if self.settings.map.normalise:
+            maps = anomaly_maps.normalise(maps, self.map_mean, self.map_spread)
+        error = {self.error_name: anomaly_maps.pool(maps, self.settings.map.pooling).numpy()}
+        parts = {
+            name: values.astype(np.float64) for name, values in (error | self.latent_parts(codes)).items()
+        }
+        return Parts(parts, maps.float().numpy(), blocks.display_images(made))
 
     @torch.inference_mode()
     def reconstruct(self, images: np.ndarray) -> np.ndarray:
