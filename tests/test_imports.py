@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the bottom up: a module imports from its own layer and from those before it.
 LAYERS = (
     {"errors", "params", "thresholds", "combination", "run_key", "artifacts", "checkpoints"}
-    | {"metrics", "pixel_metrics", "paper_protocol", "comparison_columns"},
+    | {"metrics", "pixel_metrics", "paper_protocol", "comparison_columns"}
+    | {"paired", "gate"},
     {"training", "noise", "anomaly_maps", "kernel_density", "data", "shortcuts", "strips", "brightness"}
     | {"image_distances", "run_facts"},
     {"models", "cross_calibration", "generators", "generation_quality", "generated_images"},
