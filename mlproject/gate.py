@@ -51,9 +51,7 @@ def cannot(name: str, why: str) -> Check:
     return Check(name, False, f"cannot be checked: {why}")
 
 
-def not_worse(
-    labels: np.ndarray, champion: np.ndarray, challenger: np.ndarray, settings: Promote
-) -> Check:
+def not_worse(labels: np.ndarray, champion: np.ndarray, challenger: np.ndarray, settings: Promote) -> Check:
     """Compare both models' AUROC on the same test images.
 
     Passes if the paired 95 % interval of challenger − champion reaches 0 (the challenger is not shown

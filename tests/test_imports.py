@@ -16,7 +16,7 @@ LAYERS = (
     | {"metrics", "pixel_metrics", "paper_protocol", "comparison_columns"}
     | {"paired", "gate"},
     {"training", "noise", "anomaly_maps", "kernel_density", "data", "shortcuts", "strips", "brightness"}
-    | {"image_distances", "run_facts"},
+    | {"image_distances", "run_facts", "head_to_head"},
     {"models", "cross_calibration", "generators", "generation_quality", "generated_images"},
     {"reports", "figures", "tuning", "tracking", "presets", "progress"},
     {"cli", "commands", "doctor", "stores", "stage"},

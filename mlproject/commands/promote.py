@@ -24,9 +24,13 @@ def promote(
     client = store.open_registry()
     challenger = promotion.choose(client, category, model, version)
     if challenger is None:
-        raise UserError("Which? Give --model or --version; `mlproject compare` shows two of them side by side.")
+        raise UserError(
+            "Which? Give --model or --version; `mlproject compare` shows two of them side by side."
+        )
     against = promotion.champion(client, challenger.name)
-    title = f"{challenger.name} version {challenger.version} ({challenger.tags.get('architecture', 'unknown')})"
+    title = (
+        f"{challenger.name} version {challenger.version} ({challenger.tags.get('architecture', 'unknown')})"
+    )
     if against and str(against.version) == str(challenger.version):
         typer.echo(f"{title} is the champion already.")
         return

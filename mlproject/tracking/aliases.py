@@ -62,8 +62,10 @@ def rollback(client: "MlflowClient", name: str) -> tuple[str, str]:
     found = read(client, name)
     champion, target = found.get(CHAMPION), found.get(PREVIOUS)
     if target is None:
-        past = f"version {champion} is its first champion" if champion else "it never had a champion"
-        raise UserError(f"{name} has no previous champion to return to: {past}, or the one before was deleted.")
+        why = f"version {champion} is its first champion" if champion else "it never had a champion"
+        raise UserError(
+            f"{name} has no previous champion to return to: {why}, or the one before was deleted."
+        )
     with store.lock():
         past = history(client, name)
         while past and past[-1] != target:
@@ -76,7 +78,12 @@ def rollback(client: "MlflowClient", name: str) -> tuple[str, str]:
 
 
 def _move(
-    client: "MlflowClient", name: str, past: list[str], version: str, expected: str | None, previous: str | None
+    client: "MlflowClient",
+    name: str,
+    past: list[str],
+    version: str,
+    expected: str | None,
+    previous: str | None,
 ) -> None:
     """Set both aliases, if the champion still is `expected`.
 
@@ -93,7 +100,8 @@ def _move(
     now = read(client, name).get(CHAMPION)
     if now != expected:
         raise LostRace(
-            f"{name}: somebody else moved the champion meanwhile, from {_called(expected)} to {_called(now)}. "
+            f"{name}: somebody else moved the champion meanwhile: from {_called(expected)} to "
+            f"{_called(now)}. "
             f"Version {version} was not judged against that: nothing was changed. Run the command again."
         )
     client.set_registered_model_tag(name, HISTORY, " ".join(past[-REMEMBERED:]))

@@ -96,7 +96,7 @@ def fetch(version: "ModelVersion", into: Path) -> Package:
         threshold = json.loads((folder / "artifacts/threshold.json").read_text())
     except (MlflowException, OSError) as error:
         raise UserError(
-            f"{uri}: its files cannot be brought back ({error}). Register it again (`dvc repro`), or delete it."
+            f"{uri}: its files cannot be brought back ({error}). `dvc repro` registers it again."
         ) from None
     return Package(
         version,
@@ -141,13 +141,18 @@ def unchanged(package: Package, category: str) -> tuple[pd.DataFrame, str]:
             "it does not say which files its scores are of, and data/prepared has other images; "
             "`mlproject register` where it was trained makes a version that does"
         )
-    states = [_state(artifacts.RAW / category / row.path, row.sha256) for row in package.recorded.itertuples()]
+    states = [
+        _state(artifacts.RAW / category / row.path, row.sha256) for row in package.recorded.itertuples()
+    ]
     here = package.recorded[[state == "" for state in states]].reset_index(drop=True)
     wrong = [state for state in states if state]
     if not wrong:
         return here, "" if len(here) else "no image was recorded"
     more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-    return here, f"{wrong[0]}{more}; `git checkout` its commit and `dvc checkout` bring the recorded images back"
+    return (
+        here,
+        f"{wrong[0]}{more}; `git checkout` its commit and `dvc checkout` bring the recorded images back",
+    )
 
 
 def _state(path: Path, sha256: str) -> str:
@@ -174,7 +179,7 @@ def ask(package: Package, images: Sequence[Path], maps: bool = False) -> Answers
         "out": str(out),
     }
     (out / "job.json").write_text(json.dumps(job))
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - this interpreter, a file of this package
         [sys.executable, "-P", str(PROBE), str(out / "job.json")],
         env=os.environ | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
         capture_output=True, text=True, check=False,

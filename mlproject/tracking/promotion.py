@@ -59,6 +59,18 @@ def champion(client: "MlflowClient", name: str) -> "ModelVersion | None":
     return find_version(client, f"{name}/{number}") if number else None
 
 
+def newest_other(client: "MlflowClient", than: "ModelVersion") -> "ModelVersion":
+    """Return the newest version of the same registered model but that one.
+
+    Raises:
+        UserError: there is no other.
+    """
+    others = [found for found in versions(client, than.name) if str(found.version) != str(than.version)]
+    if not others:
+        raise UserError(f"{than.name} has no version but {than.version}: nothing to compare it with.")
+    return others[-1]
+
+
 def checks(challenger: "ModelVersion", against: "ModelVersion | None", settings: Promote) -> Iterator[Check]:
     """Yield what the gate says, one check at a time: the later ones take seconds.
 
@@ -85,8 +97,8 @@ def _against(old: Package, new: Package, settings: Promote) -> Check:
     if both.empty:
         why = f"{old.title} and it were tested on different images; `dvc repro` tests both on the same"
         return gate.cannot("not worse", why)
-    columns = (both[name].to_numpy() for name in ("label", "champion", "challenger"))
-    return gate.not_worse(*columns, settings)
+    labels, before, after = (both[name].to_numpy() for name in ("label", "champion", "challenger"))
+    return gate.not_worse(labels, before, after, settings)
 
 
 def _false_alarms(new: Package) -> Check:

@@ -43,8 +43,9 @@ def register(dataset: str, category: str, model: str, run_id: str) -> Registered
     """Make a version of this pair's model unless there is one; bring its tags up to date.
 
     Equal weights, description, threshold and prepared size, judged on the same images, are the same
-    version: that is all that is served, and the record that travels with it. Processes of one machine wait for each other (`store.lock`); two machines that register the
-    same model on one server in the same second may both make one.
+    version: that is all that is served, and the record that travels with it. Processes of one machine
+    wait for each other (`store.lock`); two machines that register the same model on one server in the
+    same second may both make one.
 
     Raises:
         UserError: a file is missing.
