@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tracked_project as tracked
@@ -17,7 +18,7 @@ from pipeline_project import write_category
 from mlproject import artifacts, cli, metrics, models
 from mlproject.data import prepared
 from mlproject.data.prepare import prepare_category
-from mlproject.tracking import registry, runs, store
+from mlproject.tracking import package, registry, runs, store
 from pipelines import score
 
 CATEGORY, DATASET = "bottle", "sample"
@@ -49,7 +50,10 @@ def train(model: str) -> None:
 def write_report(model: str) -> None:
     """Write the report of a pair from its scores, as stage evaluate does."""
     folder = artifacts.scores_folder(CATEGORY, model)
-    table, threshold = artifacts.read_table(folder / "scores.csv"), artifacts.read_json(folder / "threshold.json")
+    table, threshold = (
+        artifacts.read_table(folder / "scores.csv"),
+        artifacts.read_json(folder / "threshold.json"),
+    )
     test = table[table["subset"] == "test"]
     labels, scores = test["label"].to_numpy(), test["score"].to_numpy()
     measured = metrics.evaluate(labels, scores, threshold["threshold"], 100, 0)
@@ -69,7 +73,10 @@ def register_altered(model: str, change) -> int:
     """Register a version whose scores.csv or threshold.json `change` alters; leave the files as they were."""
     folder = artifacts.scores_folder(CATEGORY, model)
     kept = {path: path.read_bytes() for path in folder.glob("*.*") if path.suffix in (".csv", ".json")}
-    table, threshold = artifacts.read_table(folder / "scores.csv"), artifacts.read_json(folder / "threshold.json")
+    table, threshold = (
+        artifacts.read_table(folder / "scores.csv"),
+        artifacts.read_json(folder / "threshold.json"),
+    )
     change(table, threshold)
     artifacts.write_table(folder / "scores.csv", table)
     artifacts.write_json(folder / "threshold.json", threshold)
@@ -106,8 +113,25 @@ def registered(tmp_path_factory, empty_database) -> Iterator[dict[str, int]]:
         yield {model: register(model) for model in ("kd_cae", "pca")}
 
 
+@pytest.fixture(scope="module")
+def asked_once() -> Iterator[None]:
+    """Let a model answer the same question once: each answer costs a process that loads torch."""
+    answers: dict[Any, package.Answers] = {}
+    ask = package.ask
+
+    def remembered(of, images, maps=False):
+        question = (of.version.version, tuple(images), maps)
+        if question not in answers:
+            answers[question] = ask(of, images, maps)
+        return answers[question]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(package, "ask", remembered)
+        yield
+
+
 @pytest.fixture
-def fresh(registered) -> dict[str, int]:
+def fresh(registered, asked_once) -> dict[str, int]:
     """The same registry with no champion, nor one in the past."""
     client = store.connect()
     model = client.get_registered_model(NAME)

@@ -109,8 +109,8 @@ def open_registry() -> "MlflowClient":
 
     if not reachable():
         raise UserError(f"MLflow at {uri()} does not answer. Nothing was changed.")
-    client = connect()
     try:
+        client = connect()
         client.search_registered_models(max_results=1)
     except MlflowException as error:
         if "out-of-date database schema" not in str(error):
