@@ -1,10 +1,13 @@
 """The gate over a real registry: who becomes champion, who does not, and what is left on a version."""
 
+import hashlib
+import re
 from pathlib import Path
 
 import numpy as np
 import promotion_project as project
 import pytest
+from mlflow.artifacts import download_artifacts
 from promotion_project import aliases, tags
 
 from mlproject import artifacts
@@ -163,5 +166,18 @@ def test_a_registered_model_tells_all_that_the_gate_asks(registered):
     assert {"git_commit", "lock_hash", "data_hash", "seed", "run_id", "parameters"} <= left.keys()
     version = store.connect().get_model_version(project.NAME, str(registered["pca"]))
     assert left["run_id"] == version.run_id
-    assert "Recall" in version.description
-    assert "mistakes.png" in version.description
+    assert "mistakes.png` of its run" in version.description
+
+
+def test_the_card_travels_with_intervals_mistakes_and_the_recorded_scores(registered, tmp_path):
+    uri = f"models:/{project.NAME}/{registered['pca']}/artifacts"
+    folder = Path(download_artifacts(uri, dst_path=str(tmp_path)))
+    text = (folder / "README.md").read_text()
+    assert re.search(r"AUROC [\d.]+ \[[\d.]+, [\d.]+\]", text)
+    assert re.search(r"F1 [\d.]+ \[[\d.]+, [\d.]+\] \(calling everything defective: 0\.667\)", text)
+    assert re.search(r"Recall [\d.]+ \[[\d.]+, [\d.]+\], false alarms [\d.]+ \[[\d.]+, [\d.]+\]", text)
+    assert "(mistakes.png)" in text
+    assert (folder / "mistakes.png").is_file()
+    recorded = artifacts.read_table(folder / "recorded.csv")
+    images = [artifacts.RAW / project.CATEGORY / path for path in recorded["path"]]
+    assert recorded["sha256"].tolist() == [hashlib.sha256(path.read_bytes()).hexdigest() for path in images]

@@ -63,6 +63,7 @@ def model_card(dataset: str, facts: Facts, *, in_registry: bool = False) -> str:
         "",
         f"- Trained on {run['n_train']} good images, {run['n_validation']} more chose the epoch "
         f"(data `{run['data_hash']}`).",
+        *_labelled(run),
         f"- Threshold: from {m['n_calibration']} good images, for a false-alarm rate of "
         f"{m['false_alarm_rate_supported']:.3g} (asked: {m['false_alarm_rate_asked']:.3g}).",
         f"- Tested on {m['n_good']} good and {m['n_defective']} defective images. Brackets: 95% intervals.",
@@ -78,6 +79,14 @@ def model_card(dataset: str, facts: Facts, *, in_registry: bool = False) -> str:
         "It knows this category alone, photographed as its training images were; any photo gets a score.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _labelled(run: dict[str, Any]) -> list[str]:
+    """Return the line about the labelled images that a supervised model learnt from as well."""
+    if "labelled_defective" not in run:
+        return []
+    counts = f"{run['labelled_good']} good and {run['labelled_defective']} defective images"
+    return [f"- It also learnt from {counts} of the test set; all figures are of the others."]
 
 
 def _decisions(facts: Facts) -> list[str]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FOLDER = Path("reports/promotion")
 IMAGE_SIZE = 256  # side of a shown image, pixels
 GOOD_MAPS = 32  # good test images whose maps set the colour scale
-ABOUT = ("path", "subset", "defect", "label", "score", "score_brightness_matched", "sha256")
+ABOUT = ("path", "subset", "half", "defect", "label", "score", "score_brightness_matched", "sha256")
 
 
 def write(
