@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from mlproject import stage
+from mlproject.commands import compare, promote, rollback
 from mlproject.errors import UserError
 
 app = typer.Typer(
@@ -90,6 +91,11 @@ def preset(
     for change in changes:
         typer.echo(str(change))
     typer.echo(f"{len(changes)} settings changed. Next: dvc repro" if changes else "Nothing to change.")
+
+
+app.command()(promote.promote)
+app.command()(rollback.rollback)
+app.command()(compare.compare)
 
 
 def main() -> None:

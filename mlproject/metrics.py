@@ -56,15 +56,35 @@ def auroc_interval(
         return None, None
     good, defective = np.sort(scores[~is_defective]), scores[is_defective]
     rng = np.random.default_rng(seed)
-    good_counts = _resample_counts(rng, len(good), resamples)
-    defective_counts = _resample_counts(rng, len(defective), resamples)
-    # A resample is how often each image was drawn. Column k: how many drawn good images are among
-    # the k lowest; half the sum at the two ends of a run of ties counts the ties half.
-    below = np.concatenate([np.zeros((resamples, 1)), np.cumsum(good_counts, axis=1)], axis=1)
+    good_counts = resample_counts(rng, len(good), resamples)
+    defective_counts = resample_counts(rng, len(defective), resamples)
+    low, high = np.percentile(resampled_auroc(good, defective, good_counts, defective_counts), INTERVAL)
+    return float(low), float(high)
+
+
+def resampled_auroc(
+    good: np.ndarray, defective: np.ndarray, good_counts: np.ndarray, defective_counts: np.ndarray
+) -> np.ndarray:
+    """Return (resamples,) the AUROC of each resample, a resample being how often each image was drawn.
+
+    Args:
+        good: (g,) finite scores of good images.
+        defective: (d,) finite scores of defective ones.
+        good_counts: (resamples, g) as `resample_counts` draws them; defective_counts alike.
+    """
+    order = np.argsort(good, kind="stable")
+    good, good_counts = good[order], good_counts[:, order]
+    # Column k: how many drawn good images are among the k lowest; half the sum at the two ends of a
+    # run of ties counts the ties half.
+    below = np.concatenate([np.zeros((len(good_counts), 1)), np.cumsum(good_counts, axis=1)], axis=1)
     first, last = np.searchsorted(good, defective, "left"), np.searchsorted(good, defective, "right")
     wins = (defective_counts * (below[:, first] + below[:, last])).sum(axis=1) / 2
-    low, high = np.percentile(wins / (len(good) * len(defective)), INTERVAL)
-    return float(low), float(high)
+    return wins / (len(good) * len(defective))
+
+
+def resample_counts(rng: np.random.Generator, n: int, resamples: int) -> np.ndarray:
+    """Return (resamples, n): how often each of n images is drawn when n are drawn with replacement."""
+    return rng.multinomial(n, np.full(n, 1 / n), size=resamples)
 
 
 def all_defective_f1(labels: np.ndarray) -> float:
@@ -180,11 +200,6 @@ def _outcomes(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nd
 
 def _highest_best(candidates: np.ndarray, quality: np.ndarray) -> float:
     return float(candidates[np.flatnonzero(quality == quality.max())[-1]])
-
-
-def _resample_counts(rng: np.random.Generator, n: int, resamples: int) -> np.ndarray:
-    """Return (resamples, n): how often each of n images is drawn when n are drawn with replacement."""
-    return rng.multinomial(n, np.full(n, 1 / n), size=resamples)
 
 
 def _both_classes(defective: np.ndarray) -> bool:

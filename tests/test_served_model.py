@@ -145,7 +145,7 @@ def test_the_model_brings_its_card_its_requirements_and_its_own_code(first, tmp_
     source = version_of(first).source
     path = Path(download_artifacts(artifact_uri=source, dst_path=str(tmp_path)))
     card = (path / "artifacts/README.md").read_text()
-    assert "AUROC 0.800 (95% interval 0.700 to 0.900)" in card
+    assert "AUROC 0.800 [0.700, 0.900]" in card
     pins = (path / "requirements.txt").read_text().split()
     assert {pin.split("==")[0] for pin in pins} >= {
         "mlflow",

@@ -16,7 +16,7 @@ import pandas as pd
 import mlproject
 from mlproject import artifacts
 from mlproject.run_key import run_key
-from mlproject.tracking import runs, store
+from mlproject.tracking import card, lineage, runs, store
 from mlproject.tracking.address import model_name
 from mlproject.tracking.facts import Facts
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 SERVED_HASH = "mlproject.served_hash"
 SERVED_MODEL = Path(__file__).with_name("served_model.py")
 EXAMPLE_SIZE = 64
+DESCRIPTION_LIMIT = 5000  # characters that MLflow's databases hold
 
 
 class Registered(NamedTuple):
@@ -41,9 +42,10 @@ class Registered(NamedTuple):
 def register(dataset: str, category: str, model: str, run_id: str) -> Registered:
     """Make a version of this pair's model unless there is one; bring its tags up to date.
 
-    Equal weights, description, threshold and prepared size are the same version: that is all that is
-    served. Processes of one machine wait for each other (`store.lock`); two machines that register the
-    same model on one server in the same second may both make one.
+    Equal weights, description, threshold and prepared size, judged on the same images, are the same
+    version: that is all that is served, and the record that travels with it. Processes of one machine
+    wait for each other (`store.lock`); two machines that register the same model on one server in the
+    same second may both make one.
 
     Raises:
         UserError: a file is missing.
@@ -54,14 +56,30 @@ def register(dataset: str, category: str, model: str, run_id: str) -> Registered
     name, tags = model_name(dataset, category), _tags(facts)
     with store.lock():
         found = _find(client, name, tags[SERVED_HASH])
+        # What was registered from another run tells of that run: none of its lineage is kept.
+        known = found.tags if found and found.tags.get("run_id") == run_id else {}
+        tags |= lineage.tags(facts, run_id, client.get_run(run_id).data.tags, known)
+        described = card.model_card(dataset, facts, in_registry=True)[:DESCRIPTION_LIMIT]
         if found:
-            for key, value in tags.items():
-                if found.tags.get(key) != value:
-                    client.set_model_version_tag(name, str(found.version), key, value)
+            _bring_up_to_date(client, found, tags, described)
             return Registered(name, int(found.version), new=False)
         model_id, source = _log_model(client, dataset, facts, run_id)
-        version = client.create_model_version(name, source, run_id, tags, model_id=model_id)
+        version = client.create_model_version(
+            name, source, run_id, tags, description=described, model_id=model_id
+        )
     return Registered(name, int(version.version), new=True)
+
+
+def _bring_up_to_date(
+    client: "MlflowClient", version: "ModelVersion", tags: dict[str, str], described: str
+) -> None:
+    """Write what changed of a version's tags and description."""
+    number = str(version.version)
+    for key, value in tags.items():
+        if version.tags.get(key) != value:
+            client.set_model_version_tag(version.name, number, key, value)
+    if version.description != described:
+        client.update_model_version(version.name, number, described)
 
 
 def _find(client: "MlflowClient", name: str, served_hash: str) -> "ModelVersion | None":
@@ -84,12 +102,13 @@ def _find(client: "MlflowClient", name: str, served_hash: str) -> "ModelVersion 
 def _tags(facts: Facts) -> dict[str, str]:
     category, model = facts.training["category"], facts.training["model"]
     prepared = artifacts.read_json(artifacts.PREPARED / category / "prepared.json")
-    served = json.dumps([facts.model_hash, facts.threshold["threshold"], prepared["image_size"]])
+    served = json.dumps(
+        [facts.model_hash, facts.threshold["threshold"], prepared["image_size"], facts.training["data_hash"]]
+    )
     metrics = facts.metrics
     values = {
         "architecture": model,
         "category": category,
-        "data_hash": facts.training["data_hash"],
         "auroc": metrics["auroc"],
         "auroc_low": metrics["auroc_low"],
         "auroc_high": metrics["auroc_high"],
@@ -110,8 +129,7 @@ def _log_model(client: "MlflowClient", dataset: str, facts: Facts, run_id: str) 
     before = client.get_run(run_id).info
     with tempfile.TemporaryDirectory() as folder:
         package, requirements = package_for(model, Path(folder))
-        card = Path(folder) / "README.md"
-        card.write_text(model_card(dataset, facts))
+        told = card.write(dataset, facts, Path(folder))
         with mlflow.start_run(run_id=run_id):
             info = mlflow.pyfunc.log_model(
                 name=f"{category}-{model}",
@@ -120,7 +138,7 @@ def _log_model(client: "MlflowClient", dataset: str, facts: Facts, run_id: str) 
                     "model": str(artifacts.model_folder(category, model)),
                     "threshold": str(artifacts.scores_folder(category, model) / "threshold.json"),
                     "prepared": str(artifacts.PREPARED / category / "prepared.json"),
-                    "card": str(card),
+                    **told,
                 },
                 code_paths=[str(package)],
                 pip_requirements=requirements,
@@ -188,32 +206,3 @@ def _example() -> str:
     file = BytesIO()
     Image.new("RGB", (EXAMPLE_SIZE, EXAMPLE_SIZE), (128, 128, 128)).save(file, format="PNG")
     return base64.b64encode(file.getvalue()).decode()
-
-
-def model_card(dataset: str, facts: Facts) -> str:
-    """Return what somebody who has only the model must know of it, as Markdown."""
-    run, m, clean = facts.training, facts.metrics, facts.metrics["clean"]
-    shortcut = f"{facts.shortcuts['strongest']}: {facts.shortcuts['strongest_auroc']:.3f}"
-    flag = ", flagged: it nearly decides alone" if facts.shortcuts["flagged"] else ""
-    lines = [
-        f"# {run['model']} for {run['category']} ({dataset})",
-        "",
-        f"Says of a photo whether the part is defective: score > {facts.threshold['threshold']:.6g}.",
-        "",
-        f"- Trained on {run['n_train']} good images, {run['n_validation']} more chose the epoch "
-        f"(data `{run['data_hash']}`).",
-        f"- Threshold: from {m['n_calibration']} good images, for a false-alarm rate of "
-        f"{m['false_alarm_rate_supported']:.3g} (asked: {m['false_alarm_rate_asked']:.3g}).",
-        f"- Tested on {m['n_good']} good and {m['n_defective']} defective images.",
-        f"- AUROC {m['auroc']:.3f} (95% interval {m['auroc_low']:.3f} to {m['auroc_high']:.3f}); "
-        f"the strongest shortcut, {shortcut}{flag}.",
-        f"- F1 {clean['f1']:.3f} (calling everything defective: {m['all_defective_f1']:.3f}), "
-        f"recall {clean['recall']:.3f}, false alarms {clean['false_alarm_rate']:.3f}.",
-        f"- Seed {run['seed']}, {run['device']}, {run['precision']}, {run['epochs']} epochs, "
-        f"the best was {run['best_epoch']}.",
-        "",
-        "In: a column `image` with file bytes, base64 text, or arrays of any size. Out: `score`,",
-        "`threshold`, `defective`; with the parameter `maps=true` also `anomaly_map` and `reconstruction`.",
-        "It knows this category alone, photographed as its training images were; any photo gets a score.",
-    ]
-    return "\n".join(lines) + "\n"

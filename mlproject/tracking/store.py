@@ -99,6 +99,29 @@ def connect() -> "MlflowClient":
     return mlflow.MlflowClient(uri())
 
 
+def open_registry() -> "MlflowClient":
+    """Return a client for a command that can do nothing without the store.
+
+    Raises:
+        UserError: it does not answer, or an older MLflow made its tables.
+    """
+    from mlflow.exceptions import MlflowException
+
+    if not reachable():
+        raise UserError(f"MLflow at {uri()} does not answer. Nothing was changed.")
+    try:
+        client = connect()
+        client.search_registered_models(max_results=1)
+    except MlflowException as error:
+        if "out-of-date database schema" not in str(error):
+            raise
+        raise UserError(
+            f"{uri()}: an older MLflow made these tables. Copy the database, then bring them up to date: "
+            f"mlflow db upgrade {uri()}"
+        ) from None
+    return client
+
+
 def create_database(path: Path) -> None:
     """Make MLflow's SQLite database whole or not at all; safe from several processes at once.
 

@@ -1,0 +1,41 @@
+"""`mlproject compare`: champion beside challenger, in figures and in pictures."""
+
+from typing import Annotated
+
+import typer
+
+from mlproject.errors import UserError
+
+
+def compare(
+    category: Annotated[str, typer.Argument(help="A category, or a registered model's full name.")],
+    model: Annotated[
+        str | None, typer.Option(help="Challenger: the newest version of this architecture.")
+    ] = None,
+    version: Annotated[int | None, typer.Option(min=1, help="Challenger: this version.")] = None,
+) -> None:
+    """Show the champion beside a challenger (default: the newest other version) on the same test images."""
+    from mlproject import gate, head_to_head, params
+    from mlproject.tracking import comparison, promotion, store
+    from mlproject.tracking.address import find_version
+
+    settings = params.load("promote", gate.Promote)
+    client = store.open_registry()
+    champion = find_version(client, category)
+    chosen = promotion.choose(client, category, model, version)
+    challenger = chosen or promotion.newest_other(client, champion)
+    if str(challenger.version) == str(champion.version):
+        raise UserError(f"{champion.name} version {champion.version} is the champion itself.")
+    name = champion.tags.get("category", category)
+    folder, duel = comparison.write(name, champion, challenger, settings.bootstrap)
+    typer.echo(
+        "\n".join(
+            [
+                *head_to_head.table(duel, settings.bootstrap),
+                "",
+                *head_to_head.decisions(duel, settings.bootstrap),
+            ]
+        )
+    )
+    place = comparison.log(client, folder, champion, challenger)
+    typer.echo(f"\n{folder}/comparison.md; in MLflow: {place} of run {challenger.run_id}")

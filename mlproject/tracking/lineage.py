@@ -1,0 +1,88 @@
+"""What a version's tags say of where it comes from: enough to make it again, and to judge that alone."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from mlproject import artifacts
+from mlproject.tracking import facts as files
+from mlproject.tracking.facts import Facts
+
+COMMIT, TREE = "git_commit", "git_tree"
+STAGES = ("train", "score")
+LIMIT = 5000  # characters of a tag that MLflow's databases hold
+
+
+def tags(facts: Facts, run_id: str, run: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
+    """Return the lineage tags of a version; what cannot be known is left out.
+
+    Args:
+        run: the tags of its run: the commit and tree that it was trained at.
+        known: the version's tags so far. A commit with a clean tree, once known, stands.
+    """
+    values = {
+        **_git(facts, run, known),
+        "data_hash": facts.training["data_hash"],
+        "seed": str(facts.training["seed"]),
+        "run_id": run_id,
+        "parameters": parameters(facts),
+    }
+    if files.LOCK.is_file():
+        values["lock_hash"] = hashlib.sha256(files.LOCK.read_bytes()).hexdigest()
+    if known.get(TREE) == values.get(TREE) == "clean" and "lock_hash" in known:
+        values["lock_hash"] = known["lock_hash"]  # the lock of that commit, not of a later one
+    return values
+
+
+def parameters(facts: Facts) -> str:
+    """Return every setting that its stages ran with, as JSON."""
+    flat = files.flatten({"settings": facts.training["settings"], "split": facts.training["split"]})
+    flat |= {name: facts.training[name] for name in ("device", "precision")} | facts.locked()
+    text = json.dumps(flat, sort_keys=True, ensure_ascii=False)
+    return text if len(text) <= LIMIT else ""
+
+
+def _git(facts: Facts, run: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
+    """Return commit and tree: those of the training or, once committed, the commit that holds its code.
+
+    Who trains first and commits then has trained with a dirty tree. Where dvc.lock shows that the
+    committed files are those that it was trained with, that commit is as good.
+    """
+    trained = {COMMIT: run.get("mlflow.source.git.commit"), TREE: run.get("mlproject.tree")}
+    registered = {name: known.get(name) for name in (COMMIT, TREE)}
+    for source in (registered, trained):
+        if source[TREE] == "clean" and source[COMMIT]:
+            return {name: value for name, value in source.items() if value}
+    now = files.git_tags()
+    if now.get("mlproject.tree") == "clean" and made_by_these_files(facts):
+        return {COMMIT: now["mlflow.source.git.commit"], TREE: "clean"}
+    return {name: value for name, value in trained.items() if value}
+
+
+def made_by_these_files(facts: Facts) -> bool:
+    """Say whether dvc.lock shows that code, settings and data of a training are those that lie here now."""
+    if not files.LOCK.is_file():
+        return False
+    run = facts.training
+    category, model = run["category"], run["model"]
+    locked = yaml.safe_load(files.LOCK.read_text()).get("stages", {})
+    entries = [locked.get(f"{stage}@{category}-{model}") for stage in STAGES]
+    if not all(entries):
+        return False
+    code = [dep for entry in entries for dep in entry["deps"] if dep["path"].endswith(".py")]
+    used = entries[0]["params"]["params.yaml"]
+    settings = {name: used.get(name) for name in (f"models.{model}", "split", "seed")}
+    prepared = artifacts.read_json(artifacts.PREPARED / category / "prepared.json")
+    return (
+        all(_md5(Path(dep["path"])) == dep["md5"] for dep in code)
+        and settings == {f"models.{model}": run["settings"], "split": run["split"], "seed": run["seed"]}
+        and prepared.get("data_hash") == run["data_hash"]
+    )
+
+
+def _md5(path: Path) -> str | None:
+    """Return DVC's hash of a file; None where there is none."""
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() if path.is_file() else None
