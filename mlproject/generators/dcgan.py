@@ -33,13 +33,16 @@ class Parameters(Section):
         latent: length of z.
         filters: of the widest feature map; doubled with each halving of the side.
         beta1: Adam's first moment; .5, since .9 made the game oscillate (Radford et al., section 4).
+        instance_noise: spread of noise on all that the discriminator sees, in [-1, 1]; Radford et al.: 0.
+            Where images are much alike it wins at once without, and nothing is learnt.
     """
 
-    image_size: Literal[64, 128]
+    image_size: Literal[32, 64, 128]
     latent: int = Field(ge=1)
     filters: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
     beta1: float = Field(ge=0, lt=1)
+    instance_noise: float = Field(ge=0, le=1)
     batch_size: int = Field(ge=2)
     epochs: int = Field(ge=1)
 
@@ -98,13 +101,19 @@ def initialise(network: nn.Module) -> None:
 
 
 class DCGAN(Generator):
-    """Only the generating network is kept; the judging one is needed while it learns."""
+    """Only the generating network is saved; the judging one is needed while it learns.
+
+    Attributes:
+        network, discriminator: as `build_generator` and `build_discriminator` return them, taught by `fit`.
+        section: where a user finds the settings, for messages.
+    """
 
     Parameters = Parameters
 
-    def __init__(self, settings: Any) -> None:
+    def __init__(self, settings: Any, section: str = "generators.dcgan") -> None:
         super().__init__(settings)
-        self.network = build_generator(settings)
+        self.network, self.discriminator = build_generator(settings), build_discriminator(settings)
+        self.section = section
         self.device = "cpu"
 
     def prepare(self, images: np.ndarray) -> np.ndarray:
@@ -112,11 +121,11 @@ class DCGAN(Generator):
         if len(images) < batch:
             raise TooFewImages(
                 f"{len(images)} images to learn from, fewer than a batch of {batch}. "
-                f"Add good images, or lower generators.dcgan.batch_size in params.yaml."
+                f"Add good images, or lower {self.section}.batch_size in params.yaml."
             )
         if images.shape[1] < size:
             raise UserError(
-                f"images of {images.shape[1]} px are smaller than generators.dcgan.image_size, {size}. "
+                f"images of {images.shape[1]} px are smaller than {self.section}.image_size, {size}. "
                 f"Set prepare.image_size to {size} at least."
             )
         shrunk = blocks.network_images(images, size, "rgb").permute(0, 2, 3, 1).contiguous().numpy()
@@ -137,18 +146,22 @@ class DCGAN(Generator):
         precision: str = "float32",
         checkpoint: Path | None = None,
         on_epoch: Callable[[GeneratorEpoch], None] = lambda epoch: None,
+        on_start: Callable[[], None] = lambda: None,
     ) -> list[dict[str, float]]:
         pixels = torch.from_numpy(self.prepare(images)).permute(0, 3, 1, 2)
         game = self._start(seed, device)
-        _resume(game, checkpoint)
+        if state := checkpoints.read(checkpoint):
+            for name, part in game.parts().items():
+                part.load_state_dict(state[name])
+            game.history = state["history"]
+        else:
+            on_start()
         while len(game.history) < self.settings.epochs:
             number, started = len(game.history) + 1, time.perf_counter()
             losses = self._epoch(game, pixels, training.random_source(seed, number), precision)
             if not all(map(math.isfinite, losses.values())):
-                raise UserError(
-                    f"training diverged in epoch {number} ({losses}). "
-                    f"Lower generators.dcgan.learning_rate in params.yaml."
-                )
+                lower = f"Lower {self.section}.learning_rate in params.yaml."
+                raise UserError(f"training diverged in epoch {number} ({losses}). {lower}")
             game.history.append({"epoch": number, **losses})
             if checkpoint:
                 states = {name: part.state_dict() for name, part in game.parts().items()}
@@ -165,7 +178,7 @@ class DCGAN(Generator):
                 initialise(network)
         self.device = device
         moved = [network.to(device).to(memory_format=torch.channels_last) for network in networks]
-        self.network = moved[0]
+        self.network, self.discriminator = moved
         rate, betas = settings.learning_rate, (settings.beta1, 0.999)
         steps = [torch.optim.Adam(network.parameters(), lr=rate, betas=betas) for network in moved]
         return Game(moved[0], moved[1], steps[0], steps[1])
@@ -181,27 +194,31 @@ class DCGAN(Generator):
         game.discriminator.train()
         totals = torch.zeros(len(LOSSES), device=self.device)
         for batch in training.batches(images, order, size, self.device):
-            z = torch.randn((size, self.settings.latent, 1, 1), generator=random).to(self.device)
-            totals += self._round(game, batch * 2 - 1, z, precision)
-        means = (totals / (len(order) // size)).tolist()
-        return dict(zip(LOSSES, means, strict=True))
+            totals += self._round(game, batch * 2 - 1, random, precision)
+        return dict(zip(LOSSES, (totals / (len(order) // size)).tolist(), strict=True))
 
-    def _round(self, game: Game, real: torch.Tensor, z: torch.Tensor, precision: str) -> torch.Tensor:
+    def _round(self, game: Game, real: torch.Tensor, random: torch.Generator, precision: str) -> torch.Tensor:
         """Let the discriminator learn, then the generator; return LOSSES."""
+        z = torch.randn((len(real), self.settings.latent, 1, 1), generator=random).to(self.device)
         with torch.autocast(self.device, torch.bfloat16, enabled=precision == "bfloat16"):
             made = game.generator(z)
             # real and generated apart: each has batch statistics of its own (Radford et al.)
-            says_real = game.discriminator(real).float()
-            says_made = game.discriminator(made.detach()).float()
+            says_real = self._judge(game, real, random)
+            says_made = self._judge(game, made.detach(), random)
             # softplus(-x) is -log sigmoid(x): the log-odds need no sigmoid that could saturate
             loss = F.softplus(-says_real).mean() + F.softplus(says_made).mean()
         _step(game.discriminator_step, loss)
         with torch.autocast(self.device, torch.bfloat16, enabled=precision == "bfloat16"):
             # non-saturating (eq. 6): -log D(G(z)), not log(1 - D(G(z)))
-            generator_loss = F.softplus(-game.discriminator(made).float()).mean()
+            generator_loss = F.softplus(-self._judge(game, made, random)).mean()
         _step(game.generator_step, generator_loss)
         beliefs = says_real.sigmoid().mean(), says_made.sigmoid().mean()
         return torch.stack([loss, generator_loss, *beliefs]).detach()
+
+    def _judge(self, game: Game, images: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+        if spread := self.settings.instance_noise:  # 0 draws nothing
+            images = images + spread * torch.randn(images.shape, generator=random).to(images.device)
+        return game.discriminator(images).float()
 
     def stream(self, n: int, seed: int) -> Iterator[np.ndarray]:
         for chunk, start in enumerate(range(0, n, blocks.CHUNK)):
@@ -228,14 +245,6 @@ def _step(optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     optimiser.step()
-
-
-def _resume(game: Game, checkpoint: Path | None) -> None:
-    state = checkpoints.read(checkpoint)
-    if state is not None:
-        for name, part in game.parts().items():
-            part.load_state_dict(state[name])
-        game.history = state["history"]
 
 
 GENERATOR = DCGAN

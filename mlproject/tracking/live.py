@@ -1,6 +1,7 @@
 """A training streamed into MLflow while it runs, without ever holding it up or ending it."""
 
 import importlib.util
+import math
 import queue
 import threading
 import time
@@ -187,6 +188,7 @@ class _Stream:
             for item in items
             if isinstance(item, _Epoch) and (item.number, item.values["loss"]) not in self.sent
             for name, value in item.values.items()
+            if math.isfinite(value)  # AnoGAN has no validation loss before it has an encoder
         ]
         for first in range(0, len(metrics), runs.BATCH):
             self.client.log_batch(self.run_id, metrics=metrics[first : first + runs.BATCH])

@@ -1,6 +1,7 @@
 """Runs from files: found by their key, completed by what is missing, gathered under a parent."""
 
 import json
+import math
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,6 @@ COMPARISON_HASH = "mlproject.comparison_hash"
 PARENT = "mlflow.parentRunId"
 DIGEST_LENGTH = 36  # MLflow allows no more
 BATCH = 1000  # metrics a request, MLflow's limit
-
 
 Recorded = Facts | GeneratorFacts
 
@@ -183,7 +183,7 @@ def _missing_history(client: "MlflowClient", run: "Run", facts: Recorded) -> "li
     for name in facts.history.columns.drop("epoch"):
         known = {(point.step, point.value) for point in client.get_metric_history(run.info.run_id, name)}
         for epoch, value in zip(facts.history["epoch"], facts.history[name], strict=True):
-            if (int(epoch), float(value)) not in known:
+            if math.isfinite(value) and (int(epoch), float(value)) not in known:
                 when = run.info.start_time + int(epoch * per_epoch)
                 points.append(Metric(name, float(value), when, int(epoch)))
     return points

@@ -1,0 +1,224 @@
+"""AnoGAN: an image judged by how well a GAN that has only seen good ones can make it again.
+
+The paper (section 5) names it as what it could not do. Here as f-AnoGAN (Schlegl et al. 2019, "f-AnoGAN:
+Fast unsupervised anomaly detection with generative adversarial networks"): a DCGAN learns to make good
+images, then an encoder learns to find the z from which it makes a given one.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from pydantic import Field
+from torch import nn
+
+from mlproject import training
+from mlproject.generators import dcgan
+from mlproject.generators.base import GeneratorEpoch
+from mlproject.models import blocks
+from mlproject.models.base import Labelled
+from mlproject.models.reconstruction import ReconstructionDetector, ReconstructionParameters
+from mlproject.training import Epoch
+
+
+class Parameters(dcgan.Parameters, ReconstructionParameters):
+    """Settings of AnoGAN: those of its DCGAN, and of the encoder.
+
+    Attributes:
+        epochs: of the DCGAN, and at most of the encoder after it.
+        encoder_learning_rate: Adam's.
+        patience: the encoder stops after this many epochs without a better validation loss.
+        feature_weight: of the feature distance in the encoder's loss (kappa of the f-AnoGAN paper; there 1).
+    """
+
+    image_size: Literal[32, 64, 128]
+    colour: Literal["rgb", "grey3"]
+    encoder_learning_rate: float = Field(gt=0)
+    patience: int = Field(ge=1)
+    feature_weight: float = Field(ge=0)
+
+
+class GanEpoch(Epoch):
+    """An epoch of the DCGAN: there is no encoder yet, so validation images have no loss (infinity)."""
+
+    def in_words(self) -> str:
+        return f"learning to make images: discriminator loss {self.loss:.3f}"
+
+
+class AnoGAN(ReconstructionDetector):
+    """Two parts: where image and remade image differ, and how far apart the discriminator's features lie."""
+
+    Parameters = Parameters
+    part_names = ("reconstruction_error", "feature_distance")
+    error_name = "reconstruction_error"
+
+    def __init__(self, settings: Any) -> None:
+        super().__init__(settings)
+        self.gan = dcgan.DCGAN(settings, "models.anogan")
+        self.encoder = build_encoder(settings)
+
+    @property
+    def epoch_limit(self) -> int:
+        return 2 * self.settings.epochs
+
+    @property
+    def networks(self) -> dict[str, nn.Sequential]:
+        """Return all that is learnt, by its name in the saved state."""
+        return {
+            "generator": self.gan.network,
+            "discriminator": self.gan.discriminator,
+            "encoder": self.encoder,
+        }
+
+    def fit(
+        self,
+        train: np.ndarray,
+        validation: np.ndarray,
+        *,
+        seed: int,
+        labelled: Labelled | None = None,
+        device: str = "cpu",
+        precision: str = "float32",
+        checkpoint: Path | None = None,
+        on_start: Callable[[], None] = lambda: None,
+        on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    ) -> list[dict[str, float]]:
+        """As `Detector.fit`: the DCGAN's epochs, then the encoder's; the best of these is kept.
+
+        In the DCGAN's epochs `loss` is the discriminator's, and `validation_loss` infinite.
+
+        Raises:
+            UserError: nothing can be learnt from the images (`DCGAN.prepare`), or a loss is not finite.
+        """
+        settings, self.device = self.settings, device
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.encoder = build_encoder(settings)
+            dcgan.initialise(self.encoder)
+        self.encoder.to(device).to(memory_format=torch.channels_last)
+        self.gan.prepare(train)  # refuses what is too small before it is enlarged below
+        images, held_out = (
+            blocks.network_images(part, settings.image_size, settings.colour) for part in (train, validation)
+        )
+
+        def on_gan_epoch(epoch: GeneratorEpoch) -> None:
+            loss, per_second = epoch.losses["discriminator_loss"], len(train) / epoch.seconds
+            on_epoch(GanEpoch(epoch.number, self.epoch_limit, loss, math.inf, 0, epoch.seconds, per_second))
+
+        game = self.gan.fit(
+            images.permute(0, 2, 3, 1).numpy(),
+            seed=seed,
+            device=device,
+            precision=precision,
+            checkpoint=_beside(checkpoint, "gan"),
+            on_start=on_start,
+            on_epoch=on_gan_epoch,
+        )
+        for network in (self.gan.network, self.gan.discriminator):
+            network.eval().requires_grad_(False)
+        self._measure_spread(images)
+        progress = training.train(
+            self.encoder,
+            torch.optim.Adam(self.encoder.parameters(), lr=settings.encoder_learning_rate),
+            self.encoder_loss,
+            images,
+            held_out,
+            training.Schedule(settings.batch_size, settings.epochs, settings.patience),
+            seed=seed,
+            device=device,
+            precision=precision,
+            checkpoint=checkpoint,
+            on_epoch=lambda epoch: on_epoch(_after(settings.epochs, epoch)),
+        )
+        self.learn_usual_differences(validation)
+        rows = [
+            {"epoch": row["epoch"], "loss": row["discriminator_loss"], "validation_loss": math.inf}
+            for row in game
+        ]
+        return rows + [row | {"epoch": row["epoch"] + len(game)} for row in progress.history]
+
+    def encoder_loss(
+        self, encoder: nn.Module, batch: torch.Tensor, generator: torch.Generator
+    ) -> torch.Tensor:
+        """Return the f-AnoGAN paper's izi_f: how image and remade image differ, in pixels and in features.
+
+        Each in units of its variance over the training images: how far features lie apart depends on how sure
+        the discriminator is of itself.
+        """
+        images = batch * 2 - 1
+        made = self.gan.network(encoder(images))
+        pixels = F.mse_loss(made.float(), images) / self.spread["pixels"]
+        features = F.mse_loss(self._features(made).float(), self._features(images).float())
+        return pixels + self.settings.feature_weight * features / self.spread["features"]
+
+    @torch.no_grad()
+    def _measure_spread(self, images: torch.Tensor) -> None:
+        """Learn how far good images lie from their mean: the unit in which the two distances are weighed."""
+        order = torch.arange(len(images))
+        shown = [batch * 2 - 1 for batch in training.batches(images, order, blocks.CHUNK, self.device)]
+        features = torch.cat([self._features(batch) for batch in shown])
+        self.spread = {
+            name: values.var(dim=0, unbiased=False).mean()
+            for name, values in (("pixels", torch.cat(shown)), ("features", features))
+        }
+
+    def _features(self, images: torch.Tensor) -> torch.Tensor:
+        """Return what the discriminator judges by: all of its layers but the last."""
+        return self.gan.discriminator[:-1](images)
+
+    def encode_decode(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return, as codes, (n, 1) distances of features; and reconstructions."""
+        for network in self.networks.values():
+            network.eval()  # batch norm by what was learnt: a score must not depend on its neighbours
+        images = batch * 2 - 1
+        made = self.gan.network(self.encoder(images))
+        apart = (self._features(images).double() - self._features(made).double()).square()
+        return apart.mean(dim=(1, 2, 3))[:, None], made / 2 + 0.5
+
+    def latent_parts(self, codes: torch.Tensor) -> dict[str, np.ndarray]:
+        return {"feature_distance": codes[:, 0].numpy()}
+
+    def parameter_count(self) -> int:
+        return sum(weights.numel() for part in self.networks.values() for weights in part.parameters())
+
+    def state(self) -> dict[str, np.ndarray]:
+        return super().state() | {
+            f"{name}.{key}": value.detach().cpu().contiguous().numpy()
+            for name, network in self.networks.items()
+            for key, value in network.state_dict().items()
+        }
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        super().restore(arrays)
+        for name, network in self.networks.items():
+            mine = {k: v for k, v in arrays.items() if k.startswith(f"{name}.")}
+            network.load_state_dict(
+                {k.removeprefix(f"{name}."): torch.from_numpy(v) for k, v in mine.items()}
+            )
+
+
+def build_encoder(settings: Parameters) -> nn.Sequential:
+    """Return image (n, 3, s, s) in [-1, 1] → z (n, latent, 1, 1): a discriminator that answers with a z."""
+    widest = settings.filters * settings.image_size // (2 * dcgan.START)
+    trunk = dcgan.build_discriminator(settings)[:-1]
+    return nn.Sequential(*trunk, nn.Conv2d(widest, settings.latent, dcgan.START))
+
+
+def _beside(checkpoint: Path | None, phase: str) -> Path | None:
+    """Return a name that begins as the checkpoint's own, by which it is found and deleted."""
+    return checkpoint and checkpoint.with_name(f"{checkpoint.stem}.{phase}{checkpoint.suffix}")
+
+
+def _after(done: int, epoch: Epoch) -> Epoch:
+    """Return an epoch of the encoder, counted from the first of the DCGAN."""
+    return replace(
+        epoch, number=done + epoch.number, limit=done + epoch.limit, best_epoch=done + epoch.best_epoch
+    )
+
+
+MODEL = AnoGAN
