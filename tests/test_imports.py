@@ -13,11 +13,13 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the bottom up: a module imports from its own layer and from those before it.
 LAYERS = (
     {"errors", "params", "thresholds", "combination", "run_key", "artifacts", "checkpoints"}
-    | {"metrics", "pixel_metrics", "paper_protocol", "comparison_columns"},
+    | {"metrics", "pixel_metrics", "paper_protocol", "paper_results"}
+    | {"comparison_columns", "defect_sizes"},
     {"training", "noise", "anomaly_maps", "kernel_density", "data", "shortcuts", "strips", "brightness"}
     | {"image_distances", "run_facts"},
-    {"models", "cross_calibration", "generators", "generation_quality", "generated_images"},
-    {"reports", "figures", "tuning", "tracking", "presets", "progress"},
+    {"models", "cross_calibration", "generators", "generation_quality", "generated_images"}
+    | {"network_layout"},
+    {"reports", "figures", "tuning", "tracking", "presets", "progress", "paper_report"},
     {"cli", "commands", "doctor", "stores", "stage"},
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
