@@ -38,7 +38,8 @@ run: .venv/installed  ## set up, run the pipeline on params.yaml, show the compa
 	@echo
 	@mlproject table
 	@echo
-	@echo "Report:   reports/comparison.md"
+	@echo "Table:    reports/comparison.md"
+	@echo "Report:   reports/paper.html (the paper's tables and figures beside these), reports/paper.md"
 	@echo "Browse:   make ui"
 
 test: check  ## all checks and all tests

@@ -39,6 +39,11 @@ def report_folder(category: str, model: str | None = None) -> Path:
     return folder / model if model else folder
 
 
+def training_report(category: str, model: str) -> Path:
+    """What the report says of a training: run.json without times, and the network's layers."""
+    return report_folder(category, model) / "training.json"
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON through a temporary name."""
     path.parent.mkdir(parents=True, exist_ok=True)

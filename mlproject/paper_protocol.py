@@ -72,8 +72,19 @@ def evaluate(rule: str, good: Parts, test: Parts, labels: np.ndarray) -> dict[st
         rule, sees_test_labels, thresholds (part → threshold) and the measures of `metrics.classification`.
     """
     limits = RULES[rule].thresholds(good, test, labels)
+    about = {"rule": rule, "sees_test_labels": RULES[rule].sees_test_labels}
+    return about | at_thresholds(limits, test, labels)
+
+
+def at_thresholds(limits: Mapping[str, float], test: Parts, labels: np.ndarray) -> dict[str, Any]:
+    """Return thresholds and the measures of `metrics.classification`; a part above its limit is defective.
+
+    Args:
+        limits: part → threshold.
+        test: the parts of the n test images.
+        labels: (n,) 0 good, 1 defective.
+    """
     called = np.any([decide(test[name], limit) for name, limit in limits.items()], axis=0)
     measures = metrics.classification(labels, called.astype(np.float64), 0.5)
     del measures["threshold"]  # of the 0 and 1 above, not of a part
-    about = {"rule": rule, "sees_test_labels": RULES[rule].sees_test_labels, "thresholds": limits}
-    return about | measures
+    return {"thresholds": dict(limits)} | measures

@@ -6,7 +6,16 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from mlproject import artifacts, metrics, paper_protocol, params, pixel_metrics, stage
+from mlproject import (
+    artifacts,
+    defect_sizes,
+    metrics,
+    paper_protocol,
+    paper_results,
+    params,
+    pixel_metrics,
+    stage,
+)
 from mlproject.data import prepared
 from mlproject.errors import UserError
 from mlproject.figures import drawing, pictures, score_plots
@@ -27,6 +36,7 @@ def main(category: str, model: str) -> None:
     result = _measure(data, cases, scores) | {name: threshold[name] for name in FROM_THRESHOLD}
     result["held_out"] = _held_out(scores, threshold["threshold"])
     result["paper"] = _paper(scores, list(threshold["part_thresholds"]), threshold["paper_rule"])
+    result["paper_literal"] = _paper_literal(scores, category, model)
     roc, precision_recall = _curves(cases.labels, cases.scores)
     out = artifacts.report_folder(category, model)
     artifacts.write_json(out / "metrics.json", result)
@@ -102,6 +112,7 @@ def _measure(data: prepared.Prepared, cases: Cases, scores: pd.DataFrame) -> dic
         "supervised": bool((scores["subset"] == "pool").any()),
         "reconstructs": cases.reconstructions is not None,
         "n_labelled_defective": int(scores.loc[scores["subset"] == "pool", "label"].sum()),
+        "defects": defect_sizes.found(cases.defects, cases.masks, cases.called_defective),
         "brightness_matched_auroc": metrics.auroc(cases.labels, matched),
         **_pixel_level(data, cases, _judged(every), settings.aupro_limit),
     }
@@ -115,6 +126,17 @@ def _paper(scores: pd.DataFrame, parts: list[str], rule: str | None) -> dict[str
     test = scores[scores["subset"] == "test"]
     good_parts, test_parts = ({name: rows[name].to_numpy() for name in parts} for rows in (held_out, test))
     return paper_protocol.evaluate(rule, good_parts, test_parts, test["label"].to_numpy())
+
+
+def _paper_literal(scores: pd.DataFrame, category: str, model: str) -> dict[str, Any] | None:
+    """Return the decisions at the very numbers of the paper's Table 2, None where these mean nothing here."""
+    settings = artifacts.read_json(artifacts.model_folder(category, model) / "model.json")["settings"]
+    limits = paper_results.literal_thresholds(category, model, settings)
+    if limits is None:
+        return None
+    test = scores[scores["subset"] == "test"]
+    parts = {name: test[name].to_numpy() for name in limits}
+    return paper_protocol.at_thresholds(limits, parts, test["label"].to_numpy())
 
 
 def _pixel_level(

@@ -15,6 +15,7 @@ from mlproject import (
     checkpoints,
     cross_calibration,
     models,
+    network_layout,
     params,
     run_facts,
     stage,
@@ -175,7 +176,7 @@ def _write_training(
     folder: Path, facts: dict[str, Any], detector: Detector, history: list[dict[str, float]],
     counts: dict[str, int], seconds: float,
 ) -> None:  # fmt: skip
-    """Write history.csv, which equal runs repeat byte for byte, and run.json, which has times besides."""
+    """Write history.csv and training.json, which equal runs repeat byte for byte, and run.json with times."""
     table = pd.DataFrame(history)
     best = table.set_index("epoch").loc[_best(history)]
     artifacts.write_table(folder / "history.csv", table)
@@ -186,12 +187,16 @@ def _write_training(
         "best_epoch": _best(history),
         "best_validation_loss": float(best["validation_loss"]),
         "stopped": "early" if len(table) < detector.epoch_limit else "limit",
-        "seconds": round(seconds, 3),
-        "images_per_second": round(len(table) * counts["train"] / seconds, 1),
         "threads": torch.get_num_threads(),
         "versions": training.versions(),
     }
-    artifacts.write_json(folder / "run.json", run)
+    shown = artifacts.training_report(facts["category"], facts["model"])
+    artifacts.write_json(shown, run | {"layers": network_layout.layers(detector)})
+    times = {
+        "seconds": round(seconds, 3),
+        "images_per_second": round(len(table) * counts["train"] / seconds, 1),
+    }
+    artifacts.write_json(folder / "run.json", run | times)
 
 
 if __name__ == "__main__":

@@ -104,6 +104,7 @@ def test_tests_include_every_check():
 def test_run_ends_by_saying_where_to_look():
     after = made_by("run").partition("dvc repro")[2]
     assert "mlproject table" in after
+    assert "reports/paper.html" in after
     assert "reports/comparison.md" in after
     assert "make ui" in after
 

@@ -13,13 +13,15 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the bottom up: a module imports from its own layer and from those before it.
 LAYERS = (
     {"errors", "params", "thresholds", "combination", "run_key", "artifacts", "checkpoints"}
-    | {"metrics", "pixel_metrics", "paper_protocol", "comparison_columns"}
-    | {"paired", "gate"},
+    | {"metrics", "pixel_metrics", "paper_protocol", "paper_results", "comparison_columns", "defect_sizes"}
+    | {"paired", "gate", "search_space", "study_objective", "run_settings", "heat_scale"},
     {"training", "noise", "anomaly_maps", "kernel_density", "data", "shortcuts", "strips", "brightness"}
-    | {"image_distances", "run_facts", "head_to_head"},
-    {"models", "cross_calibration", "generators", "generation_quality", "generated_images"},
-    {"reports", "figures", "tuning", "tracking", "presets", "progress"},
-    {"cli", "commands", "doctor", "stores", "stage"},
+    | {"image_distances", "run_facts", "head_to_head", "proxy_defects"},
+    {"models", "cross_calibration", "generators", "generation_quality", "generated_images", "studies"}
+    | {"network_layout"},
+    {"reports", "figures", "tuning", "tracking", "presets", "progress", "paper_report"}
+    | {"onnx_export", "onnx_steps", "score_strip", "judgement"},
+    {"cli", "commands", "doctor", "stores", "stage", "inspect_page"},
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 
@@ -27,6 +29,8 @@ ONLY_IMPORTERS = {
     "matplotlib": {"figures"},
     "mlflow": {"tracking"},
     "optuna": {"tuning"},
+    "gradio": {"inspect_page"},
+    "onnxruntime": {"onnx_export", "onnx_steps"},
     "dvc": set[str](),
 }
 

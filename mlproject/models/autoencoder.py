@@ -107,6 +107,9 @@ class Autoencoder(ReconstructionDetector):
     def parameter_count(self) -> int:
         return sum(weights.numel() for weights in self.network.parameters())
 
+    def network_parts(self) -> dict[str, Any]:
+        return {"encoder": self.encoder, "decoder": self.decoder}
+
     def state(self) -> dict[str, np.ndarray]:
         arrays = {
             f"network.{k}": v.detach().cpu().contiguous().numpy()

@@ -136,6 +136,13 @@ class Detector(ABC):
         """Return how many numbers were learnt by gradient descent; 0 where there are none."""
         return 0
 
+    def network_parts(self) -> dict[str, Any]:
+        """Return name → torch Sequential, from image to output, for the figure of its layout.
+
+        They begin with a convolution of an image of `settings.image_size`. {} of what is no such chain.
+        """
+        return {}
+
     def calibrate(self, good_images: np.ndarray) -> None:
         """Learn, from good images that were not trained on, how the parts become one score."""
         self.combination = Combination.fit(self.measure(good_images).parts)

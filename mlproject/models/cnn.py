@@ -175,6 +175,9 @@ class CNN(Detector):
         mean, spread = (a.to(images.device)[:, None, None] for a in (self.mean, self.spread))
         return (images - mean) / spread
 
+    def network_parts(self) -> dict[str, Any]:
+        return {"features": self.features, "head": self.head}
+
     def measure(self, images: np.ndarray) -> Parts:
         log_odds, maps = zip(*self._judged(images), strict=True)
         return Parts(

@@ -137,9 +137,8 @@ def join(dataset: str, run_ids: Sequence[str]) -> str | None:
 
 
 def _log_comparison(client: "MlflowClient", parent: "Run") -> None:
-    files = {
-        path.name: path for path in sorted(Path("reports").glob("comparison.*")) if path.suffix != ".part"
-    }
+    found = (path for kind in ("comparison", "paper") for path in Path("reports").glob(f"{kind}.*"))
+    files = {path.name: path for path in sorted(found) if path.suffix != ".part"}
     content = lineage.files_hash(files)
     if parent.data.tags.get(COMPARISON_HASH) != content:
         for path in files.values():
