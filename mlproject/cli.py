@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from mlproject import stage
+from mlproject.commands import tune
 from mlproject.errors import UserError
 
 app = typer.Typer(
@@ -90,6 +91,9 @@ def preset(
     for change in changes:
         typer.echo(str(change))
     typer.echo(f"{len(changes)} settings changed. Next: dvc repro" if changes else "Nothing to change.")
+
+
+app.command()(tune.tune)
 
 
 def main() -> None:

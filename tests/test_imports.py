@@ -13,9 +13,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the bottom up: a module imports from its own layer and from those before it.
 LAYERS = (
     {"errors", "params", "thresholds", "combination", "run_key", "artifacts", "checkpoints"}
-    | {"metrics", "pixel_metrics", "paper_protocol", "comparison_columns"},
+    | {"metrics", "pixel_metrics", "paper_protocol", "comparison_columns"}
+    | {"search_space", "study_objective", "run_settings"},
     {"training", "noise", "anomaly_maps", "kernel_density", "data", "shortcuts", "strips", "brightness"}
-    | {"image_distances", "run_facts"},
+    | {"image_distances", "run_facts", "proxy_defects"},
     {"models", "cross_calibration", "generators", "generation_quality", "generated_images"},
     {"reports", "figures", "tuning", "tracking", "presets", "progress"},
     {"cli", "commands", "doctor", "stores", "stage"},

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 
@@ -62,3 +63,18 @@ def save(figure: Figure, path: Path) -> None:
     part = path.with_name(path.name + ".part")
     figure.savefig(part, format="png", dpi=DPI, metadata={"Software": None})
     part.replace(path)
+
+
+def save_axes(axes: Any, path: Path) -> None:
+    """Write the figure of axes that a library drew by pyplot, and let pyplot forget it.
+
+    Args:
+        axes: one, or an array of them.
+    """
+    from matplotlib import pyplot
+
+    figure = np.ravel(axes)[0].figure
+    figure.set_size_inches(max(10, 2.4 * np.size(axes)), 6)
+    figure.set_layout_engine("constrained")
+    save(figure, path)
+    pyplot.close(figure)
