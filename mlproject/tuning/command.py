@@ -35,7 +35,7 @@ def tune(category: str, model: str, **options: Any) -> None:
     plan.check_category(category)
     planned = plan.load(category, model, **options)
     study = storage.open_study(planned)
-    with storage.readable_errors(planned), open_record(planned) as record:
+    with storage.readable_errors(planned), open_record(planned, study.user_attrs[storage.IDENTITY]) as record:
         for number in course.heal(planned, study):
             print(f"trial {number}: its process had died; another takes its place")
         if line := course.begin(planned, examination.prepare(planned), study):

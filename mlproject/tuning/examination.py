@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlproject import proxy_defects
-from mlproject.data import prepared, split
+from mlproject.data import labelled_pool, prepared, split
 from mlproject.models.base import Detector
 from mlproject.study_objective import Verdict, judge
 from mlproject.tuning.plan import Plan
@@ -53,12 +53,33 @@ def prepare(plan: Plan) -> Examination:
     settings = plan.facts["split"]
     roles = split.split(data.paths(good), settings["validation_share"], plan.facts["seed"], "half")
     calibration = data.images[good[roles.calibration]]
-    made = proxy_defects.make(calibration, plan.study_seed)
+    labelled = plan.objective == "labelled"
+    images, kinds = _labelled(plan, data) if labelled else _made(plan, calibration)
     return Examination(
         train=data.images[good[roles.train]],
         validation=data.images[good[roles.validation]],
         calibration=calibration,
-        images=made.images,
-        kinds=np.array(made.kinds),
-        reuses=True,
+        images=images,
+        kinds=kinds,
+        reuses=not labelled,
     )
+
+
+def _made(plan: Plan, calibration: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the calibration images with made defects, and the kinds of these."""
+    made = proxy_defects.make(calibration, plan.study_seed)
+    return made.images, np.array(made.kinds)
+
+
+def _labelled(plan: Plan, data: prepared.Prepared) -> tuple[np.ndarray, np.ndarray]:
+    """Return the half of the test images whose labels may be seen, and those; the other half stays sealed."""
+    rows = pool_rows(plan, data)
+    return data.images[rows], data.manifest["defect"].to_numpy(str)[rows]
+
+
+def pool_rows(plan: Plan, data: prepared.Prepared, held_out: bool = False) -> np.ndarray:
+    """Return the rows of the labelled pool, or of the test images that are held out from it."""
+    test = data.rows(split="test")
+    defects = data.manifest["defect"].iloc[test].tolist()
+    sealed = labelled_pool.held_out(data.paths(test), defects, plan.facts["seed"])
+    return test[sealed] if held_out else test[~sealed]

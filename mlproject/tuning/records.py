@@ -30,8 +30,12 @@ class SilentRecord:
         """Take what the study found."""
 
 
-def open_record(plan: Plan) -> "StudyRecord | SilentRecord":
-    """Return the record of a study, as a context."""
+def open_record(plan: Plan, identity: str) -> "StudyRecord | SilentRecord":
+    """Return the record of a study, as a context.
+
+    Args:
+        identity: `storage.IDENTITY` of the study.
+    """
     try:
         import mlflow  # noqa: F401
     except ModuleNotFoundError:
@@ -47,4 +51,4 @@ def open_record(plan: Plan) -> "StudyRecord | SilentRecord":
         "threshold": plan.threshold,
         **plan.facts,
     }
-    return StudyRecord(plan.category, plan.model, plan.key, facts)
+    return StudyRecord(plan.category, plan.model, identity, facts | {"study": plan.key})

@@ -13,6 +13,7 @@ from mlproject import metrics
 from mlproject.data import prepared
 from mlproject.models import base
 from mlproject.study_objective import spearman, spearman_interval
+from mlproject.tuning.examination import pool_rows
 from mlproject.tuning.plan import Plan
 
 CHOOSERS = ("objective", "auroc", "balanced_accuracy")  # the objective, and its two halves
@@ -67,9 +68,10 @@ def evaluate(plan: Plan, verdicts: Mapping[int, Mapping[str, Any]], start: int |
 
 
 def _test_images(plan: Plan) -> tuple[np.ndarray, np.ndarray]:
-    """Return (n, s, s, 3) uint8 test images and their (n,) labels."""
+    """Return (n, s, s, 3) uint8 test images and their (n,) labels: all, or the half that no trial saw."""
     data = prepared.load(plan.category)
-    rows = data.rows(split="test")
+    labelled = plan.objective == "labelled"
+    rows = pool_rows(plan, data, held_out=True) if labelled else data.rows(split="test")
     return data.images[rows], data.manifest["label"].to_numpy()[rows]
 
 

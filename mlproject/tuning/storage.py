@@ -2,6 +2,7 @@
 
 import fcntl
 import shutil
+import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from mlproject.tuning.plan import Plan
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
+IDENTITY = "identity"  # of a study: one whose journal was deleted and that was begun again is another
 STARTUP_TRIALS = 8  # drawn at random before the sampler has something to go by
 UNPRUNED_TRIALS = 5  # complete ones before any is given up
 
@@ -30,13 +32,16 @@ def open_study(plan: Plan) -> optuna.Study:
     """
     plan.folder.mkdir(parents=True, exist_ok=True)
     with locked(plan), readable_errors(plan):
-        return optuna.create_study(
+        study = optuna.create_study(
             storage=_storage(plan),
             study_name=plan.name,
             direction="maximize",
             load_if_exists=True,
             pruner=optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED_TRIALS),
         )
+        if IDENTITY not in study.user_attrs:
+            study.set_user_attr(IDENTITY, uuid.uuid4().hex)
+    return study
 
 
 def sampler(plan: Plan, position: int) -> optuna.samplers.BaseSampler:
