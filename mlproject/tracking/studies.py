@@ -34,7 +34,7 @@ class StudyRecord:
     def __enter__(self) -> Self:
         """Make the study's run, or go on with it."""
         with self._quiet():
-            client = store.connect()
+            client = _client()
             found = client.search_runs([self._experiment(client)], f"tags.`{STUDY}` = '{self.key}'")
             parents = [run for run in found if TRIAL not in run.data.tags]
             self.run_id = parents[0].info.run_id if parents else self._create(client)
@@ -46,7 +46,7 @@ class StudyRecord:
     ) -> None:
         if self.run_id:
             with self._quiet():
-                store.connect().set_terminated(self.run_id, "FINISHED" if kind is None else "KILLED")
+                _client().set_terminated(self.run_id, "FINISHED" if kind is None else "KILLED")
 
     def trial(self, content: Mapping[str, Any]) -> str | None:
         """Make the run of a trial that ended; return its id, None where the store is away.
@@ -57,7 +57,7 @@ class StudyRecord:
         run_id = None
         if self.run_id:
             with self._quiet():
-                client = store.connect()
+                client = _client()
                 run_id = _log_trial(client, self._experiment(client), self.run_id, self._tags(), content)
         return run_id
 
@@ -74,7 +74,7 @@ class StudyRecord:
         if not self.run_id:
             return
         with self._quiet():
-            client = store.connect()
+            client = _client()
             experiment = self._experiment(client)
             children = client.search_runs(
                 [experiment], f"tags.`{runs.PARENT}` = '{self.run_id}'", max_results=10_000
@@ -110,8 +110,6 @@ class StudyRecord:
         from mlflow.exceptions import MlflowException
 
         try:
-            if not store.reachable():
-                raise OSError("no answer")
             yield
         except (MlflowException, OSError) as error:
             self.run_id = None
@@ -120,6 +118,12 @@ class StudyRecord:
                 "is logged when `mlproject tune` is called again.",
                 flush=True,
             )
+
+
+def _client() -> "MlflowClient":
+    if not store.reachable():
+        raise OSError("no answer")
+    return store.connect()
 
 
 def _log_trial(

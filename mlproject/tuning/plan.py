@@ -110,7 +110,11 @@ def load(
     if objective not in (None, *OBJECTIVES):
         raise unknown_name(f"objective {objective}", str(objective), OBJECTIVES)
     where = f"{params.FILE}: models.{model}"
-    models.detector_class(model)  # a name that is none is said first
+    if models.detector_class(model).supervised:
+        raise UserError(
+            f"{model} learns from labelled defects: made ones would not examine what it learnt, and the "
+            "labelled pool is what it learns from. Studies are for detectors that see good images only."
+        )
     settings = params.value(f"models.{model}")
     models.create(model, settings, where)
     given = {"trials": trials, "epochs": epochs, "workers": workers, "objective": objective}
@@ -138,8 +142,8 @@ def check_category(category: str) -> None:
     Raises:
         UserError: names the nearest.
     """
-    known = params.value("categories")
-    if category not in known:
-        raise unknown_name(f"category {category}", category, known)
     if not (artifacts.PREPARED / category).is_dir():
+        known = params.value("categories")
+        if category not in known:
+            raise unknown_name(f"category {category}", category, known)
         raise UserError(f"{category} is not prepared yet. Run: dvc repro prepare@{category}")

@@ -90,6 +90,7 @@ def draw(plan: Plan, study: optuna.Study) -> dict[str, Path]:
 
     A study whose trials are all equally good, or fewer than two, has none: they would show nothing.
     """
+    folder(plan).mkdir(parents=True, exist_ok=True)  # an output of the stage
     found = course.complete(study)
     if len({trial.value for trial in found}) < 2:
         return {}
