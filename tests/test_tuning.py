@@ -1,4 +1,4 @@
-"""Studies: same seed same trials, resumed as if never cut off, no test image seen, nothing failed in silence."""
+"""Studies: same seed same trials, resumed as if never cut off, no test image seen, no failure in silence."""
 
 import json
 import shutil
@@ -89,10 +89,8 @@ def test_the_labelled_objective_sees_its_half_and_is_judged_on_the_other(folder)
 
 def test_proxy_images_are_calibration_images_with_defects(folder):
     images = examination.prepare(plan.load("disc", "pca"))
-    roles = [
-        {image.tobytes() for image in getattr(images, name)}
-        for name in ("train", "validation", "calibration")
-    ]
+    names = ("train", "validation", "calibration")
+    roles = [{image.tobytes() for image in getattr(images, name)} for name in names]
     assert not roles[0] & roles[1] | roles[0] & roles[2] | roles[1] & roles[2]
     assert len(images.images) == len(images.calibration) * len(set(images.kinds))
     differs = (images.images != np.tile(images.calibration, (len(set(images.kinds)), 1, 1, 1))).any(axis=3)
@@ -211,7 +209,7 @@ def test_the_best_settings_are_a_file_that_the_pipeline_takes(folder):
     models.create("pca", written.settings)
 
 
-def test_plots_are_pages_without_the_network_and_pictures(folder):
+def test_plots_are_pages_without_the_network_and_pictures(folder, plots):
     tune(trials=6)
     pages = sorted(Path("artifacts/disc/pca/study").glob("*/plots/*.html"))
     assert [page.stem for page in pages] == ["history", "importance", "parallel", "slice"]

@@ -18,6 +18,7 @@ from pipeline_project import TINY, write_category
 
 from mlproject.data.prepare import prepare_category
 from mlproject.tuning import command
+from mlproject.tuning import report as study_report
 
 CATEGORY = "disc"
 NOWHERE = "http://127.0.0.1:9"  # the discard port: no MLflow answers there
@@ -43,6 +44,20 @@ def fill(folder: Path, prepared: Path) -> None:
     for settings in tree["models"].values():
         settings |= {key: value for key, value in TINY.items() if key in settings}
     (folder / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
+
+
+@pytest.fixture(autouse=True)
+def drawing(monkeypatch):
+    """Draw no plots, which take longer than tiny studies, but where a test asks for `plots`."""
+    original = study_report.draw
+    monkeypatch.setattr(study_report, "draw", lambda *_: {})
+    return original
+
+
+@pytest.fixture
+def plots(monkeypatch, drawing):
+    """Draw plots after all."""
+    monkeypatch.setattr(study_report, "draw", drawing)
 
 
 @pytest.fixture
@@ -91,7 +106,7 @@ def tuned(model: str = "pca") -> dict[str, Any]:
 
 
 def start(*arguments: str, folder: Path | None = None) -> subprocess.Popen[str]:
-    """Start `mlproject tune` in a process of its own, and of a group of its own as a terminal's commands are."""
+    """Start `mlproject tune` in a process and a process group of its own, as a terminal does."""
     code = "from mlproject import cli; cli.main()"
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(

@@ -42,6 +42,10 @@ def tune(category: str, model: str, **options: Any) -> None:
             print(line)
         stopped = _run(planned, study, record)
         chosen = report.best(study)
+        if chosen is None and stopped:
+            raise Stopped(
+                f"stopped before any of {planned.trials} trials ran to its end; nothing was written"
+            )
         if chosen is None:
             raise UserError(_nothing(planned, study))
         path = report.write_tuned(planned, study, chosen)

@@ -99,7 +99,8 @@ def draw(plan: Plan, study: optuna.Study) -> dict[str, Path]:
         page, picture = plan.folder / "plots" / f"{name}.html", folder(plan) / f"{name}.png"
         _page(getattr(optuna.visualization, function), study, page)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            for category in (optuna.exceptions.ExperimentalWarning, UserWarning):  # few trials, narrow axes
+                warnings.simplefilter("ignore", category)
             drawing.save_axes(getattr(optuna.visualization.matplotlib, function)(study), picture)
         files |= {f"plots/{page.name}": page, f"plots/{picture.name}": picture}
     return files

@@ -7,9 +7,10 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import optuna
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -63,7 +64,25 @@ def _storage(plan: Plan) -> optuna.storages.BaseStorage:
         return optuna.storages.RDBStorage(plan.storage, engine_kwargs={"pool_pre_ping": True})
     journal = plan.folder / "journal.log"
     _own(journal)
-    return optuna.storages.JournalStorage(JournalFileBackend(str(journal)))
+    return optuna.storages.JournalStorage(JournalFileBackend(str(journal), _JournalLock(journal)))
+
+
+class _JournalLock(JournalFileOpenLock):
+    """A lock that the kernel takes from a process that is killed; Optuna's own then stay behind as files."""
+
+    def __init__(self, journal: Path) -> None:
+        super().__init__(str(journal))
+        self.path = journal.with_name(journal.name + ".flock")
+        self.handle: IO[str] | None = None
+
+    def acquire(self) -> bool:
+        self.handle = self.path.open("w")
+        fcntl.flock(self.handle, fcntl.LOCK_EX)
+        return True
+
+    def release(self) -> None:
+        if self.handle:
+            self.handle.close()
 
 
 def _own(file: Path) -> None:
