@@ -43,9 +43,7 @@ def tune(category: str, model: str, **options: Any) -> None:
         stopped = _run(planned, study, record)
         chosen = report.best(study)
         if chosen is None and stopped:
-            raise Stopped(
-                f"stopped before any of {planned.trials} trials ran to its end; nothing was written"
-            )
+            raise Stopped(f"stopped before any of {planned.trials} trials ran to its end; nothing written")
         if chosen is None:
             raise UserError(_nothing(planned, study))
         path = report.write_tuned(planned, study, chosen)

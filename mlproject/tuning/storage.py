@@ -12,7 +12,7 @@ from typing import IO
 import optuna
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from mlproject.errors import UserError
 from mlproject.tuning.plan import Plan
@@ -61,10 +61,18 @@ def sampler(plan: Plan, position: int) -> optuna.samplers.BaseSampler:
 
 def _storage(plan: Plan) -> optuna.storages.BaseStorage:
     if plan.storage:
-        return optuna.storages.RDBStorage(plan.storage, engine_kwargs={"pool_pre_ping": True})
+        try:
+            return _database(plan.storage)
+        except (IntegrityError, ProgrammingError):
+            # another machine made the same tables at the same moment: now they are there
+            return _database(plan.storage)
     journal = plan.folder / "journal.log"
     _own(journal)
     return optuna.storages.JournalStorage(JournalFileBackend(str(journal), _JournalLock(journal)))
+
+
+def _database(url: str) -> optuna.storages.RDBStorage:
+    return optuna.storages.RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
 
 
 class _JournalLock(JournalFileOpenLock):
