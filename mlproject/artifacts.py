@@ -11,6 +11,27 @@ from mlproject.errors import UserError
 
 RAW = Path("data/raw")
 PREPARED = Path("data/prepared")
+TUNED = Path("data/tuned")
+
+
+def tuned_file(category: str, model: str) -> Path:
+    """What a study found for a pair; kept in git."""
+    return TUNED / category / f"{model}.yaml"
+
+
+def settings_file(category: str, model: str) -> Path:
+    """The settings that a pair trains with, and where they come from."""
+    return Path("artifacts") / category / model / "settings.json"
+
+
+def threshold_settings_file(category: str, model: str) -> Path:
+    """The section threshold that holds for a pair."""
+    return Path("artifacts") / category / model / "threshold_settings.json"
+
+
+def study_folder(category: str, model: str) -> Path:
+    """Folder with a folder for each study of a pair: its journal and its trials."""
+    return Path("artifacts") / category / model / "study"
 
 
 def model_folder(category: str, model: str) -> Path:

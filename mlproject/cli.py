@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mlproject import stage
-from mlproject.commands import compare, promote, rollback
+from mlproject.commands import compare, promote, rollback, tune
 from mlproject.errors import UserError
 
 app = typer.Typer(
@@ -96,6 +96,7 @@ def preset(
 app.command()(promote.promote)
 app.command()(rollback.rollback)
 app.command()(compare.compare)
+app.command()(tune.tune)
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """How several partial scores become one, whose ROC is that of the rule in use."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -12,21 +13,29 @@ class Combination:
 
     With a threshold t this is the paper's OR of one threshold a part (section 3.5.1), each at
     centre_k + t · scale_k; so the ROC of the score is that of the rule in use.
-    A single part is its own score: centre 0, scale 1.
+    A single part is its own score: centre 0, scale 1. A part of weight w has its scale divided by w: its
+    distance from the usual counts w times as much as that of a part of weight 1.
     """
 
     centres: dict[str, float]
     scales: dict[str, float]
 
     @classmethod
-    def fit(cls, parts: dict[str, np.ndarray]) -> Self:
-        """Learn centres (means) and scales (standard deviations) from good images."""
+    def fit(cls, parts: dict[str, np.ndarray], weights: Mapping[str, float] | None = None) -> Self:
+        """Learn centres (means) and scales (standard deviations / weights) from good images.
+
+        Args:
+            parts: name → (n,) values on good images.
+            weights: name → weight, positive; 1 for a part that is not named.
+        """
+        weights = weights or {}
         if len(parts) == 1:
             (name,) = parts
             return cls({name: 0.0}, {name: 1.0})
         centres = {name: float(np.mean(values)) for name, values in parts.items()}
         spread = {name: float(np.std(values)) for name, values in parts.items()}
-        return cls(centres, {name: value if value > 0 else 1.0 for name, value in spread.items()})
+        scales = {name: value if value > 0 else 1.0 for name, value in spread.items()}
+        return cls(centres, {name: scale / weights.get(name, 1.0) for name, scale in scales.items()})
 
     def apply(self, parts: dict[str, np.ndarray]) -> np.ndarray:
         """Return (n,) float64 scores."""

@@ -71,6 +71,16 @@ class Evaluate(Section):
     aupro_limit: float = Field(gt=0, le=1)
 
 
+class Tune(Section):
+    """How a study looks for better settings."""
+
+    trials: int = Field(ge=1)
+    epochs: int | None = Field(ge=1)
+    objective: Literal["proxy", "labelled"]
+    prune: bool
+    workers: int = Field(ge=1, le=256)
+
+
 S = TypeVar("S", bound=BaseModel)
 
 

@@ -35,7 +35,7 @@ QUALITY_SEED = 1  # images that are measured are others than those that are show
 def main(category: str, name: str) -> None:
     """Train generator `name` on `category`, going on from a checkpoint of the same run if there is one."""
     data = prepared.load(category)
-    facts = run_facts.known(category, name, "generators", data.data_hash)
+    facts = run_facts.known(category, name, params.value(f"generators.{name}"), data.data_hash)
     generator = generators.create(name, facts["settings"], f"params.yaml: generators.{name}")
     train = generator.prepare(_training_images(data, facts))
     reference = generation_quality.Reference.of(train)  # before the training: too few images end it here

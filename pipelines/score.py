@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from mlproject import artifacts, brightness, params, stage, thresholds
+from mlproject import artifacts, brightness, params, run_settings, stage, thresholds
 from mlproject.data import labelled_pool, prepared, split
 from mlproject.errors import TooFewImages
 from mlproject.models import base
@@ -37,9 +37,12 @@ def main(category: str, model: str) -> None:
     table = pd.concat([about, table[["score", "score_brightness_matched", *detector.part_names]]], axis=1)
 
     artifacts.write_table(folder / "scores.csv", table)
-    artifacts.write_json(
-        folder / "threshold.json", _threshold(_calibration_scores(table, category, model), detector)
+    threshold = _threshold(
+        _calibration_scores(table, category, model),
+        detector,
+        run_settings.threshold_settings(category, model),
     )
+    artifacts.write_json(folder / "threshold.json", threshold)
     artifacts.write_array(folder / "maps.npy", _at_prepared_size(scored.maps, data.images.shape[1]))
     if scored.reconstructions is not None:
         artifacts.write_array(folder / "reconstructions.npy", scored.reconstructions)
@@ -89,9 +92,10 @@ def _calibration_scores(table: pd.DataFrame, category: str, model: str) -> np.nd
     return chosen["score"].to_numpy(dtype=np.float64)
 
 
-def _threshold(good_scores: np.ndarray, detector: base.Detector) -> dict[str, Any]:
+def _threshold(
+    good_scores: np.ndarray, detector: base.Detector, settings: params.Threshold
+) -> dict[str, Any]:
     """Return threshold.json: the clean protocol's threshold, or the largest score and a flag."""
-    settings = params.load("threshold", params.Threshold)
     supported = True
     try:
         threshold = thresholds.threshold_at_false_alarm_rate(good_scores, settings.false_alarm_rate)

@@ -18,6 +18,7 @@ from mlproject import (
     network_layout,
     params,
     run_facts,
+    run_settings,
     stage,
     strips,
     training,
@@ -38,7 +39,8 @@ Observer = Callable[[Epoch], None]
 def main(category: str, model: str) -> None:
     """Train `model` on `category`, going on from a checkpoint of the same run if there is one."""
     data = prepared.load(category)
-    facts = run_facts.known(category, model, "models", data.data_hash)
+    own, where = run_settings.model_settings(category, model)
+    facts = run_facts.known(category, model, own, data.data_hash)
     key = run_key(facts)
     folder = artifacts.training_folder(category, model)
     checkpoints.keep_only(key, folder)
@@ -49,7 +51,7 @@ def main(category: str, model: str) -> None:
     roles = split.split(paths, settings.validation_share, facts["seed"], settings.calibration)
     train, validation = data.images[good[roles.train]], data.images[good[roles.validation]]
 
-    detector = _create(facts)
+    detector = models.create(model, own, where)
     labelled = _labelled(data, facts["seed"]) if detector.supervised else None
     started = time.perf_counter()
     with EpochDisplay(f"{category} {model}") as display, _streamed(facts, key) as live:
@@ -72,10 +74,6 @@ def main(category: str, model: str) -> None:
         }
     _write_training(folder, facts, detector, history, counts, seconds)
     checkpoints.keep_only("", folder)
-
-
-def _create(facts: dict[str, Any]) -> Detector:
-    return models.create(facts["model"], facts["settings"], f"params.yaml: models.{facts['model']}")
 
 
 def _labelled(data: prepared.Prepared, seed: int) -> Labelled:
@@ -160,7 +158,7 @@ def _write_out_of_fold(
     if settings.calibration == "cross":
 
         def fit_fold(fold: int, train: np.ndarray, validation: np.ndarray) -> Detector:
-            detector = _create(facts)
+            detector = models.create(facts["model"], facts["settings"])
             with EpochDisplay(
                 f"{facts['category']} {facts['model']} fold {fold + 1}/{settings.folds}"
             ) as display:

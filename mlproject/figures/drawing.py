@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 
@@ -56,9 +57,23 @@ def show(axes: Axes, image: Any, **how: Any) -> Any:
 
 
 @style()
-def save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path, **how: Any) -> None:
     """Write a PNG through a temporary name. No date and no version inside: same figure, same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    figure.savefig(part, format="png", dpi=DPI, metadata={"Software": None})
+    figure.savefig(part, format="png", dpi=DPI, metadata={"Software": None}, **how)
     part.replace(path)
+
+
+def save_axes(axes: Any, path: Path) -> None:
+    """Write the figure of axes that a library drew by pyplot, and let pyplot forget it.
+
+    Args:
+        axes: one, or an array of them.
+    """
+    from matplotlib import pyplot
+
+    figure = np.ravel(axes)[0].figure
+    figure.set_size_inches(max(10, 1.6 * len(figure.axes)), 6)
+    save(figure, path, bbox_inches="tight")  # such figures have no layout of their own
+    pyplot.close(figure)

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -15,7 +15,18 @@ from mlproject import noise, training
 from mlproject.models import blocks
 from mlproject.models.base import Labelled
 from mlproject.models.reconstruction import ReconstructionDetector, ReconstructionParameters
+from mlproject.search_space import Choice, Range, Space
 from mlproject.training import Epoch
+
+# kinds of noise with which training goes fast; null trains without
+NOISES = (None, "gaussian", "salt_and_pepper", "speckle", "stains", "patches", "structured")
+TRAINING_SPACE: Space = {
+    "noise.kind": Choice(NOISES),
+    "noise.variance": Range(0.001, 0.2, log=True),
+    "noise.share": Range(0.1, 1.0),
+    "noise.target": Choice(("clean",)),  # "noisy" is the paper's mistake, not an option
+    "learning_rate": Range(0.0003, 0.003, log=True),
+}
 
 
 class AutoencoderParameters(ReconstructionParameters):
@@ -32,6 +43,8 @@ class AutoencoderParameters(ReconstructionParameters):
 
 class Autoencoder(ReconstructionDetector):
     """Fits decoder(encoder(x)) by gradient descent; a model only builds the two."""
+
+    search_space: ClassVar[Space] = {**ReconstructionDetector.search_space, **TRAINING_SPACE}
 
     def __init__(self, settings: Any) -> None:
         super().__init__(settings)
@@ -94,10 +107,6 @@ class Autoencoder(ReconstructionDetector):
         if self.settings.noise:
             batch, target = noise.inject(batch, self.settings.noise, generator)
         return F.mse_loss(network(batch).float(), target)
-
-    def after_fit(self, train: np.ndarray, validation: np.ndarray) -> None:
-        """Learn what needs the trained network."""
-        self.learn_usual_differences(validation)
 
     def encode_decode(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         self.network.eval()

@@ -3,7 +3,7 @@
 import json
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +13,7 @@ import numpy as np
 from mlproject import params
 from mlproject.combination import Combination
 from mlproject.errors import UserError
+from mlproject.search_space import THRESHOLD, Space
 from mlproject.training import Epoch
 
 WEIGHTS = "weights.safetensors"
@@ -69,6 +70,7 @@ class Detector(ABC):
         paper_rule: how the paper set this model's thresholds, a name in `paper_protocol.RULES`;
             None for a model that the paper does not have.
         supervised: it learns from labelled images too (`data/labelled_pool.py`).
+        search_space: what a study may vary, by dotted key of `Parameters`, and the false-alarm rate.
         settings: the model's section of params.yaml.
         combination: how parts become one score; None until `calibrate`.
     """
@@ -77,6 +79,7 @@ class Detector(ABC):
     part_names: ClassVar[tuple[str, ...]]
     paper_rule: ClassVar[str | None] = None
     supervised: ClassVar[bool] = False
+    search_space: ClassVar[Space] = THRESHOLD
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
@@ -110,6 +113,18 @@ class Detector(ABC):
                 nor by a model that learns at once.
             on_epoch: called after each epoch; what it raises ends the training.
         """
+
+    def after_fit(self, train: np.ndarray, validation: np.ndarray) -> None:  # noqa: B027
+        """Learn, from the network as it stands, what scoring needs besides. Nothing by default.
+
+        `fit` calls it at its end; a study calls it between epochs too, to see how far a training has come.
+        It draws no random number and leaves the network's weights alone, so the training goes on the same.
+        """
+
+    @property
+    def part_weights(self) -> Mapping[str, float]:
+        """How much each part counts in the score (see `Combination`); 1 for a part that is not named."""
+        return {}
 
     @property
     def epoch_limit(self) -> int:
@@ -145,7 +160,7 @@ class Detector(ABC):
 
     def calibrate(self, good_images: np.ndarray) -> None:
         """Learn, from good images that were not trained on, how the parts become one score."""
-        self.combination = Combination.fit(self.measure(good_images).parts)
+        self.combination = Combination.fit(self.measure(good_images).parts, self.part_weights)
 
     def score(self, images: np.ndarray) -> Scored:
         """Return scores, maps and reconstructions of (n, s, s, 3) uint8 images.

@@ -1,5 +1,8 @@
 """KD-CAE: a convolutional autoencoder judged by reconstruction error and latent density (paper, 3.5.1)."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import numpy as np
 import torch
 from pydantic import Field
@@ -9,6 +12,7 @@ from mlproject.kernel_density import GaussianKernelDensity
 from mlproject.models import blocks
 from mlproject.models.autoencoder import Autoencoder, AutoencoderParameters
 from mlproject.models.blocks import conv_relu
+from mlproject.search_space import Range, Space
 
 POOLS = (4, 2, 2)  # 128 px → 8 × 8
 
@@ -19,10 +23,13 @@ class Parameters(AutoencoderParameters):
     Attributes:
         latent_channels: channels of the 8 × 8 code (at 128 px); the paper: 128, so 8192 values.
         bandwidth: of the Gaussian kernel on latent codes; the paper: .2.
+        density_weight: how much the density part counts against the error part: 1 is even, 2 lets the
+            density call an image defective at half the distance from the usual.
     """
 
     latent_channels: int = Field(ge=1, le=1024)
     bandwidth: float = Field(gt=0)
+    density_weight: float = Field(gt=0)
 
 
 class KDCAE(Autoencoder):
@@ -36,6 +43,12 @@ class KDCAE(Autoencoder):
     part_names = ("reconstruction_error", "negative_log_density")
     error_name = "reconstruction_error"
     paper_rule = "edge_of_good"
+    search_space: ClassVar[Space] = {
+        **Autoencoder.search_space,
+        "latent_channels": Range(16, 256, log=True, integer=True),
+        "bandwidth": Range(0.05, 5.0, log=True),
+        "density_weight": Range(0.1, 10.0, log=True),
+    }
     density: GaussianKernelDensity
 
     def build(self) -> tuple[nn.Module, nn.Module]:
@@ -58,6 +71,10 @@ class KDCAE(Autoencoder):
         super().after_fit(train, validation)
         codes = torch.cat([codes for codes, _, _ in blocks.one_by_one(self.difference, train)])
         self.density = GaussianKernelDensity(codes.flatten(1).numpy(), self.settings.bandwidth)
+
+    @property
+    def part_weights(self) -> Mapping[str, float]:
+        return {"negative_log_density": self.settings.density_weight}
 
     def latent_parts(self, codes: torch.Tensor) -> dict[str, np.ndarray]:
         return {"negative_log_density": -self.density.log_density(codes.flatten(1).numpy())}

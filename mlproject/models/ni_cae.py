@@ -1,10 +1,13 @@
 """NI-CAE: an autoencoder trained on noise-injected images, judged by SSIM difference (paper, 3.5.2)."""
 
+from typing import ClassVar
+
 from pydantic import Field, field_validator
 from torch import nn
 
 from mlproject.models.autoencoder import Autoencoder, AutoencoderParameters
 from mlproject.models.blocks import conv_relu
+from mlproject.search_space import Range, Space
 
 
 class Parameters(AutoencoderParameters):
@@ -33,6 +36,10 @@ class NICAE(Autoencoder):
     part_names = ("reconstruction_difference",)
     error_name = "reconstruction_difference"
     paper_rule = "fewest_errors"
+    search_space: ClassVar[Space] = {
+        **Autoencoder.search_space,
+        "latent_channels": Range(16, 256, log=True, integer=True),
+    }
 
     def build(self) -> tuple[nn.Module, nn.Module]:
         filters, latent = self.settings.filters, self.settings.latent_channels

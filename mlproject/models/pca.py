@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from mlproject.errors import UserError
 from mlproject.models import blocks
 from mlproject.models.base import Labelled
 from mlproject.models.reconstruction import ReconstructionDetector, ReconstructionParameters
+from mlproject.search_space import Range, Space
 from mlproject.training import Epoch
 
 
@@ -35,6 +37,10 @@ class PCA(ReconstructionDetector):
     part_names = ("reconstruction_error",)
     error_name = "reconstruction_error"
     paper_rule = "edge_of_good"
+    search_space: ClassVar[Space] = {
+        **ReconstructionDetector.search_space,
+        "components": Range(2, 64, log=True, integer=True),
+    }
     mean: torch.Tensor  # (d,) float32, d = channels × image_size²
     components: torch.Tensor  # (k, d) float32, orthonormal rows
 
@@ -67,7 +73,7 @@ class PCA(ReconstructionDetector):
         loss, validation_loss = (self._squared_error(images) for images in (train, validation))
         seconds = time.perf_counter() - started
         on_epoch(Epoch(1, self.epoch_limit, loss, validation_loss, 1, seconds, len(train) / seconds))
-        self.learn_usual_differences(validation)
+        self.after_fit(train, validation)
         return [{"epoch": 1, "loss": loss, "validation_loss": validation_loss}]
 
     def _flat(self, images: np.ndarray) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """What every model shares that remakes an image as a good one: judged by where the two differ."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,6 +12,14 @@ from mlproject.anomaly_maps import MapSettings
 from mlproject.models import blocks
 from mlproject.models.base import Detector, Parts
 from mlproject.params import Section
+from mlproject.search_space import THRESHOLD, Choice, Range, Space
+
+# which map scores the image, and how
+MAP_SPACE: Space = {
+    "map.kind": Choice(("squared_error", "ssim", "gradient")),
+    "map.smoothing": Range(0, 8),
+    "map.pooling": Choice(("max", "mean")),
+}
 
 
 class ReconstructionParameters(Section):
@@ -30,6 +38,7 @@ class ReconstructionDetector(Detector):
     """
 
     error_name: str
+    search_space: ClassVar[Space] = {**THRESHOLD, **MAP_SPACE}
 
     def __init__(self, settings: Any) -> None:
         super().__init__(settings)
@@ -41,6 +50,9 @@ class ReconstructionDetector(Detector):
     @abstractmethod
     def encode_decode(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return codes (n, …) and reconstructions (n, c, h, w) of (n, c, h, w) images in [0, 1]."""
+
+    def after_fit(self, train: np.ndarray, validation: np.ndarray) -> None:
+        self.learn_usual_differences(validation)
 
     def learn_usual_differences(self, validation: np.ndarray) -> None:
         """Learn, where the map is normalised, each pixel's usual difference from validation images."""

@@ -1,0 +1,97 @@
+"""The settings that one (category, model) runs with: params.yaml's, or those that a study found for the pair.
+
+Stage `settings` resolves them into files, one for training and one for the threshold, so that another
+study of one pair, or another threshold, reruns only what depends on it.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mlproject import artifacts, params
+from mlproject.errors import UserError, unknown_name
+from mlproject.params import Section, Threshold
+
+
+class TunedThreshold(Section):
+    """What a study says of the section threshold."""
+
+    false_alarm_rate: float
+
+
+class Tuned(Section):
+    """data/tuned/<category>/<model>.yaml, as `mlproject tune` writes it.
+
+    Attributes:
+        study: where the rest comes from; nothing reads it.
+        threshold: replaces these keys of params.yaml's section.
+        settings: the model's section as a whole.
+    """
+
+    study: dict[str, Any]
+    threshold: TunedThreshold
+    settings: dict[str, Any]
+
+
+def resolve(category: str, model: str) -> tuple[dict[str, Any], Threshold]:
+    """Return what settings.json is to hold (source, settings), and the section threshold.
+
+    Raises:
+        UserError: the tuned file is not what `mlproject tune` writes, or has keys that params.yaml lacks.
+    """
+    settings, threshold = params.value(f"models.{model}"), params.load("threshold", Threshold)
+    source = f"{params.FILE}: models.{model}"
+    path = artifacts.tuned_file(category, model)
+    if _is_tuned() and path.is_file():
+        tuned = read_tuned(path)
+        for key in tuned.settings:
+            if key not in settings:
+                raise unknown_name(f"{path}: settings.{key}", key, settings)
+        source, settings = f"{path}: settings", tuned.settings
+        checked = threshold.model_dump() | tuned.threshold.model_dump()
+        threshold = params.check(checked, Threshold, f"{path}: threshold")
+    return {"source": source, "settings": settings}, threshold
+
+
+def _is_tuned() -> bool:
+    tuned = params.value("tuned")
+    if not isinstance(tuned, bool):
+        raise UserError(f"{params.FILE}: tuned is {tuned!r}. Allowed: true, false")
+    return tuned
+
+
+def read_tuned(path: Path) -> Tuned:
+    """Return what a study wrote.
+
+    Raises:
+        UserError: the file holds something else.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: is not valid YAML: {error}") from None
+    return params.check(tree, Tuned, str(path))
+
+
+def write_tuned(path: Path, tuned: Tuned) -> None:
+    """Write it through a temporary name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    text = yaml.safe_dump(tuned.model_dump(), sort_keys=False, allow_unicode=True)
+    part.write_text(
+        "# Written by `mlproject tune`. The pipeline reads it where params.yaml says `tuned: true`.\n" + text
+    )
+    part.replace(path)
+
+
+def model_settings(category: str, model: str) -> tuple[dict[str, Any], str]:
+    """Return the model's settings, and where they come from in words, as the stage resolved them."""
+    found = artifacts.read_json(artifacts.settings_file(category, model))
+    return found["settings"], found["source"]
+
+
+def threshold_settings(category: str, model: str) -> Threshold:
+    """Return the section threshold, as the stage resolved it."""
+    path = artifacts.threshold_settings_file(category, model)
+    return params.check(artifacts.read_json(path), Threshold, str(path))

@@ -1,0 +1,105 @@
+"""What `mlproject tune` and stage `tune` do: a study, its best settings in a file, the sealed evaluation."""
+
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.trial import FrozenTrial
+
+from mlproject import artifacts
+from mlproject.errors import UserError
+from mlproject.tuning import examination, plan, report, sealed, storage, workers
+from mlproject.tuning import study as course
+from mlproject.tuning.display import StudyDisplay
+from mlproject.tuning.plan import Plan
+from mlproject.tuning.records import SilentRecord, open_record
+
+if TYPE_CHECKING:
+    from mlproject.tracking.studies import StudyRecord
+
+
+class Stopped(UserError):
+    """The user ended the study early."""
+
+    exit_code = 130
+
+
+def tune(category: str, model: str, **options: Any) -> None:
+    """Bring a study to as many trials as planned, then evaluate it; write and print what it found.
+
+    Called again it goes on where it was. Options as of `plan.load`.
+
+    Raises:
+        Stopped: by Ctrl-C; the best settings so far are written, the test set stays closed.
+        UserError: what the user can mend.
+    """
+    plan.check_category(category)
+    planned = plan.load(category, model, **options)
+    study = storage.open_study(planned)
+    with storage.readable_errors(planned), open_record(planned, study.user_attrs[storage.IDENTITY]) as record:
+        for number in course.heal(planned, study):
+            print(f"trial {number}: its process had died; another takes its place")
+        if line := course.begin(planned, examination.prepare(planned), study):
+            print(line)
+        stopped = _run(planned, study, record)
+        chosen = report.best(study)
+        if chosen is None and stopped:
+            raise Stopped(f"stopped before any of {planned.trials} trials ran to its end; nothing written")
+        if chosen is None:
+            raise UserError(_nothing(planned, study))
+        path = report.write_tuned(planned, study, chosen)
+        print(f"best: trial {chosen.number}, objective {chosen.value:.4f} → {path}")
+        if stopped:
+            left = planned.trials - len(course.counted(study.get_trials(deepcopy=False)))
+            raise Stopped(f"stopped with {left} of {planned.trials} trials left; the same command goes on")
+        _evaluate(planned, study, chosen, record)
+
+
+def _run(planned: Plan, study: optuna.Study, record: course.Record) -> bool:
+    """Run the trials that are left; say whether they were stopped."""
+    done = len(course.counted(study.get_trials(deepcopy=False)))
+    title = f"{planned.category} {planned.model}"
+    with workers.stoppable() as stop, StudyDisplay(title, done, planned.trials) as display:
+        workers.run(planned, stop, record, display.show)
+        return stop.is_set() and len(course.counted(study.get_trials(deepcopy=False))) < planned.trials
+
+
+def _nothing(planned: Plan, study: optuna.Study) -> str:
+    reasons = [t.user_attrs.get("reason") for t in course.counted(study.get_trials(deepcopy=False))]
+    last = f" The last one: {reasons[-1]}" if reasons else ""
+    return f"No trial of {planned.name} ran to its end ({len(reasons)} tried).{last}"
+
+
+def _evaluate(
+    planned: Plan, study: optuna.Study, chosen: FrozenTrial, record: "StudyRecord | SilentRecord"
+) -> None:
+    """Open the test set, once there is nothing left to choose; write tuning.json and the plots."""
+    verdicts = {trial.number: trial.user_attrs["verdict"] for trial in course.complete(study)}
+    found = sealed.evaluate(planned, verdicts, report.start_trial(study))
+    summary = report.summary(planned, study, chosen, found)
+    path = artifacts.report_folder(planned.category, planned.model) / "tuning.json"
+    artifacts.write_json(path, summary)
+    files = report.draw(planned, study)
+    tuned = artifacts.tuned_file(planned.category, planned.model)
+    trials = [artifacts.read_json(file) for file in workers.trial_files(planned)]
+    record.finish(trials, summary, {"tuning.json": path, f"tuned/{tuned.name}": tuned, **files})
+    print(in_words(summary))
+
+
+def in_words(summary: dict[str, Any]) -> str:
+    """Return what the sealed evaluation says, for a reader."""
+    found = summary["sealed"]
+    ended = f"{summary['complete']} trials complete, {summary['pruned']} pruned, {summary['failed']} failed"
+    if "test_auroc_chosen" not in found:
+        return f"{ended}. The test set lacks good or defective images: it says nothing."
+    rank = found["spearman_objective"]
+    agreement = "cannot be told" if rank is None else f"{rank:.2f}"
+    if found["spearman_objective_low"] is not None:
+        low, high = found["spearman_objective_low"], found["spearman_objective_high"]
+        agreement += f" [{low:.2f}, {high:.2f}]"
+    start = found["test_auroc_start"]
+    beside = "" if start is None else f", params.yaml's settings {start:.3f}"
+    return (
+        f"{ended}. Test AUROC: chosen {found['test_auroc_chosen']:.3f}{beside}, "
+        f"median {found['test_auroc_median']:.3f}, best {found['test_auroc_best']:.3f}. "
+        f"Spearman(objective, test AUROC) over {found['n_trials']} trials: {agreement}"
+    )

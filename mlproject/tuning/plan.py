@@ -1,0 +1,149 @@
+"""What a study is: everything that decides its result, in one value that other processes can be given."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mlproject import artifacts, models, params, run_facts, search_space
+from mlproject.data import prepared
+from mlproject.errors import UserError, unknown_name
+from mlproject.models.base import Detector
+from mlproject.search_space import Space, Value
+
+Objective = Literal["proxy", "labelled"]
+OBJECTIVES = ("proxy", "labelled")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study of one (category, model).
+
+    Attributes:
+        facts: `run_facts.known` of the settings that the study starts from.
+        threshold: the section threshold that it starts from.
+        study_seed: of what is drawn: settings to try, and made defects. Split and weights have `seed`'s.
+        objective: what is told apart: made defects (``proxy``), or half of the test images (``labelled``).
+        epochs: the most that a trial trains; None: as the settings say.
+        prune: give up trials worse than the median at the same epoch.
+        trials: how many in all; more of them are the same study.
+        workers: processes.
+        storage: URL of a database; None for a journal in the study's folder.
+    """
+
+    facts: dict[str, Any]
+    threshold: dict[str, Any]
+    study_seed: int
+    objective: Objective
+    epochs: int | None
+    prune: bool
+    trials: int
+    workers: int
+    storage: str | None = None
+
+    @property
+    def category(self) -> str:
+        """The category."""
+        return str(self.facts["category"])
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return str(self.facts["model"])
+
+    @property
+    def key(self) -> str:
+        """12 hex digits: equal for studies that may share their trials, and for no others."""
+        decisive = asdict(self) | {"space": {k: asdict(v) for k, v in self.space().items()}}
+        for name in ("trials", "workers", "storage"):
+            del decisive[name]
+        text = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def name(self) -> str:
+        """The study's name in its storage."""
+        return f"{self.category}-{self.model}-{self.key}"
+
+    @property
+    def folder(self) -> Path:
+        """Journal and trials."""
+        return artifacts.study_folder(self.category, self.model) / self.key
+
+    def trial_folder(self, number: int) -> Path:
+        """Folder of trial.json, and of the model of a trial that ran to its end."""
+        return self.folder / "trials" / f"{number:04d}"
+
+    def space(self) -> Space:
+        """Return what may vary."""
+        return models.detector_class(self.model).search_space
+
+    def settings(self, values: dict[str, Value]) -> dict[str, Any]:
+        """Return the model's section with a trial's values: what the pipeline would run with."""
+        return search_space.apply(self.facts["settings"], values)
+
+    def detector(self, values: dict[str, Value]) -> Detector:
+        """Return the untrained detector of a trial, its epochs limited."""
+        settings = self.settings(values)
+        if self.epochs and "epochs" in settings:
+            settings["epochs"] = min(self.epochs, settings["epochs"])
+        return models.create(self.model, settings, f"a trial of {self.name}")
+
+
+def load(
+    category: str,
+    model: str,
+    *,
+    trials: int | None = None,
+    epochs: int | None = None,
+    workers: int | None = None,
+    seed: int | None = None,
+    objective: str | None = None,
+    storage: str | None = None,
+) -> Plan:
+    """Return the study that params.yaml describes; what is given replaces its section tune.
+
+    Raises:
+        UserError: a name or a value is not allowed, or the category is not prepared.
+    """
+    if objective not in (None, *OBJECTIVES):
+        raise unknown_name(f"objective {objective}", str(objective), OBJECTIVES)
+    where = f"{params.FILE}: models.{model}"
+    if models.detector_class(model).supervised:
+        raise UserError(
+            f"{model} learns from labelled defects: made ones would not examine what it learnt, and the "
+            "labelled pool is what it learns from. Studies are for detectors that see good images only."
+        )
+    settings = params.value(f"models.{model}")
+    models.create(model, settings, where)
+    given = {"trials": trials, "epochs": epochs, "workers": workers, "objective": objective}
+    section = params.load("tune", params.Tune).model_dump() | {
+        k: v for k, v in given.items() if v is not None
+    }
+    tune = params.check(section, params.Tune, "tune")
+    facts = run_facts.known(category, model, settings, prepared.load(category).data_hash)
+    return Plan(
+        facts=facts,
+        threshold=params.load("threshold", params.Threshold).model_dump(),
+        study_seed=facts["seed"] if seed is None else seed,
+        objective=tune.objective,
+        epochs=tune.epochs,
+        prune=tune.prune,
+        trials=tune.trials,
+        workers=tune.workers,
+        storage=storage,
+    )
+
+
+def check_category(category: str) -> None:
+    """Say that a category is none of params.yaml's, before anything is looked for.
+
+    Raises:
+        UserError: names the nearest.
+    """
+    if not (artifacts.PREPARED / category).is_dir():
+        known = params.value("categories")
+        if category not in known:
+            raise unknown_name(f"category {category}", category, known)
+        raise UserError(f"{category} is not prepared yet. Run: dvc repro prepare@{category}")

@@ -1,0 +1,132 @@
+"""Where a study's trials are kept: a journal in its folder, or a database that several machines reach."""
+
+import fcntl
+import shutil
+import uuid
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import optuna
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, IntegrityError, ProgrammingError, SQLAlchemyError
+
+from mlproject.errors import UserError
+from mlproject.tuning.plan import Plan
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+
+IDENTITY = "identity"  # of a study: one whose journal was deleted and that was begun again is another
+STARTUP_TRIALS = 8  # drawn at random before the sampler has something to go by
+UNPRUNED_TRIALS = 5  # complete ones before any is given up
+
+
+def open_study(plan: Plan) -> optuna.Study:
+    """Return the study, made if there is none.
+
+    Raises:
+        UserError: the database cannot be used; says which, without its password.
+    """
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    with locked(plan), readable_errors(plan):
+        study = optuna.create_study(
+            storage=_storage(plan),
+            study_name=plan.name,
+            direction="maximize",
+            load_if_exists=True,
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED_TRIALS),
+        )
+        if IDENTITY not in study.user_attrs:
+            study.set_user_attr(IDENTITY, uuid.uuid4().hex)
+    return study
+
+
+def sampler(plan: Plan, position: int) -> optuna.samplers.BaseSampler:
+    """Return what draws the values of one trial.
+
+    Its seed is the trial's position, not what was drawn before: a study that was cut off and goes on draws
+    as one that was not.
+    """
+    return optuna.samplers.TPESampler(
+        seed=plan.study_seed * 1_000_003 + position,
+        n_startup_trials=STARTUP_TRIALS,
+        multivariate=True,
+        group=True,
+    )
+
+
+def _storage(plan: Plan) -> optuna.storages.BaseStorage:
+    if plan.storage:
+        try:
+            return _database(plan.storage)
+        except (IntegrityError, ProgrammingError):
+            # another machine made the same tables at the same moment: now they are there
+            return _database(plan.storage)
+    journal = plan.folder / "journal.log"
+    _own(journal)
+    return optuna.storages.JournalStorage(JournalFileBackend(str(journal), _JournalLock(journal)))
+
+
+def _database(url: str) -> optuna.storages.RDBStorage:
+    return optuna.storages.RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+
+
+class _JournalLock(JournalFileOpenLock):
+    """A lock that the kernel takes from a process that is killed; Optuna's own then stay behind as files."""
+
+    def __init__(self, journal: Path) -> None:
+        super().__init__(str(journal))
+        self.path = journal.with_name(journal.name + ".flock")
+        self.handle: IO[str] | None = None
+
+    def acquire(self) -> bool:
+        self.handle = self.path.open("w")
+        fcntl.flock(self.handle, fcntl.LOCK_EX)
+        return True
+
+    def release(self) -> None:
+        if self.handle:
+            self.handle.close()
+
+
+def _own(file: Path) -> None:
+    """Replace a link into DVC's cache by a copy: a journal is appended to, and the cache must not be."""
+    if file.exists() and (file.is_symlink() or file.stat().st_nlink > 1):
+        part = file.with_name(file.name + ".part")
+        shutil.copyfile(file, part)
+        part.replace(file)
+
+
+@contextmanager
+def locked(plan: Plan) -> Iterator[None]:
+    """Keep this machine's other processes from asking for a trial of the same study at the same time."""
+    with (plan.folder / "lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def readable_errors(plan: Plan) -> Iterator[None]:
+    """Turn a database that is away, or is none, into a UserError."""
+    try:
+        yield
+    except (SQLAlchemyError, ImportError, optuna.exceptions.StorageInternalError) as error:
+        if plan.storage is None:
+            raise
+        cause = str(error.__cause__ or error).strip().splitlines()[0]
+        raise UserError(
+            f"The study's storage {shown(plan.storage)} cannot be used: {cause}\n"
+            "Start it or mend the address; the same command then goes on with what it has."
+        ) from None
+
+
+def shown(url: str) -> str:
+    """Return an address without its password."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return "(no address)"

@@ -1,0 +1,107 @@
+"""One trial: fit a detector with the values drawn for it, examine it, keep it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mlproject import artifacts, search_space
+from mlproject.models.base import Detector
+from mlproject.search_space import Value
+from mlproject.study_objective import Verdict
+from mlproject.training import Epoch
+from mlproject.tuning.examination import Examination
+from mlproject.tuning.plan import Plan
+
+FIRST_RUNG = 5  # epochs after which a training is first judged; then after twice as many, and so on
+
+
+class Interrupted(Exception):
+    """The trial was asked to stop; it counts as not run."""
+
+
+def is_rung(epoch: int) -> bool:
+    """Say whether a training is judged after this epoch: 5, 10, 20, 40, …"""
+    while epoch > FIRST_RUNG and epoch % 2 == 0:
+        epoch //= 2
+    return epoch == FIRST_RUNG
+
+
+@dataclass
+class Trial:
+    """One trial's course, also where it was cut short.
+
+    Attributes:
+        history: epoch, loss, validation_loss of every epoch.
+        rungs: epoch → objective, where it was judged on the way.
+        verdict: at its end.
+    """
+
+    plan: Plan
+    examination: Examination
+    number: int
+    values: Mapping[str, Value]
+    history: list[dict[str, float]] = field(default_factory=list)
+    rungs: dict[int, float] = field(default_factory=dict)
+    verdict: Verdict | None = None
+
+    def run(self, report: Callable[[int, float], None], check: Callable[[], None]) -> Verdict:
+        """Return the verdict, and leave the calibrated model in the trial's folder.
+
+        Args:
+            report: given epoch and objective at each rung; what it raises ends the trial.
+            check: called after each epoch; what it raises ends the trial.
+
+        Raises:
+            UserError: the settings do not fit the images, or training diverged.
+        """
+        plan, images = self.plan, self.examination
+        detector = plan.detector(dict(self.values))
+
+        def on_epoch(epoch: Epoch) -> None:
+            self.history.append(
+                {"epoch": epoch.number, "loss": epoch.loss, "validation_loss": epoch.validation_loss}
+            )
+            check()
+            if plan.prune and is_rung(epoch.number) and epoch.number < epoch.limit:
+                detector.after_fit(images.train, images.validation)
+                self.rungs[epoch.number] = self._judge(detector).value
+                report(epoch.number, self.rungs[epoch.number])
+
+        detector.fit(
+            images.train,
+            images.validation,
+            seed=plan.facts["seed"],
+            device=plan.facts["device"],
+            precision=plan.facts["precision"],
+            on_epoch=on_epoch,
+        )
+        self.verdict = self._judge(detector)
+        detector.save(plan.trial_folder(self.number) / "model")
+        return self.verdict
+
+    def _judge(self, detector: Detector) -> Verdict:
+        threshold = self.plan.threshold
+        rate = search_space.rate(self.values, threshold["false_alarm_rate"])
+        return self.examination.judge(detector, rate, threshold["strict"])
+
+    def write(self, state: str, reason: str, began: float, ended: float) -> dict[str, Any]:
+        """Write trial.json, all that the record in MLflow is made of; return it.
+
+        Args:
+            state: complete, pruned, failed or interrupted.
+            reason: why it was not completed; empty otherwise.
+            began: seconds since the epoch, as `ended`.
+        """
+        content = {
+            "number": self.number,
+            "state": state,
+            "reason": reason,
+            "values": dict(self.values),
+            "verdict": self.verdict.as_dict() if self.verdict else None,
+            "rungs": {str(epoch): value for epoch, value in self.rungs.items()},
+            "history": self.history,
+            "began": began,
+            "ended": ended,
+        }
+        artifacts.write_json(self.plan.trial_folder(self.number) / "trial.json", content)
+        return content

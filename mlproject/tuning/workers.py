@@ -1,0 +1,115 @@
+"""Several processes on one study, and how Ctrl-C reaches them all.
+
+The first Ctrl-C lets each process end after its current epoch; the second ends the command at once, and
+what it leaves is mended when the study goes on.
+"""
+
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.context import SpawnProcess
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from mlproject.errors import UserError
+from mlproject.tuning import examination, storage
+from mlproject.tuning import study as course
+from mlproject.tuning.plan import Plan
+
+POLL = 0.5  # seconds between two looks at what the others have finished
+Ended = Callable[[dict[str, Any]], None]
+
+
+@contextmanager
+def stoppable() -> Iterator[Event]:
+    """Yield an event that the first Ctrl-C sets; the second raises KeyboardInterrupt as usual."""
+    event = multiprocessing.get_context("spawn").Event()
+    before = signal.getsignal(signal.SIGINT)
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        event.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        print("Stopping after the current epoch. Ctrl-C again: at once.", flush=True)
+
+    signal.signal(signal.SIGINT, on_signal)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def run(plan: Plan, stop: Event, record: course.Record, ended: Ended) -> None:
+    """Work on a study with as many processes as planned, until it has its trials or is stopped.
+
+    Raises:
+        UserError: as `study.work`; or a process died.
+    """
+    if plan.workers > 1:
+        _run_processes(plan, stop, record, ended)
+        return
+    study = storage.open_study(plan)
+    course.work(plan, examination.prepare(plan), study, record, stop.is_set, ended)
+
+
+def _run_processes(plan: Plan, stop: Event, record: course.Record, ended: Ended) -> None:
+    seen = set(trial_files(plan))
+    processes = _start(plan, stop, record)
+    try:
+        while any(process.is_alive() for process in processes):
+            for process in processes:
+                process.join(POLL / len(processes))
+            for file in sorted(set(trial_files(plan)) - seen):
+                seen.add(file)
+                ended(json.loads(file.read_text()))
+    finally:
+        for process in processes:
+            process.terminate()
+            process.join()
+    for file in sorted(set(trial_files(plan)) - seen):
+        ended(json.loads(file.read_text()))
+    codes = [process.exitcode for process in processes if process.exitcode]
+    if codes:
+        raise UserError(
+            f"{len(codes)} of {len(processes)} processes ended with code {codes[0]}: see what they said "
+            "above. The same command goes on with the trials that there are."
+        )
+
+
+def _start(plan: Plan, stop: Event, record: course.Record) -> list[SpawnProcess]:
+    context = multiprocessing.get_context("spawn")
+    # Ctrl-C goes to every process of the terminal: they ignore it from their birth on, and watch `stop`.
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        processes = [
+            context.Process(target=_work, args=(plan, stop, record, os.getpid()), daemon=True)
+            for _ in range(plan.workers)
+        ]
+        for process in processes:
+            process.start()
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    return processes
+
+
+def _work(plan: Plan, stop: Event, record: course.Record, parent: int) -> None:
+    """Be one of the processes."""
+
+    def stopped() -> bool:
+        return stop.is_set() or os.getppid() != parent  # also when the command was killed
+
+    try:
+        study = storage.open_study(plan)
+        course.work(plan, examination.prepare(plan), study, record, stopped, lambda content: None)
+    except UserError as error:
+        print(f"error: {error}", flush=True)
+        raise SystemExit(error.exit_code) from None
+
+
+def trial_files(plan: Plan) -> list[Path]:
+    """Return the trial.json of every trial that ended on this machine, in order."""
+    return sorted((plan.folder / "trials").glob("*/trial.json"))
