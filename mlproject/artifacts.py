@@ -39,6 +39,16 @@ def report_folder(category: str, model: str | None = None) -> Path:
     return folder / model if model else folder
 
 
+def study_folder(category: str, study: str) -> Path:
+    """Folder with a study's cells and run.json; not below `artifacts/<category>`, which studies read."""
+    return Path("artifacts/studies") / category / study
+
+
+def study_report_folder(category: str, study: str) -> Path:
+    """Folder with a study's table.csv, summary.json and figures."""
+    return report_folder(category) / "studies" / study
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON through a temporary name."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ LAYERS = (
     | {"metrics", "pixel_metrics", "paper_protocol", "comparison_columns"},
     {"training", "noise", "anomaly_maps", "kernel_density", "data", "shortcuts", "strips", "brightness"}
     | {"image_distances", "run_facts"},
-    {"models", "cross_calibration", "generators", "generation_quality", "generated_images"},
+    {"models", "cross_calibration", "generators", "generation_quality", "generated_images", "studies"},
     {"reports", "figures", "tuning", "tracking", "presets", "progress"},
     {"cli", "commands", "doctor", "stores", "stage"},
 )
