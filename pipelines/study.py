@@ -2,6 +2,8 @@
 
 import math
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -33,8 +35,7 @@ def main(category: str, name: str) -> None:
 def _result(study: Study, name: str, workers: int) -> Result:
     category = study.material.category
     folder = artifacts.study_folder(category, name)
-    with EpochDisplay(f"{category} {name}") as display:
-        study.prepare(folder, display.show)
+    study.prepare(folder, _shown)
     wanted, started = study.cells(), time.perf_counter()
 
     def on_cell(done: int, total: int, cell: Cell, seconds: float) -> None:
@@ -44,6 +45,12 @@ def _result(study: Study, name: str, workers: int) -> Result:
         )
 
     return study.result(cells.run_all(study, wanted, folder / "cells", workers, on_cell))
+
+
+@contextmanager
+def _shown(title: str) -> Iterator[Callable[[training.Epoch], None]]:
+    with EpochDisplay(title) as display:
+        yield display.show
 
 
 def _run(study: Study, name: str, seconds: float) -> dict[str, Any]:

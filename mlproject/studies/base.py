@@ -1,7 +1,8 @@
 """The contract that every study keeps: cells that can be worked on one by one, and what they say together."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +14,14 @@ from mlproject.studies.material import Material
 from mlproject.training import Epoch
 
 MIN_SEEDS = 3
+# title of a training → context that gives what is called after each of its epochs
+Shown = Callable[[str], AbstractContextManager[Callable[[Epoch], None]]]
+
+
+@contextmanager
+def silently(title: str) -> Iterator[Callable[[Epoch], None]]:
+    """Show nothing of a training."""
+    yield lambda epoch: None
 
 
 @dataclass(frozen=True)
@@ -126,9 +135,7 @@ class Study(ABC):
     def gap(self) -> str | None:
         """Return why the study cannot be made with what params.yaml lists; None if it can."""
 
-    def prepare(  # noqa: B027  most studies' cells share nothing
-        self, folder: Path, on_epoch: Callable[[Epoch], None] = lambda epoch: None
-    ) -> None:
+    def prepare(self, folder: Path, shown: Shown = silently) -> None:  # noqa: B027  most share nothing
         """Do what cells share, before the first of them; `folder` keeps it. Nothing by default."""
 
     @abstractmethod

@@ -1,6 +1,6 @@
 """Does noise injected while training make NI-CAE robust? The paper's Table 3, on clean and on noisy images.
 
-NI-CAE as trained, NI-CAE trained without noise and otherwise alike, and KD-CAE score the whole test set: no
+NI-CAE, NI-CAE trained without noise and otherwise alike, and KD-CAE score the whole test set: no
 label has been learnt from. Noise is added to the image as the model sees it, in its size and colour: the size
 at which it was injected while training, and at which the paper's variances hold (shrinking afterwards would
 average it away). Thresholds come from clean good images: what a camera that grows old does to a detector.
@@ -17,12 +17,12 @@ import pandas as pd
 import torch
 from pydantic import Field, field_validator
 
-from mlproject import artifacts, checkpoints, cross_calibration, models, noise, training
+from mlproject import artifacts, noise, training
 from mlproject.models import base, blocks
 from mlproject.models.base import Detector
 from mlproject.params import Section
-from mlproject.studies import cells, fitting, noise_result, tables
-from mlproject.studies.base import Cell, Result, Study
+from mlproject.studies import anew, cells, fitting, noise_result
+from mlproject.studies.base import Cell, Result, Shown, Study, silently
 
 NOISY, OTHER = "ni_cae", "kd_cae"
 WITHOUT = "ni_cae_without_noise"
@@ -35,11 +35,21 @@ class Parameters(Section):
         kinds: of noise, names in `noise.KINDS`.
         variances: of the noise, grey levels in [0, 1]; 0, the clean images, comes besides.
         draws: times that the noise is drawn anew.
+        image_size, epochs, patience: of NI-CAE here; null as it was trained. With any of them, NI-CAE with
+            noise is trained anew too: the two must differ in nothing but the noise.
     """
 
     kinds: tuple[str, ...] = Field(min_length=1)
     variances: tuple[float, ...] = Field(min_length=1)
     draws: int = Field(ge=1)
+    image_size: int | None = Field(ge=32, le=1024)
+    epochs: int | None = Field(ge=1)
+    patience: int | None = Field(ge=1)
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """What differs from the settings that NI-CAE was trained with."""
+        return self.model_dump(include={"image_size", "epochs", "patience"})
 
     @field_validator("kinds")
     @classmethod
@@ -84,84 +94,51 @@ class NoiseStudy(Study):
 
     def __init__(self, settings: Any, material: Any) -> None:
         super().__init__(settings, material)
-        self.without: Path | None = None
+        self.folders: dict[str, Path] = {}  # arm → its detector
         self.loaded: dict[str, Detector] = {}
 
     def gap(self) -> str | None:
-        if not self.arms:
+        if not {NOISY, OTHER} & set(self.material.detectors):
             return f"detectors in params.yaml lists neither {NOISY} nor {OTHER}"
         return None
 
     @property
-    def arms(self) -> list[str]:
-        """Detectors that are compared, as they were trained."""
-        return [name for name in (NOISY, OTHER) if name in self.material.detectors]
+    def shortened(self) -> bool:
+        """Whether NI-CAE is trained otherwise than it was: then with noise, too, so that both are alike."""
+        return any(value is not None for value in self.settings.overrides.values())
 
-    def prepare(self, folder: Path, on_epoch: fitting.OnEpoch = lambda epoch: None) -> None:
-        """Train NI-CAE without noise, unless `folder` has it; a killed training goes on."""
-        if NOISY not in self.arms or not self.material.settings_of(NOISY)["noise"]:
+    def prepare(self, folder: Path, shown: Shown = silently) -> None:
+        """Find every arm's detector; train those that `folder` lacks."""
+        material = self.material
+        listed = [name for name in (NOISY, OTHER) if name in material.detectors]
+        self.folders = {name: artifacts.model_folder(material.category, name) for name in listed}
+        if NOISY not in listed or not material.settings_of(NOISY)["noise"]:
             return
-        settings = self.material.settings_of(NOISY) | {"noise": None}
-        facts = {"model": NOISY, "settings": settings, "seed": self.material.seed}
-        self.without = folder / "models" / cells.key(facts, self.material)
-        if not (self.without / "threshold.json").is_file():
-            with fitting.one_thread():
-                self._train(settings, self.without, on_epoch)
-        for other in self.without.parent.glob("*"):
-            if other.is_dir() and other.name != self.without.name:
-                shutil.rmtree(other)
-
-    def _train(self, settings: Mapping[str, Any], folder: Path, on_epoch: fitting.OnEpoch) -> None:
-        material = self.material
-        images = fitting.Shrunk(material)
-        train, validation = (
-            images.rows(settings, material.rows_of(role)) for role in ("train", "validation")
-        )
-        detector = models.create(NOISY, settings)
-        checkpoint = folder.with_name(folder.name + ".checkpoint")
-        checkpoints.keep_only(folder.name, folder.parent)
-        fitting.fit(detector, train, validation, None, material.seed, material, checkpoint, on_epoch)
-        detector.save(folder)
-        good = self._good_scores(detector, settings, images)
-        rate = material.false_alarm_rate_of(NOISY)
-        artifacts.write_json(folder / "threshold.json", {"threshold": tables.threshold(good, rate)})
-        checkpoint.unlink(missing_ok=True)
-
-    def _good_scores(
-        self, detector: Detector, settings: Mapping[str, Any], images: fitting.Shrunk
-    ) -> np.ndarray:
-        """Return the scores of good images that set the threshold, as stages train and score have it."""
-        material = self.material
-        if material.split.calibration == "half":
-            return detector.score(images.rows(settings, material.rows_of("calibration"))).scores
-
-        def fit_fold(fold: int, train: np.ndarray, validation: np.ndarray) -> Detector:
-            one = models.create(NOISY, settings)
-            fitting.fit(one, train, validation, None, material.seed, material)
-            return one
-
-        paths = material.data.paths(material.good)
-        good = images.rows(settings, material.good)
-        table = cross_calibration.out_of_fold(good, paths, material.split, material.seed, fit_fold)
-        return table["score"].to_numpy()
-
-    def _folder(self, arm: str) -> Path:
-        if arm != WITHOUT:
-            return artifacts.model_folder(self.material.category, arm)
-        assert self.without is not None  # the arm is there only then
-        return self.without
+        settings = fitting.overridden(material.settings_of(NOISY), self.settings.overrides)
+        anew_settings = {WITHOUT: settings | {"noise": None}}
+        if self.shortened:
+            anew_settings[NOISY] = settings
+        for arm, chosen in anew_settings.items():
+            facts = {"model": NOISY, "settings": chosen, "seed": material.seed}
+            self.folders[arm] = folder / "models" / cells.key(facts, material)
+            title = f"{material.category} noise: {arm}"
+            anew.train(NOISY, chosen, self.folders[arm], material, shown, title)
+        kept = set(self.folders.values())
+        for stale in (folder / "models").iterdir():
+            if stale not in kept:
+                shutil.rmtree(stale)
 
     def _threshold(self, arm: str) -> float:
-        if arm == WITHOUT:
-            return artifacts.read_json(self._folder(arm) / "threshold.json")["threshold"]
-        return self.material.recorded_threshold(arm)["threshold"]
+        if self.folders[arm].name == "model":
+            return self.material.recorded_threshold(arm)["threshold"]
+        return artifacts.read_json(self.folders[arm] / anew.THRESHOLD)["threshold"]
 
     def cells(self) -> list[Cell]:
         found = []
-        for arm in [*self.arms, *([WITHOUT] if self.without else [])]:
-            weights = hashlib.sha256((self._folder(arm) / base.WEIGHTS).read_bytes()).hexdigest()
-            about = hashlib.sha256((self._folder(arm) / base.DESCRIPTION).read_bytes()).hexdigest()
-            facts = {"model": NOISY if arm == WITHOUT else arm, "detector": [weights, about]}
+        for arm, folder in self.folders.items():
+            files = [(folder / name).read_bytes() for name in (base.WEIGHTS, base.DESCRIPTION)]
+            hashes = [hashlib.sha256(content).hexdigest() for content in files]
+            facts = {"model": NOISY if arm == WITHOUT else arm, "detector": hashes}
             found.append(self._cell(arm, noise_result.CLEAN, 0.0, 0, facts))
             for kind in self.settings.kinds:
                 for variance in sorted(set(self.settings.variances) - {0}):
@@ -175,7 +152,7 @@ class NoiseStudy(Study):
 
     def _detector(self, arm: str) -> Detector:
         if arm not in self.loaded:
-            self.loaded = {arm: base.load(self._folder(arm))}  # cells of one detector follow one another
+            self.loaded = {arm: base.load(self.folders[arm])}  # cells of one detector follow one another
         return self.loaded[arm]
 
     def run(self, cell: Cell) -> pd.DataFrame:
@@ -189,18 +166,28 @@ class NoiseStudy(Study):
 
     def result(self, scored: Mapping[Cell, pd.DataFrame]) -> Result:
         thresholds = {arm: self._threshold(arm) for arm in dict.fromkeys(cell.arm for cell in scored)}
+        return noise_result.result(scored, thresholds, self.material.resamples, self._notes())
+
+    def _notes(self) -> list[str]:
         notes = []
-        if NOISY not in self.arms:
+        if NOISY not in self.folders:
             notes.append(f"{NOISY} is not among the detectors: only {OTHER} was looked at.")
-        elif not self.without:
+        elif WITHOUT not in self.folders:
             notes.append(f"{NOISY} was trained without noise: there is no other one to compare it with.")
-        if OTHER not in self.arms:
+        elif self.shortened:
+            given = {name: value for name, value in self.settings.overrides.items() if value is not None}
+            words = ", ".join(f"{name} {value}" for name, value in given.items())
+            notes.append(
+                f"{NOISY} with and without noise was trained anew and alike here ({words}); {OTHER} is "
+                "the one that the comparison shows."
+            )
+        if OTHER not in self.folders:
             notes.append(f"{OTHER} is not among the detectors: left out.")
         notes.append(
-            "Noise is added to images in the size and colour that the model sees; levels are as in the "
-            "paper's eq. 7. Thresholds come from clean good images."
+            "Noise is added to images in the size and colour that the model sees, variances as "
+            "in the paper's eq. 7. Thresholds come from clean good images."
         )
-        return noise_result.result(scored, thresholds, self.material.resamples, notes)
+        return notes
 
 
 STUDY = NoiseStudy
