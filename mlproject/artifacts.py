@@ -65,6 +65,16 @@ def training_report(category: str, model: str) -> Path:
     return report_folder(category, model) / "training.json"
 
 
+def study_folder(category: str, study: str) -> Path:
+    """Folder with a study's cells and run.json; not below `artifacts/<category>`, which studies read."""
+    return Path("artifacts/studies") / category / study
+
+
+def study_report_folder(category: str, study: str) -> Path:
+    """Folder with a study's table.csv, summary.json and figures."""
+    return report_folder(category) / "studies" / study
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON through a temporary name."""
     path.parent.mkdir(parents=True, exist_ok=True)

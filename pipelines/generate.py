@@ -29,6 +29,7 @@ from mlproject.run_key import run_key
 
 GRID_SEED = 0  # the same z in every epoch: one sees it learn
 GRID_IMAGES = 32
+FAULTS = ("collapsed", "memorised")
 QUALITY_SEED = 1  # images that are measured are others than those that are shown by epoch
 
 
@@ -44,9 +45,11 @@ def main(category: str, name: str) -> None:
     checkpoints.keep_only(key, folder)
     started = time.perf_counter()
     history = _fit(generator, facts, train, folder, folder / f"{key}.checkpoint")
-    _write_training(folder, facts, generator, history, len(train), time.perf_counter() - started)
+    seconds = time.perf_counter() - started
     generator.save(artifacts.model_folder(category, name))
-    _write_report(category, name, generator.sample(len(reference.images), QUALITY_SEED), reference)
+    quality = _write_report(category, name, generator.sample(len(reference.images), QUALITY_SEED), reference)
+    verdict = {key: value for key, value in quality.items() if key.startswith(FAULTS)}
+    _write_training(folder, facts | {"verdict": verdict}, generator, history, len(train), seconds)
     checkpoints.keep_only("", folder)
 
 
@@ -110,7 +113,7 @@ def _write_training(
 
 def _write_report(
     category: str, name: str, made: np.ndarray, reference: generation_quality.Reference
-) -> None:
+) -> dict[str, Any]:
     """Write quality.json, figures/grid.png and figures/nearest.png; say what is wrong with the generator."""
     quality = {"category": category, "generator": name, **generation_quality.measure(made, reference)}
     out, title = artifacts.report_folder(category, name), f"{category}, {name}"
@@ -122,9 +125,10 @@ def _write_report(
     }
     for figure_name, figure in figures.items():
         drawing.save(figure, out / "figures" / f"{figure_name}.png")
-    for what in ("collapsed", "memorised"):
+    for what in FAULTS:
         if quality[what]:
             print(f"{title}: {what}: {quality[f'{what}_because']}")
+    return quality
 
 
 if __name__ == "__main__":

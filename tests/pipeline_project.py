@@ -82,6 +82,16 @@ class Project:
         tree["evaluate"]["bootstrap"] = 100
         tree["generators"]["dcgan"] |= {"filters": 2, "epochs": 2}
         tree["models"]["cnn"] |= {"filters": [4, 4], "hidden": 8}
+        tree["study_workers"] = 1
+        tree["studies"]["noise"] |= {
+            "kinds": ["gaussian"],
+            "variances": [0.05],
+            "image_size": 32,
+            "epochs": 1,
+        }
+        tree["studies"]["labels"] |= {"levels": [0, 1], "image_size": 32, "filters": [4, 4], "epochs": 1}
+        for model in ("cnn", "kd_cae"):
+            tree["studies"]["generated"][model] |= {"image_size": 32, "epochs": 1}
         for settings in tree["models"].values():
             settings |= {key: value for key, value in TINY.items() if key in settings}
 

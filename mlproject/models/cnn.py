@@ -115,11 +115,8 @@ class CNN(Detector):
         Raises:
             TooFewImages: no labelled image is defective: there is nothing to tell good from.
         """
-        if labelled is None or not labelled.labels.any():
-            raise TooFewImages(
-                "cnn: the labelled pool has no defective image to learn from (each type keeps half of its "
-                "images, and the odd one, held out). Add defective test images, or take cnn out of detectors."
-            )
+        self.demand_defects(labelled)
+        assert labelled is not None
         settings = self.settings
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -131,7 +128,9 @@ class CNN(Detector):
         images, labels = self._with_labels(train, labelled, learn)
         held_out, held_out_labels = self._with_labels(validation, labelled, choose)
         self.mean, self.spread = _channel_statistics(images)
-        weight = float((labels == 0).sum() / labels.sum()) if settings.class_weighting else 1.0
+        weight = (
+            float((labels == 0).sum() / labels.sum()) if settings.class_weighting and labels.any() else 1.0
+        )
         progress = training.train(
             network,
             blocks.optimiser(settings.optimiser, network, settings.learning_rate),
@@ -150,6 +149,14 @@ class CNN(Detector):
             on_epoch=on_epoch,
         )
         return progress.history
+
+    def demand_defects(self, labelled: Labelled | None) -> None:
+        """Raise TooFewImages unless there is a defective image to learn from."""
+        if labelled is None or not labelled.labels.any():
+            raise TooFewImages(
+                "cnn: the labelled pool has no defective image to learn from (each type keeps half of its "
+                "images, and the odd one, held out). Add defective test images, or take cnn out of detectors."
+            )
 
     def _with_labels(
         self, good: np.ndarray, labelled: Labelled, rows: np.ndarray

@@ -1,0 +1,35 @@
+"""Studies by name: the file's name is the study's name, so there is no list to edit."""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlproject import params
+from mlproject.errors import unknown_name
+
+if TYPE_CHECKING:
+    from mlproject.studies.base import Study
+    from mlproject.studies.material import Material
+
+NOT_STUDIES = {"anew", "base", "cells", "fitting", "intervals", "material", "sources", "tables"}
+
+
+def names() -> list[str]:
+    """Return the name of every study file in this folder, without importing it."""
+    files = pkgutil.iter_modules([str(Path(__file__).parent)])
+    found = (module.name for module in files if module.name not in NOT_STUDIES)
+    return sorted(name for name in found if not name.endswith("_result"))
+
+
+def create(name: str, settings: Mapping[str, Any], material: "Material", where: str = "settings") -> "Study":
+    """Return a study of one category from its section of params.yaml.
+
+    Raises:
+        UserError: no such study, or a setting that is not known or not allowed.
+    """
+    if name not in names():
+        raise unknown_name(f"study {name}", name, names())
+    study = importlib.import_module(f"mlproject.studies.{name}").STUDY
+    return study(params.check(dict(settings), study.Parameters, where), material)

@@ -1,0 +1,53 @@
+"""A detector that a study trains for many cells: kept with its threshold, set as stage score sets it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlproject import artifacts, checkpoints, cross_calibration, models
+from mlproject.models.base import Detector
+from mlproject.studies import base, fitting, tables
+from mlproject.studies.material import Material
+
+THRESHOLD = "threshold.json"
+
+
+def train(
+    model: str, settings: Mapping[str, Any], folder: Path, material: Material, shown: base.Shown, title: str
+) -> None:
+    """Train a detector into `folder` unless it is there; a killed training goes on from its checkpoint."""
+    if (folder / THRESHOLD).is_file():  # written last
+        return
+    checkpoint = folder.with_name(folder.name + ".checkpoint")
+    with fitting.one_thread():
+        images = fitting.Shrunk(material)
+        learnt, choose = (images.rows(settings, material.rows_of(role)) for role in ("train", "validation"))
+        detector = models.create(model, settings)
+        with shown(title) as on_epoch:
+            fitting.fit(detector, learnt, choose, None, material.seed, material, checkpoint, on_epoch)
+        detector.save(folder)
+        good = _good_scores(detector, model, settings, images)
+    rate = material.false_alarm_rate_of(model)
+    artifacts.write_json(folder / THRESHOLD, {"threshold": tables.threshold(good, rate)})
+    checkpoints.keep_only("", folder.parent)
+
+
+def _good_scores(
+    detector: Detector, model: str, settings: Mapping[str, Any], images: fitting.Shrunk
+) -> np.ndarray:
+    """Return the scores of good images that set the threshold."""
+    material = images.material
+    if material.split.calibration == "half":
+        return detector.score(images.rows(settings, material.rows_of("calibration"))).scores
+
+    def fit_fold(fold: int, train: np.ndarray, validation: np.ndarray) -> Detector:
+        one = models.create(model, settings)
+        fitting.fit(one, train, validation, None, material.seed, material)
+        return one
+
+    paths = material.data.paths(material.good)
+    good = images.rows(settings, material.good)
+    table = cross_calibration.out_of_fold(good, paths, material.split, material.seed, fit_fold)
+    return table["score"].to_numpy(dtype=np.float64)

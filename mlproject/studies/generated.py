@@ -1,0 +1,164 @@
+"""Do generated images help? CNN and KD-CAE trained with and without them (the authors' future work).
+
+The generated images join the good training images; validation, calibration and held-out images are real and
+the same. Both ways the training shows as many images in all: with twice the images, half the epochs.
+"""
+
+import functools
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from pydantic import Field
+
+from mlproject import artifacts, models
+from mlproject.generators.base import DESCRIPTION, WEIGHTS
+from mlproject.models.base import Labelled
+from mlproject.params import Section
+from mlproject.studies import fitting, generated_result
+from mlproject.studies.base import MIN_SEEDS, Cell, Result, Study
+
+ARMS = ("cnn", "kd_cae")
+SAMPLE_SEED = 2  # others than those whose quality was measured (1)
+
+
+class Overrides(Section):
+    """How a model is trained here; null as it was trained."""
+
+    image_size: int | None = Field(ge=32, le=1024)
+    epochs: int | None = Field(ge=1)
+    patience: int | None = Field(ge=1)
+
+
+class Parameters(Section):
+    """Settings of the study.
+
+    Attributes:
+        seeds: trainings each with and without.
+        share: generated images for each real training image.
+        generator: whose images; a name in generators_used.
+    """
+
+    seeds: int = Field(ge=MIN_SEEDS)
+    share: float = Field(gt=0, le=10)
+    generator: str
+    cnn: Overrides
+    kd_cae: Overrides
+
+
+class Generated(Study):
+    """Needs a generator, and the CNN or KD-CAE among the models of params.yaml; trains both itself."""
+
+    Parameters = Parameters
+    title = "Do generated images help?"
+
+    def __init__(self, settings: Any, material: Any) -> None:
+        super().__init__(settings, material)
+        self.images = fitting.Shrunk(material)
+        test = material.data.manifest.iloc[material.test]
+        self.label = test["label"].to_numpy()
+
+    def gap(self) -> str | None:
+        if self.settings.generator not in self.material.generators:
+            return f"generators_used in params.yaml does not list {self.settings.generator}"
+        if not self.arms:
+            return f"params.yaml has no section models.{' nor models.'.join(ARMS)}, or nothing to learn from"
+        return None
+
+    @property
+    def arms(self) -> list[str]:
+        """Models that are trained; the CNN only where it has a defect to learn from."""
+        known = [arm for arm in ARMS if self.material.known(arm)]
+        return [arm for arm in known if arm != "cnn" or self._pool_has_defects]
+
+    @property
+    def _pool_has_defects(self) -> bool:
+        return bool(self.label[~self.material.held_out].any())
+
+    @property
+    def count(self) -> int:
+        """How many images are generated."""
+        return max(1, round(self.settings.share * len(self.material.roles.train)))
+
+    def _settings(self, arm: str, count: int) -> dict[str, Any]:
+        """Return a model's settings; epochs and patience so that `count` more show no more images."""
+        overrides = getattr(self.settings, arm).model_dump()
+        settings = fitting.overridden(self.material.settings_of(arm), overrides)
+        n = len(self.material.roles.train)
+        for name in ("epochs", "patience"):
+            settings[name] = max(1, round(settings[name] * n / (n + count)))
+        return settings
+
+    @property
+    def _generator_folder(self) -> Any:
+        return artifacts.model_folder(self.material.category, self.settings.generator)
+
+    @functools.cached_property
+    def _made(self) -> np.ndarray:
+        """(count, S, S, 3) uint8 generated images, enlarged to the prepared size."""
+        from mlproject.generators import base
+
+        generator, size = base.load(self._generator_folder), self.material.data.image_size
+        enlarged = [
+            np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
+            for image in generator.stream(self.count, SAMPLE_SEED)
+        ]
+        return np.stack(enlarged)
+
+    def cells(self) -> list[Cell]:
+        digest = hashlib.sha256()
+        for name in (WEIGHTS, DESCRIPTION):
+            digest.update((self._generator_folder / name).read_bytes())
+        found = []
+        for arm in self.arms:
+            for count in (0, self.count):
+                facts = {"model": arm, "settings": self._settings(arm, count), "generated": count}
+                if count:
+                    facts |= {"generator": digest.hexdigest(), "sample_seed": SAMPLE_SEED}
+                for step in range(self.settings.seeds):
+                    seed = self.material.seed + step
+                    found.append(Cell(arm, count, seed, "generated", facts | {"seed": seed}))
+        return found
+
+    def run(self, cell: Cell) -> pd.DataFrame:
+        material, settings = self.material, cell.facts["settings"]
+        train = self.images.rows(settings, material.rows_of("train"))
+        if cell.level:
+            train = np.concatenate([train, fitting.as_seen(self._made, settings)])
+        validation = self.images.rows(settings, material.rows_of("validation"))
+        detector = models.create(cell.arm, settings)
+        labelled = None
+        if detector.supervised:
+            pool = ~material.held_out
+            labelled = Labelled(self.images.rows(settings, material.test[pool]), self.label[pool])
+        fitting.fit(detector, train, validation, labelled, cell.seed, material)
+        return fitting.judged(detector, self.images, settings)
+
+    def result(self, scored: Mapping[Cell, pd.DataFrame]) -> Result:
+        rates = {arm: self.material.false_alarm_rate_of(arm) for arm in self.arms}
+        return generated_result.result(scored, rates, self.material.resamples, self._notes())
+
+    def _notes(self) -> list[str]:
+        notes = []
+        if "cnn" not in self.arms:
+            why = (
+                "the labelled pool has no defective image" if self.material.known("cnn") else "no models.cnn"
+            )
+            notes.append(f"The CNN is left out: {why}.")
+        folder = artifacts.training_folder(self.material.category, self.settings.generator)
+        verdict = artifacts.read_json(folder / "run.json")["verdict"]
+        for fault in ("collapsed", "memorised"):
+            if verdict[fault]:
+                because = verdict[f"{fault}_because"]
+                notes.append(f"The generator has {fault}: {because}. What is said here is of such images.")
+        notes.append(
+            f"{self.count} generated images beside {len(self.material.roles.train)} real ones; both ways the "
+            "training shows equally many images, so the epochs are fewer with more images."
+        )
+        return notes
+
+
+STUDY = Generated

@@ -1,0 +1,165 @@
+"""How many labels before supervision wins? The CNN with few to all labelled defects, beside the others.
+
+Level n: n defective images of the labelled pool, drawn at random (the first n of one order a seed, so more
+labels never means others), and every good one. Level 0 is the paper's own way: trained on good images alone.
+Series type_left_out: all labels but those of one type, judged on its held-out images and the good ones.
+"""
+
+import functools
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from mlproject import models
+from mlproject.models.base import Labelled
+from mlproject.models.cnn import CNN
+from mlproject.params import Section
+from mlproject.studies import fitting, labels_result
+from mlproject.studies.base import MIN_SEEDS, Cell, Result, Study
+
+MODEL = "cnn"
+
+
+class Parameters(Section):
+    """Settings of the study.
+
+    Attributes:
+        seeds: trainings a level, each with labels drawn anew.
+        levels: numbers of labelled defects; all of the pool comes besides.
+        image_size, filters, hidden, epochs, patience: of the CNN here; null as it was trained.
+    """
+
+    seeds: int = Field(ge=MIN_SEEDS)
+    levels: tuple[int, ...] = Field(min_length=1)
+    image_size: int | None = Field(ge=32, le=1024)
+    filters: tuple[int, ...] | None
+    hidden: int | None = Field(ge=1)
+    epochs: int | None = Field(ge=1)
+    patience: int | None = Field(ge=1)
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """What differs from the settings that the CNN was trained with."""
+        return self.model_dump(exclude={"seeds", "levels"})
+
+
+class GoodOnlyCNN(CNN):
+    """The CNN as the paper's authors trained it: it never sees a defective image, and learns "good"."""
+
+    def demand_defects(self, labelled: Labelled | None) -> None:
+        """Demand nothing: that there are none is the point."""
+
+
+class Labels(Study):
+    """Trains the CNN itself, so it needs no trained one; needs at least one unsupervised detector beside."""
+
+    Parameters = Parameters
+    title = "How many labels before supervision wins?"
+
+    def __init__(self, settings: Any, material: Any) -> None:
+        super().__init__(settings, material)
+        self.images = fitting.Shrunk(material)
+        test = material.data.manifest.iloc[material.test]
+        self.label, self.defect = test["label"].to_numpy(), test["defect"].to_numpy(dtype=object)
+        self.path = test["path"].to_numpy(dtype=object)
+        self.pool = np.flatnonzero(~material.held_out & (self.label == 1))  # among test images
+
+    @functools.cached_property
+    def cnn(self) -> dict[str, Any]:
+        """The CNN's settings here."""
+        settings = fitting.overridden(self.material.settings_of(MODEL), self.settings.overrides)
+        models.create(MODEL, settings, "params.yaml: studies.labels with the cnn's settings")
+        return settings
+
+    def gap(self) -> str | None:
+        if not self.material.known(MODEL):
+            return "params.yaml has no section models.cnn"
+        if not self.material.unsupervised:
+            return "detectors in params.yaml lists no unsupervised model to compare the CNN with"
+        return None
+
+    @property
+    def types(self) -> list[str]:
+        """Types of defect that are judged, and whose absence leaves others to learn from."""
+        judged = sorted(set(self.defect[self.material.held_out & (self.label == 1)]))
+        return [kind for kind in judged if (self.defect[self.pool] != kind).any()]
+
+    @property
+    def levels(self) -> list[int]:
+        """Numbers of labelled defects, all of them the last."""
+        return sorted({n for n in self.settings.levels if n < len(self.pool)} | {len(self.pool)})
+
+    def cells(self) -> list[Cell]:
+        seeds = [self.material.seed + step for step in range(self.settings.seeds)]
+        found = []
+        for n in self.levels:
+            found += [self._cell("cnn", "labels", n, seed, self._drawn(seed)[:n]) for seed in seeds]
+        for kind in self.types:
+            rows = self.pool[self.defect[self.pool] != kind]
+            series = labels_result.LEFT_OUT + kind
+            found += [self._cell("cnn_without_type", series, len(rows), seed, rows) for seed in seeds]
+        return found
+
+    def _drawn(self, seed: int) -> np.ndarray:
+        """Return the pool's defects in this seed's order."""
+        names = [f"labels {seed} {self.path[row]}" for row in self.pool]
+        return self.pool[np.argsort([hashlib.sha256(name.encode()).hexdigest() for name in names])]
+
+    def _cell(self, arm: str, series: str, level: int, seed: int, rows: np.ndarray) -> Cell:
+        labelled = sorted(self.path[rows].tolist())
+        facts = {"model": MODEL, "settings": self.cnn, "seed": seed, "labelled_defects": labelled}
+        return Cell(arm, level, seed, series, facts)
+
+    def run(self, cell: Cell) -> pd.DataFrame:
+        material = self.material
+        wanted = np.isin(self.path, cell.facts["labelled_defects"])
+        learnt = np.flatnonzero(wanted | (~material.held_out & (self.label == 0)))
+        train, validation, shown = (
+            self.images.rows(self.cnn, rows)
+            for rows in (material.rows_of("train"), material.rows_of("validation"), material.test[learnt])
+        )
+        detector = models.create(MODEL, self.cnn)
+        if not wanted.any():
+            detector = GoodOnlyCNN(detector.settings)
+        fitting.fit(detector, train, validation, Labelled(shown, self.label[learnt]), cell.seed, material)
+        return fitting.judged(detector, self.images, self.cnn)
+
+    def result(self, scored: Mapping[Cell, pd.DataFrame]) -> Result:
+        material = self.material
+        recorded = {
+            name: (material.recorded_scores(name), material.recorded_threshold(name)["threshold"])
+            for name in material.unsupervised
+        }
+        return labels_result.result(
+            scored,
+            recorded,
+            material.false_alarm_rate_of(MODEL),
+            material.resamples,
+            self._notes(),
+        )
+
+    def _notes(self) -> Sequence[str]:
+        notes = []
+        n = len(self.pool)
+        if not n:
+            notes.append("The labelled pool has no defective image: only 0 labels could be tried.")
+        if omitted := sorted({level for level in self.settings.levels if level > n}):
+            listed = ", ".join(map(str, omitted))
+            notes.append(f"Left out, the pool has only {n} labelled defects: {listed} labels.")
+        held_out = self.material.held_out & (self.label == 1)
+        for kind in sorted(set(self.defect[held_out]) - set(self.types)):
+            notes.append(f"{kind} could not be left out: no other type is in the pool.")
+        for kind in sorted(set(self.defect[held_out]) - set(self.defect[self.pool])):
+            notes.append(f"{kind} has too few images for the pool: no training has seen it.")
+        notes.append(
+            "0 labels: trained on good images alone, as the paper's authors trained their CNN. "
+            "Nothing tells it what to rank by: a value off .5 is accident."
+        )
+        return notes
+
+
+STUDY = Labels

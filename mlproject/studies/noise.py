@@ -1,0 +1,193 @@
+"""Does noise injected while training make NI-CAE robust? The paper's Table 3, on clean and on noisy images.
+
+NI-CAE, NI-CAE trained without noise and otherwise alike, and KD-CAE score the whole test set: no
+label has been learnt from. Noise is added to the image as the model sees it, in its size and colour: the size
+at which it was injected while training, and at which the paper's variances hold (shrinking afterwards would
+average it away). Thresholds come from clean good images: what a camera that grows old does to a detector.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import Field, field_validator
+
+from mlproject import artifacts, noise, training
+from mlproject.models import base, blocks
+from mlproject.models.base import Detector
+from mlproject.params import Section
+from mlproject.studies import anew, cells, fitting, noise_result
+from mlproject.studies.base import Cell, Result, Shown, Study, silently
+
+NOISY, OTHER = "ni_cae", "kd_cae"
+WITHOUT = "ni_cae_without_noise"
+
+
+class Parameters(Section):
+    """Settings of the study.
+
+    Attributes:
+        kinds: of noise, names in `noise.KINDS`.
+        variances: of the noise, grey levels in [0, 1]; 0, the clean images, comes besides.
+        draws: times that the noise is drawn anew.
+        image_size, epochs, patience: of NI-CAE here; null as it was trained. With any of them, NI-CAE with
+            noise is trained anew too: the two must differ in nothing but the noise.
+    """
+
+    kinds: tuple[str, ...] = Field(min_length=1)
+    variances: tuple[float, ...] = Field(min_length=1)
+    draws: int = Field(ge=1)
+    image_size: int | None = Field(ge=32, le=1024)
+    epochs: int | None = Field(ge=1)
+    patience: int | None = Field(ge=1)
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """What differs from the settings that NI-CAE was trained with."""
+        return self.model_dump(include={"image_size", "epochs", "patience"})
+
+    @field_validator("kinds")
+    @classmethod
+    def _known(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := sorted(set(kinds) - set(noise.KINDS)):
+            raise ValueError(f"{', '.join(unknown)} is no noise. Allowed: {', '.join(noise.KINDS)}")
+        return kinds
+
+    @field_validator("variances")
+    @classmethod
+    def _in_range(cls, variances: tuple[float, ...]) -> tuple[float, ...]:
+        if min(variances) < 0 or max(variances) > 1:
+            raise ValueError("every variance must be in [0, 1]")
+        return variances
+
+
+def noisy(
+    images: np.ndarray, settings: Mapping[str, Any], kind: str, variance: float, seed: int
+) -> np.ndarray:
+    """Return (n, s, s, 3) uint8: images as a model with these settings sees them, with noise.
+
+    Args:
+        images: (n, s, s, 3) uint8 prepared images.
+        seed: the same for every model: models of one size and colour see the same noise.
+    """
+    seen = blocks.network_images(images, settings["image_size"], settings["colour"])
+    if settings["colour"] == "grey3":  # grey once: three channels of noise would average out
+        seen = seen[:, :1]
+    generator = training.random_source(seed, list(noise.KINDS).index(kind), round(variance * 1e6))
+    made = []
+    for chunk in seen.split(blocks.CHUNK):
+        values = noise.KINDS[kind](chunk.float().div(255), variance, generator) if variance else chunk / 255
+        made.append((values.clamp(0, 1) * 255).round().to(torch.uint8))
+    return torch.cat(made).expand(-1, 3, -1, -1).permute(0, 2, 3, 1).contiguous().numpy()
+
+
+class NoiseStudy(Study):
+    """Needs NI-CAE or KD-CAE among the detectors; trains NI-CAE without noise where NI-CAE is."""
+
+    Parameters = Parameters
+    title = "Does noise injected while training make NI-CAE robust to noise?"
+
+    def __init__(self, settings: Any, material: Any) -> None:
+        super().__init__(settings, material)
+        self.folders: dict[str, Path] = {}  # arm → its detector
+        self.loaded: dict[str, Detector] = {}
+
+    def gap(self) -> str | None:
+        if not {NOISY, OTHER} & set(self.material.detectors):
+            return f"detectors in params.yaml lists neither {NOISY} nor {OTHER}"
+        return None
+
+    @property
+    def shortened(self) -> bool:
+        """Whether NI-CAE is trained otherwise than it was: then with noise, too, so that both are alike."""
+        return any(value is not None for value in self.settings.overrides.values())
+
+    def prepare(self, folder: Path, shown: Shown = silently) -> None:
+        """Find every arm's detector; train those that `folder` lacks."""
+        material = self.material
+        listed = [name for name in (NOISY, OTHER) if name in material.detectors]
+        self.folders = {name: artifacts.model_folder(material.category, name) for name in listed}
+        if NOISY not in listed or not material.settings_of(NOISY)["noise"]:
+            return
+        settings = fitting.overridden(material.settings_of(NOISY), self.settings.overrides)
+        anew_settings = {WITHOUT: settings | {"noise": None}}
+        if self.shortened:
+            anew_settings[NOISY] = settings
+        for arm, chosen in anew_settings.items():
+            facts = {"model": NOISY, "settings": chosen, "seed": material.seed}
+            self.folders[arm] = folder / "models" / cells.key(facts, material)
+            title = f"{material.category} noise: {arm}"
+            anew.train(NOISY, chosen, self.folders[arm], material, shown, title)
+        kept = set(self.folders.values())
+        for stale in (folder / "models").iterdir():
+            if stale not in kept:
+                shutil.rmtree(stale)
+
+    def _threshold(self, arm: str) -> float:
+        if self.folders[arm].name == "model":
+            return self.material.recorded_threshold(arm)["threshold"]
+        return artifacts.read_json(self.folders[arm] / anew.THRESHOLD)["threshold"]
+
+    def cells(self) -> list[Cell]:
+        found = []
+        for arm, folder in self.folders.items():
+            files = [(folder / name).read_bytes() for name in (base.WEIGHTS, base.DESCRIPTION)]
+            hashes = [hashlib.sha256(content).hexdigest() for content in files]
+            facts = {"model": NOISY if arm == WITHOUT else arm, "detector": hashes}
+            found.append(self._cell(arm, noise_result.CLEAN, 0.0, 0, facts))
+            for kind in self.settings.kinds:
+                for variance in sorted(set(self.settings.variances) - {0}):
+                    for draw in range(self.settings.draws):
+                        found.append(self._cell(arm, kind, variance, draw, facts))
+        return found
+
+    def _cell(self, arm: str, kind: str, variance: float, draw: int, facts: Mapping[str, Any]) -> Cell:
+        varied = {"kind": kind, "variance": variance, "draw": draw}
+        return Cell(arm, variance, draw, kind, {**facts, **varied})
+
+    def _detector(self, arm: str) -> Detector:
+        if arm not in self.loaded:
+            self.loaded = {arm: base.load(self.folders[arm])}  # cells of one detector follow one another
+        return self.loaded[arm]
+
+    def run(self, cell: Cell) -> pd.DataFrame:
+        material = self.material
+        detector = self._detector(cell.arm)
+        images = material.data.images[material.test[0] :]  # test rows are the last ones: stays mapped
+        kind = self.settings.kinds[0] if cell.series == noise_result.CLEAN else cell.series
+        shown = noisy(images, detector.settings.model_dump(), kind, cell.level, material.seed + cell.seed)
+        scores = detector.score(shown).scores
+        return material.about(material.test, "test").assign(score=scores)
+
+    def result(self, scored: Mapping[Cell, pd.DataFrame]) -> Result:
+        thresholds = {arm: self._threshold(arm) for arm in dict.fromkeys(cell.arm for cell in scored)}
+        return noise_result.result(scored, thresholds, self.material.resamples, self._notes())
+
+    def _notes(self) -> list[str]:
+        notes = []
+        if NOISY not in self.folders:
+            notes.append(f"{NOISY} is not among the detectors: only {OTHER} was looked at.")
+        elif WITHOUT not in self.folders:
+            notes.append(f"{NOISY} was trained without noise: there is no other one to compare it with.")
+        elif self.shortened:
+            given = {name: value for name, value in self.settings.overrides.items() if value is not None}
+            words = ", ".join(f"{name} {value}" for name, value in given.items())
+            notes.append(
+                f"{NOISY} with and without noise was trained anew and alike here ({words}); {OTHER} is "
+                "the one that the comparison shows."
+            )
+        if OTHER not in self.folders:
+            notes.append(f"{OTHER} is not among the detectors: left out.")
+        notes.append(
+            "Noise is added to images in the size and colour that the model sees, variances as "
+            "in the paper's eq. 7. Thresholds come from clean good images."
+        )
+        return notes
+
+
+STUDY = NoiseStudy

@@ -1,0 +1,107 @@
+"""Stage study: answer one question about one category by trainings that differ in one thing."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from mlproject import artifacts, params, stage, training
+from mlproject.figures import drawing, study_charts
+from mlproject.progress import EpochDisplay
+from mlproject.studies import cells, intervals, tables
+from mlproject.studies.base import Cell, Result, Study
+from mlproject.studies.material import Material
+
+
+def main(category: str, name: str) -> None:
+    """Work on the cells of study `name` that are not there yet; write its table, summary and figure."""
+    study, folder = cells.opened(category, name), artifacts.study_folder(category, name)
+    workers = cells.count_workers(params.value("study_workers"))
+    gap = study.gap()
+    if gap:
+        folder.mkdir(parents=True, exist_ok=True)
+        print(f"{category} {name}: left out: {gap}")
+        result = Result(gap=gap)
+    else:
+        result = _result(study, name, workers)
+    took = cells.seconds(folder / "cells")
+    artifacts.write_json(folder / "run.json", _run(study, name, took))
+    _write(study, name, result)
+
+
+def _result(study: Study, name: str, workers: int) -> Result:
+    category = study.material.category
+    folder = artifacts.study_folder(category, name)
+    study.prepare(folder, _shown)
+    wanted, started = study.cells(), time.perf_counter()
+
+    def on_cell(done: int, total: int, cell: Cell, seconds: float) -> None:
+        passed = time.perf_counter() - started
+        print(
+            f"{category} {name} {done}/{total}  {cell}  {seconds:.1f} s  ({passed:.0f} s in all)", flush=True
+        )
+
+    return study.result(cells.run_all(study, wanted, folder / "cells", workers, on_cell))
+
+
+@contextmanager
+def _shown(title: str) -> Iterator[Callable[[training.Epoch], None]]:
+    with EpochDisplay(title) as display:
+        yield display.show
+
+
+def _run(study: Study, name: str, seconds: float) -> dict[str, Any]:
+    """Return run.json: what decided the study, as a training's, and what varies between equal runs."""
+    material: Material = study.material
+    return {
+        "category": material.category,
+        "model": f"study {name}",
+        "settings": study.settings.model_dump(mode="json"),
+        "split": material.split.model_dump(),
+        "data_hash": material.data.data_hash,
+        "seed": material.seed,
+        "device": material.device,
+        "precision": material.precision,
+        "n_train": len(material.roles.train),
+        "n_validation": len(material.roles.validation),
+        "seconds": round(seconds, 3),
+        "threads": torch.get_num_threads(),
+        "versions": training.versions(),
+    }
+
+
+def _write(study: Study, name: str, result: Result) -> None:
+    """Write table.csv, summary.json and the figure; print the answer."""
+    category = study.material.category
+    out = artifacts.study_report_folder(category, name)
+    artifacts.write_table(out / "table.csv", tables.frame(name, category, result.rows))
+    summary = {
+        "study": name,
+        "category": category,
+        "title": study.title,
+        "statements": list(result.statements),
+        "notes": list(result.notes),
+        "gap": result.gap,
+        "comparisons": [_without_nan(one) for one in result.comparisons],
+        **result.facts,
+        "interval": intervals.WORDS,
+        "settings": study.settings.model_dump(mode="json"),
+        "figures": [f"{name}.png"],
+    }
+    artifacts.write_json(out / "summary.json", summary)
+    caption = " ".join(result.statements) if not result.gap else f"Left out: {result.gap}."
+    figure = study_charts.charts(f"{category}: {study.title}", result.charts, caption)
+    drawing.save(figure, out / "figures" / f"{name}.png")
+    for sentence in result.statements:
+        print(f"{category} {name}: {sentence}")
+
+
+def _without_nan(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()}
+
+
+if __name__ == "__main__":
+    stage.run(main)
