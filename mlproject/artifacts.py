@@ -29,7 +29,7 @@ def threshold_settings_file(category: str, model: str) -> Path:
     return Path("artifacts") / category / model / "threshold_settings.json"
 
 
-def study_folder(category: str, model: str) -> Path:
+def tuning_folder(category: str, model: str) -> Path:
     """Folder with a folder for each study of a pair: its journal and its trials."""
     return Path("artifacts") / category / model / "study"
 

@@ -69,7 +69,7 @@ class Plan:
     @property
     def folder(self) -> Path:
         """Journal and trials."""
-        return artifacts.study_folder(self.category, self.model) / self.key
+        return artifacts.tuning_folder(self.category, self.model) / self.key
 
     def trial_folder(self, number: int) -> Path:
         """Folder of trial.json, and of the model of a trial that ran to its end."""
