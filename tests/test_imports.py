@@ -14,12 +14,13 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     {"errors", "params", "thresholds", "combination", "run_key", "artifacts", "checkpoints"}
     | {"metrics", "pixel_metrics", "paper_protocol", "comparison_columns"}
-    | {"paired", "gate"},
+    | {"paired", "gate", "heat_scale"},
     {"training", "noise", "anomaly_maps", "kernel_density", "data", "shortcuts", "strips", "brightness"}
     | {"image_distances", "run_facts", "head_to_head"},
     {"models", "cross_calibration", "generators", "generation_quality", "generated_images"},
-    {"reports", "figures", "tuning", "tracking", "presets", "progress"},
-    {"cli", "commands", "doctor", "stores", "stage"},
+    {"reports", "figures", "tuning", "tracking", "presets", "progress", "onnx_export", "onnx_steps"}
+    | {"score_strip", "judgement"},
+    {"cli", "commands", "doctor", "stores", "stage", "inspect_page"},
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 
@@ -27,6 +28,8 @@ ONLY_IMPORTERS = {
     "matplotlib": {"figures"},
     "mlflow": {"tracking"},
     "optuna": {"tuning"},
+    "gradio": {"inspect_page"},
+    "onnxruntime": {"onnx_export", "onnx_steps"},
     "dvc": set[str](),
 }
 

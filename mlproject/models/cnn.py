@@ -1,6 +1,6 @@
 """CNN: the supervised network of the paper (3.4), which is shown defects, and so needs labels."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -176,26 +176,38 @@ class CNN(Detector):
         return (images - mean) / spread
 
     def measure(self, images: np.ndarray) -> Parts:
-        log_odds, maps = zip(*self._judged(images), strict=True)
+        log_odds, maps = zip(*blocks.one_by_one(self._judged, images), strict=True)
         return Parts(
             {"log_odds": torch.cat(log_odds).double().numpy()}, torch.cat(maps).float().numpy(), None
         )
 
-    def _judged(self, images: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield log-odds (n,) and maps (n, h, w) a chunk at a time."""
+    @torch.inference_mode()
+    def _judged(self, image: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the log-odds (1,) and the map (1, h, w) of a (1, s, s, 3) image."""
+        pixels = blocks.network_images(image, self.settings.image_size, self.settings.colour)
+        batch = self._normalised(pixels.to(self.device).float().div_(255))
+        log_odds, maps = self._judge(batch.to(memory_format=torch.channels_last))
+        return log_odds.cpu(), maps.cpu()
+
+    def _judge(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return log-odds (n,) and maps (n, h, w) of (n, c, h, w) normalised images."""
+        features = self.features(batch)
+        pool, flatten, first, relu, last = self.head
+        pooled = pool(features)
+        hidden = first(flatten(pooled))
+        # The gradient of the log-odds, written out (an exported graph has no autograd): each pooled value
+        # hands its own to the one place that it came from, so that their sum is that over all places.
+        gradient = ((hidden > 0) * last.weight) @ first.weight
+        weights = gradient.reshape(pooled.shape).sum(dim=(2, 3), keepdim=True) / features[0, 0].numel()
+        places = (weights * features).sum(dim=1, keepdim=True).relu()
         size = self.settings.image_size
-        for start in range(0, len(images), blocks.CHUNK):
-            chunk = blocks.network_images(images[start : start + blocks.CHUNK], size, self.settings.colour)
-            batch = self._normalised(chunk.to(self.device).float().div_(255))
-            with torch.no_grad():
-                features = self.features(batch.to(memory_format=torch.channels_last))
-            with torch.enable_grad():
-                features.requires_grad_()
-                log_odds = self.head(features)[:, 0]
-                (gradient,) = torch.autograd.grad(log_odds.sum(), features)
-            places = (gradient.mean(dim=(2, 3), keepdim=True) * features.detach()).sum(dim=1, keepdim=True)
-            maps = F.interpolate(places.relu(), (size, size), mode="bilinear", align_corners=False)
-            yield log_odds.detach().cpu(), maps[:, 0].cpu()
+        maps = F.interpolate(places, (size, size), mode="bilinear", align_corners=False)
+        return last(relu(hidden))[:, 0], maps[:, 0]
+
+    def traced(self, images: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        pixels = blocks.fit_network(images, self.settings.image_size, self.settings.colour)
+        log_odds, maps = self._judge(self._normalised(pixels.float().div(255)))
+        return {"log_odds": log_odds.double()}, maps
 
     def parameter_count(self) -> int:
         return sum(w.numel() for part in (self.features, self.head) for w in part.parameters())
