@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mlproject import stage
-from mlproject.commands import compare, promote, rollback, tune
+from mlproject.commands import compare, export, inspect, promote, rollback, tune
 from mlproject.errors import UserError
 
 app = typer.Typer(
@@ -97,6 +97,8 @@ app.command()(promote.promote)
 app.command()(rollback.rollback)
 app.command()(compare.compare)
 app.command()(tune.tune)
+app.command()(export.export)
+app.command()(inspect.inspect)
 
 
 def main() -> None:

@@ -72,6 +72,15 @@ class GaussianKernelDensity:
         blocks = [self._block(x[start : start + rows]) for start in range(0, len(x), rows)]
         return np.concatenate([np.empty(0), *blocks])
 
+    def traced(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (m,) log-densities of (m, d) x by plain float64 operations, which ONNX export can record."""
+        centre = torch.from_numpy(self._centre).double()
+        points = torch.from_numpy(self.points).double() - centre
+        queries = x.double() - centre
+        squared = queries.square().sum(1)[:, None] + points.square().sum(1) - 2 * queries @ points.T
+        exponents = squared.clamp(min=0) / (-2 * self.bandwidth**2)
+        return torch.logsumexp(exponents, dim=1) - self._log_normaliser
+
     @cached_property
     def _centre(self) -> np.ndarray:
         # Need not be the exact mean, but must be the same number in float32 and float64.

@@ -84,3 +84,21 @@ def test_the_map_has_the_networks_size_and_no_reconstruction_is_claimed():
     assert scored.maps.shape == (5, 32, 32)
     assert (scored.maps >= 0).all()
     assert scored.reconstructions is None
+
+
+def test_the_map_is_grad_cam():
+    """The gradient that is written out is autograd's, of an odd side too, whose last row no pooling sees."""
+    import torch
+    from torch.nn import functional as F  # noqa: N812
+
+    detector = trained(image_size=37)
+    pixels = torch.rand((3, 3, 37, 37), generator=torch.Generator().manual_seed(0))
+    log_odds, maps = detector._judge(pixels)
+    features = detector.features(pixels).detach().requires_grad_()
+    by_head = detector.head(features)[:, 0]
+    (gradient,) = torch.autograd.grad(by_head.sum(), features)
+    places = (gradient.mean(dim=(2, 3), keepdim=True) * features).sum(dim=1, keepdim=True).relu()
+    expected = F.interpolate(places, (37, 37), mode="bilinear", align_corners=False)[:, 0]
+    torch.testing.assert_close(log_odds, by_head)
+    torch.testing.assert_close(maps, expected)
+    assert maps.max() > 0

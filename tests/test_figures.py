@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from mlproject.figures import cases, comparison, drawing, pictures, score_plots
+from mlproject.heat_scale import HeatScale
 
 SIZE = 32
 
@@ -110,14 +111,14 @@ def test_the_colour_scale_comes_from_good_images_only() -> None:
 
 def test_good_pixels_stay_in_the_dark_two_thirds_of_the_scale() -> None:
     good = np.random.default_rng(0).random((5, 40, 40))
-    scale = cases.HeatScale.from_good_maps(good)
+    scale = HeatScale.from_good_maps(good)
     shown = (good - scale.low) / (scale.high - scale.low)
     assert (shown < 2 / 3 + 1e-6).mean() >= 0.999
     assert scale.low == pytest.approx(np.median(good))
 
 
 def test_constant_good_maps_still_give_a_scale() -> None:
-    scale = cases.HeatScale.from_good_maps(np.zeros((2, 4, 4)))
+    scale = HeatScale.from_good_maps(np.zeros((2, 4, 4)))
     assert scale.high > scale.low
 
 

@@ -97,6 +97,7 @@ def test_load_of_save_scores_identically(fitted, small_images, tmp_path):
         base.load(tmp_path / "model").score(small_images.test[:9]),
     )
     assert before.scores.tobytes() == after.scores.tobytes()
+    assert base.load(tmp_path / "model").heat_scale == fitted.heat_scale
     assert before.maps.tobytes() == after.maps.tobytes()
     assert (before.reconstructions is None) == (after.reconstructions is None)
     if before.reconstructions is not None:

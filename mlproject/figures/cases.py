@@ -4,30 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mlproject.heat_scale import HeatScale
 from mlproject.thresholds import decide
-
-
-@dataclass(frozen=True)
-class HeatScale:
-    """One colour scale for every anomaly map of a category and model.
-
-    A scale of its own for each image would paint the noise of a good part as brightly as a hole.
-    """
-
-    low: float
-    high: float
-
-    @classmethod
-    def from_good_maps(cls, good_maps: np.ndarray) -> "HeatScale":
-        """Black at the median of the good images' pixels; brightest at 1.5 times the range above it.
-
-        Args:
-            good_maps: (n, h, w) maps of good images. The top of their range is the 99.9th
-                percentile, so that one odd pixel does not set it; good parts stay dark.
-        """
-        values = np.asarray(good_maps, dtype=np.float32)
-        low, top = np.percentile(values, [50, 99.9]).tolist()
-        return cls(low, low + 1.5 * (top - low) if top > low else low + 1.0)
 
 
 @dataclass(frozen=True)
@@ -102,14 +80,23 @@ def number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
-def compared(score: float, threshold: float) -> str:
-    """Write `score > threshold` or `score ≤ threshold` with as many digits as show it to be true."""
+def verdict_word(score: float, threshold: float) -> str:
+    """Return ``defective`` or ``good``, by the one decision rule."""
+    return "defective" if decide(np.array([score]), threshold)[0] else "good"
+
+
+def compared(score: float, threshold: float, what: str = "") -> str:
+    """Write `score > threshold` or `score ≤ threshold` with as many digits as show it to be true.
+
+    Args:
+        what: stands before the threshold's number.
+    """
     sign = ">" if score > threshold else "≤"
     for digits in range(max(3, len(f"{abs(threshold):.0f}")), 17):
         left, right = f"{score:.{digits}g}", f"{threshold:.{digits}g}"
         if left != right or score == threshold:
             break
-    return f"score {left} {sign} {right}"
+    return f"score {left} {sign} {what}{right}"
 
 
 def spread(rows: np.ndarray, scores: np.ndarray, count: int) -> np.ndarray:

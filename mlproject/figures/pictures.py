@@ -10,7 +10,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 
 from mlproject.figures import drawing
-from mlproject.figures.cases import Cases, HeatScale, extreme, number, spread
+from mlproject.figures.cases import Cases, extreme, number, spread
+from mlproject.heat_scale import HeatScale
 
 COLUMNS = 5  # images side by side in `mistakes`
 SCALE_IN_WORDS = "All maps share one colour scale, set by the good test images; none has a scale of its own."

@@ -183,6 +183,9 @@ class AnoGAN(ReconstructionDetector):
     def latent_parts(self, codes: torch.Tensor) -> dict[str, np.ndarray]:
         return {"feature_distance": codes[:, 0].numpy()}
 
+    def traced_latent_parts(self, codes: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"feature_distance": codes[:, 0]}
+
     def parameter_count(self) -> int:
         return sum(weights.numel() for part in self.networks.values() for weights in part.parameters())
 

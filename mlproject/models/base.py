@@ -4,17 +4,21 @@ import json
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from mlproject import params
 from mlproject.combination import Combination
 from mlproject.errors import UserError
+from mlproject.heat_scale import HeatScale
 from mlproject.search_space import THRESHOLD, Space
 from mlproject.training import Epoch
+
+if TYPE_CHECKING:
+    import torch
 
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "model.json"
@@ -73,6 +77,8 @@ class Detector(ABC):
         search_space: what a study may vary, by dotted key of `Parameters`, and the false-alarm rate.
         settings: the model's section of params.yaml.
         combination: how parts become one score; None until `calibrate`.
+        heat_scale: of the colours that all its maps are shown in; None until `calibrate`, and in a model
+            that release 0.1 saved.
     """
 
     Parameters: ClassVar[type[params.Section]]
@@ -84,6 +90,12 @@ class Detector(ABC):
     def __init__(self, settings: Any) -> None:
         self.settings = settings
         self.combination: Combination | None = None
+        self.heat_scale: HeatScale | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the model's file."""
+        return type(self).__module__.rsplit(".", 1)[-1]
 
     @abstractmethod
     def fit(
@@ -147,6 +159,19 @@ class Detector(ABC):
         """Return (n, h, w, 3) uint8 reconstructions, also while training; None if it makes none."""
         return None
 
+    def traced(self, images: "torch.Tensor") -> "tuple[dict[str, torch.Tensor], torch.Tensor]":
+        """Return the parts (n,) and maps (n, h, w) that `measure` does, by torch operations alone.
+
+        What `onnx_export` records; by default a model cannot be exported.
+
+        Args:
+            images: (n, s, s, 3) uint8.
+
+        Raises:
+            UserError: this model cannot be exported.
+        """
+        raise UserError(f"{self.name} cannot be exported to ONNX: its scores are not one pass of a network.")
+
     def parameter_count(self) -> int:
         """Return how many numbers were learnt by gradient descent; 0 where there are none."""
         return 0
@@ -159,8 +184,10 @@ class Detector(ABC):
         return {}
 
     def calibrate(self, good_images: np.ndarray) -> None:
-        """Learn, from good images that were not trained on, how the parts become one score."""
-        self.combination = Combination.fit(self.measure(good_images).parts, self.part_weights)
+        """Learn, from good images that were not trained on, how parts become a score, and maps pictures."""
+        measured = self.measure(good_images)
+        self.combination = Combination.fit(measured.parts, self.part_weights)
+        self.heat_scale = HeatScale.from_good_maps(measured.maps)
 
     def score(self, images: np.ndarray) -> Scored:
         """Return scores, maps and reconstructions of (n, s, s, 3) uint8 images.
@@ -185,9 +212,10 @@ class Detector(ABC):
         part.mkdir(parents=True)
         save_file({k: np.ascontiguousarray(v) for k, v in self.state().items()}, part / WEIGHTS)
         description = {
-            "model": type(self).__module__.rsplit(".", 1)[-1],
+            "model": self.name,
             "settings": self.settings.model_dump(),
             "combination": self.combination.as_dict() if self.combination else None,
+            "heat_scale": asdict(self.heat_scale) if self.heat_scale else None,
         }
         (part / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
         shutil.rmtree(folder, ignore_errors=True)
@@ -215,4 +243,6 @@ def load(folder: Path) -> Detector:
     detector.restore(arrays)
     if description["combination"]:
         detector.combination = Combination.from_dict(description["combination"])
+    if description.get("heat_scale"):
+        detector.heat_scale = HeatScale(**description["heat_scale"])
     return detector

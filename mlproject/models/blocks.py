@@ -12,26 +12,31 @@ from torch import nn
 T = TypeVar("T")
 Colour = Literal["rgb", "grey", "grey3"]
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's convert("L")
-CHUNK = 32  # images generated at once: bounds memory, fixed so that they do not vary
+HALF = 0.5 + 1e-9  # above float64's error on sums of pixels, below any step between two of them
+CHUNK = 32  # images generated or shrunk at once: bounds memory, fixed so that what is generated does not vary
 
 
 def network_images(images: np.ndarray, size: int, colour: Colour) -> torch.Tensor:
-    """Return (n, c, size, size) uint8 for (n, s, s, 3) uint8 prepared images.
+    """Return (n, c, size, size) uint8 for (n, s, s, 3) uint8 prepared images, as `fit_network` does."""
+    starts = range(0, len(images), CHUNK)
+    chunks = (torch.from_numpy(np.array(images[start : start + CHUNK])) for start in starts)
+    return torch.cat([fit_network(chunk, size, colour) for chunk in chunks])
+
+
+def fit_network(images: torch.Tensor, size: int, colour: Colour) -> torch.Tensor:
+    """Return (n, c, size, size) uint8 for (n, s, s, 3) uint8 images, by torch operations alone.
 
     Shrinking is antialiased. `grey3` is grey kept as three channels (the paper's KD-CAE, 3.5.1).
     """
-    return torch.cat([_network_image(images[i : i + 1], size, colour) for i in range(len(images))])
-
-
-def _network_image(image: np.ndarray, size: int, colour: Colour) -> torch.Tensor:
-    """Return one image of `network_images`: among others, its grey values could round otherwise."""
-    pixels = torch.from_numpy(np.array(image)).permute(0, 3, 1, 2).float()
+    # float64, and halves upwards: halves are common here (averages of whole numbers), and in float32 they
+    # would fall to either side by the order in which a library adds
+    fitted = images.permute(0, 3, 1, 2).double()
     if colour != "rgb":
-        pixels = torch.einsum("nchw,c->nhw", pixels, torch.tensor(LUMA))[:, None]
-    if pixels.shape[-1] != size:
-        pixels = F.interpolate(pixels, (size, size), mode="bilinear", antialias=True, align_corners=False)
-    pixels = pixels.round().clamp(0, 255).to(torch.uint8)
-    return pixels.expand(-1, 3, -1, -1).contiguous() if colour == "grey3" else pixels
+        fitted = torch.einsum("nchw,c->nhw", fitted, torch.tensor(LUMA, dtype=torch.float64))[:, None]
+    if fitted.shape[-1] != size:
+        fitted = F.interpolate(fitted, (size, size), mode="bilinear", antialias=True, align_corners=False)
+    fitted = (fitted + HALF).floor().clamp(0, 255).to(torch.uint8)
+    return fitted.expand(-1, 3, -1, -1).contiguous() if colour == "grey3" else fitted
 
 
 def one_by_one(function: Callable[[np.ndarray], T], images: np.ndarray) -> list[T]:

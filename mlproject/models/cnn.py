@@ -1,6 +1,6 @@
 """CNN: the supervised network of the paper (3.4), which is shown defects, and so needs labels."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,8 +24,7 @@ class Parameters(Section):
     """Settings of the CNN.
 
     Attributes:
-        filters: of the unpadded 3 × 3 convolutions, each followed by a halving.
-        hidden: units of the one hidden layer; the paper's code: 512.
+        filters: of the unpadded 3 × 3 convolutions, each followed by a halving; then `hidden` units.
         class_weighting: a defective image counts as often as there are more good ones.
         augment: turn and mirror training images at random (the part may then lie any way round).
     """
@@ -63,9 +62,8 @@ class Parameters(Section):
 class CNN(Detector):
     """622,753 parameters at the paper's 200 × 200 with 512 hidden units. Score: log-odds of defective.
 
-    The paper's authors trained it on good images alone, which teaches it to say "good". Here it learns from
-    the good training images and the labelled pool, and its threshold comes from good images, as everyone's.
-    The map says which places raised the log-odds (Grad-CAM, Selvaraju et al. 2017, of the last convolution).
+    The paper's authors trained it on good images alone; here it learns from the labelled pool too, and its
+    threshold comes from good images, as everyone's. The map says which places raised the log-odds (Grad-CAM, Selvaraju et al. 2017, of the last convolution).
     """
 
     Parameters = Parameters
@@ -115,9 +113,7 @@ class CNN(Detector):
         Raises:
             TooFewImages: no labelled image is defective: there is nothing to tell good from.
         """
-        self.demand_defects(labelled)
-        assert labelled is not None
-        settings = self.settings
+        labelled, settings = self.demand_defects(labelled), self.settings
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.features, self.head = self.build()
@@ -128,10 +124,9 @@ class CNN(Detector):
         images, labels = self._with_labels(train, labelled, learn)
         held_out, held_out_labels = self._with_labels(validation, labelled, choose)
         self.mean, self.spread = _channel_statistics(images)
-        weight = (
-            float((labels == 0).sum() / labels.sum()) if settings.class_weighting and labels.any() else 1.0
-        )
-        progress = training.train(
+        defects = float(labels.sum())
+        weight = (len(labels) - defects) / defects if settings.class_weighting and defects else 1.0
+        return training.train(
             network,
             blocks.optimiser(settings.optimiser, network, settings.learning_rate),
             self._loss(torch.tensor(weight, device=device)),
@@ -147,16 +142,16 @@ class CNN(Detector):
             checkpoint=checkpoint,
             on_start=on_start,
             on_epoch=on_epoch,
-        )
-        return progress.history
+        ).history
 
-    def demand_defects(self, labelled: Labelled | None) -> None:
-        """Raise TooFewImages unless there is a defective image to learn from."""
+    def demand_defects(self, labelled: Labelled | None) -> Labelled:
+        """Return what is learnt from; raise TooFewImages where no image of it is defective."""
         if labelled is None or not labelled.labels.any():
             raise TooFewImages(
                 "cnn: the labelled pool has no defective image to learn from (each type keeps half of its "
                 "images, and the odd one, held out). Add defective test images, or take cnn out of detectors."
             )
+        return labelled
 
     def _with_labels(
         self, good: np.ndarray, labelled: Labelled, rows: np.ndarray
@@ -186,39 +181,50 @@ class CNN(Detector):
         return {"features": self.features, "head": self.head}
 
     def measure(self, images: np.ndarray) -> Parts:
-        log_odds, maps = zip(*self._judged(images), strict=True)
-        return Parts(
-            {"log_odds": torch.cat(log_odds).double().numpy()}, torch.cat(maps).float().numpy(), None
-        )
+        log_odds, maps = zip(*blocks.one_by_one(self._judged, images), strict=True)
+        parts = {"log_odds": torch.cat(log_odds).double().numpy()}
+        return Parts(parts, torch.cat(maps).float().numpy(), None)
 
-    def _judged(self, images: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield log-odds (n,) and maps (n, h, w) a chunk at a time."""
-        size = self.settings.image_size
-        for start in range(0, len(images), blocks.CHUNK):
-            chunk = blocks.network_images(images[start : start + blocks.CHUNK], size, self.settings.colour)
-            batch = self._normalised(chunk.to(self.device).float().div_(255))
-            with torch.no_grad():
-                features = self.features(batch.to(memory_format=torch.channels_last))
-            with torch.enable_grad():
-                features.requires_grad_()
-                log_odds = self.head(features)[:, 0]
-                (gradient,) = torch.autograd.grad(log_odds.sum(), features)
-            places = (gradient.mean(dim=(2, 3), keepdim=True) * features.detach()).sum(dim=1, keepdim=True)
-            maps = F.interpolate(places.relu(), (size, size), mode="bilinear", align_corners=False)
-            yield log_odds.detach().cpu(), maps[:, 0].cpu()
+    @torch.inference_mode()
+    def _judged(self, image: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the log-odds (1,) and the map (1, h, w) of a (1, s, s, 3) image."""
+        pixels = blocks.network_images(image, self.settings.image_size, self.settings.colour)
+        batch = self._normalised(pixels.to(self.device).float().div_(255))
+        log_odds, maps = self._judge(batch.to(memory_format=torch.channels_last))
+        return log_odds.cpu(), maps.cpu()
+
+    def _judge(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return log-odds (n,) and maps (n, h, w) of (n, c, h, w) normalised images."""
+        features = self.features(batch)
+        pool, flatten, first, relu, last = self.head
+        pooled = pool(features)
+        hidden = first(flatten(pooled))
+        # The gradient of the log-odds, written out (an exported graph has no autograd): each pooled value
+        # hands its own to the one place that it came from, so that their sum is that over all places.
+        gradient = ((hidden > 0) * last.weight) @ first.weight
+        weights = gradient.reshape(pooled.shape).sum(dim=(2, 3), keepdim=True) / features[0, 0].numel()
+        places = (weights * features).sum(dim=1, keepdim=True).relu()
+        size = (self.settings.image_size,) * 2
+        maps = F.interpolate(places, size, mode="bilinear", align_corners=False)
+        return last(relu(hidden))[:, 0], maps[:, 0]
+
+    def traced(self, images: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        pixels = blocks.fit_network(images, self.settings.image_size, self.settings.colour)
+        log_odds, maps = self._judge(self._normalised(pixels.float().div(255)))
+        return {"log_odds": log_odds.double()}, maps
 
     def parameter_count(self) -> int:
         return sum(w.numel() for part in (self.features, self.head) for w in part.parameters())
 
     def state(self) -> dict[str, np.ndarray]:
-        weights = nn.ModuleDict({"features": self.features, "head": self.head}).state_dict()
+        weights = nn.ModuleDict(self.network_parts()).state_dict()
         arrays = {name: value.detach().cpu().contiguous().numpy() for name, value in weights.items()}
         return arrays | {"mean": self.mean.numpy(), "spread": self.spread.numpy()}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
         self.mean, self.spread = weights.pop("mean"), weights.pop("spread")
-        nn.ModuleDict({"features": self.features, "head": self.head}).load_state_dict(weights)
+        nn.ModuleDict(self.network_parts()).load_state_dict(weights)
 
 
 def _for_weights_and_epoch(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

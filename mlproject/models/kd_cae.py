@@ -79,6 +79,9 @@ class KDCAE(Autoencoder):
     def latent_parts(self, codes: torch.Tensor) -> dict[str, np.ndarray]:
         return {"negative_log_density": -self.density.log_density(codes.flatten(1).numpy())}
 
+    def traced_latent_parts(self, codes: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"negative_log_density": -self.density.traced(codes.flatten(1))}
+
     def state(self) -> dict[str, np.ndarray]:
         return super().state() | {"density_points": self.density.points}
 

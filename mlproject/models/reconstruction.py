@@ -64,15 +64,30 @@ class ReconstructionDetector(Detector):
     @torch.inference_mode()
     def difference(self, image: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return codes (1, …), raw map (1, h, w) and reconstruction (1, c, h, w) of a (1, s, s, 3) image."""
-        batch = self._batch(image)
+        codes, maps, made = self._differ(self._batch(image))
+        return codes.cpu(), maps.cpu(), made.cpu()
+
+    def _differ(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return codes, raw maps and reconstructions of (n, c, h, w) images in [0, 1]."""
         codes, made = self.encode_decode(batch)
         # float64: SSIM subtracts nearly equal numbers
-        maps = anomaly_maps.difference(batch.double(), made.double(), self.settings.map)
-        return codes.cpu(), maps.cpu(), made.cpu()
+        return codes, anomaly_maps.difference(batch.double(), made.double(), self.settings.map), made
+
+    def _pooled(self, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the error (n,) and the maps (n, h, w) that it is of, normalised where that is set."""
+        if self.settings.map.normalise:
+            maps = anomaly_maps.normalise(maps, self.map_mean, self.map_spread)
+        return anomaly_maps.pool(maps, self.settings.map.pooling), maps
 
     def _batch(self, images: np.ndarray) -> torch.Tensor:
         chunk = blocks.network_images(images, self.settings.image_size, self.settings.colour)
         return chunk.to(self.device).float().div_(255).to(memory_format=torch.channels_last)
+
+    def traced(self, images: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        pixels = blocks.fit_network(images, self.settings.image_size, self.settings.colour)
+        codes, raw, _ = self._differ(pixels.float().div(255))
+        error, maps = self._pooled(raw)
+        return {self.error_name: error} | self.traced_latent_parts(codes), maps.float()
 
     def measure(self, images: np.ndarray) -> Parts:
         measured = blocks.one_by_one(self._measure_one, images)
@@ -81,13 +96,10 @@ class ReconstructionDetector(Detector):
         return Parts(parts, maps, np.concatenate([one.reconstructions for one in measured]))
 
     def _measure_one(self, image: np.ndarray) -> Parts:
-        codes, maps, made = self.difference(image)
-        if self.settings.map.normalise:
-            maps = anomaly_maps.normalise(maps, self.map_mean, self.map_spread)
-        error = {self.error_name: anomaly_maps.pool(maps, self.settings.map.pooling).numpy()}
-        parts = {
-            name: values.astype(np.float64) for name, values in (error | self.latent_parts(codes)).items()
-        }
+        codes, raw, made = self.difference(image)
+        error, maps = self._pooled(raw)
+        parts = {self.error_name: error.numpy()} | self.latent_parts(codes)
+        parts = {name: values.astype(np.float64) for name, values in parts.items()}
         return Parts(parts, maps.float().numpy(), blocks.display_images(made))
 
     @torch.inference_mode()
@@ -96,6 +108,10 @@ class ReconstructionDetector(Detector):
 
     def latent_parts(self, codes: torch.Tensor) -> dict[str, np.ndarray]:
         """Return further partial scores, judged from the codes alone. None by default."""
+        return {}
+
+    def traced_latent_parts(self, codes: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return what `latent_parts` does, by torch operations alone."""
         return {}
 
     def state(self) -> dict[str, np.ndarray]:

@@ -1,5 +1,6 @@
 """Who records a study: MLflow, or nobody where it is not installed."""
 
+import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,9 +37,7 @@ def open_record(plan: Plan, identity: str) -> "StudyRecord | SilentRecord":
     Args:
         identity: `storage.IDENTITY` of the study.
     """
-    try:
-        import mlflow  # noqa: F401
-    except ModuleNotFoundError:
+    if importlib.util.find_spec("mlflow") is None:
         print("mlflow is not installed: the study is recorded in files only", file=sys.stderr)
         return SilentRecord()
     from mlproject.tracking.studies import StudyRecord

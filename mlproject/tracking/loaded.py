@@ -1,0 +1,166 @@
+"""A registered version brought here, ready to judge in any folder: weights and figures, never its code."""
+
+import base64
+import json
+import tempfile
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from mlproject.data.decode import decode_bytes
+from mlproject.errors import UserError
+from mlproject.models import base
+from mlproject.tracking import store
+from mlproject.tracking.address import find_version
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+NOT_TRAINED_ON = ("calibration", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A detector with all that its use needs.
+
+    Attributes:
+        name: of the registered model.
+        run_id: of the training that made it.
+        threshold: defective where score > threshold.
+        image_size: side of the prepared images that it takes, pixels.
+        example: (1, image_size, image_size, 3) uint8, the input that was registered with it.
+    """
+
+    name: str
+    version: str
+    category: str
+    architecture: str
+    run_id: str
+    detector: base.Detector
+    threshold: float
+    image_size: int
+    example: np.ndarray
+
+    @property
+    def title(self) -> str:
+        """Name, version and architecture."""
+        return f"{self.name} version {self.version} ({self.architecture})"
+
+    def lineage(self) -> dict[str, str]:
+        """Return what tells where it came from, as text."""
+        names = ("name", "version", "run_id", "category", "architecture")
+        return {name: str(getattr(self, name)) for name in names}
+
+
+def connect() -> "MlflowClient":
+    """Return a client of a store that is there.
+
+    Raises:
+        UserError: it does not answer, or is a file that does not exist.
+    """
+    if store.is_file() and not Path(store.uri().removeprefix("sqlite:///")).is_file():
+        raise UserError(
+            f"{store.uri()}: no such file. Set MLFLOW_TRACKING_URI to where the models are recorded."
+        )
+    if not store.reachable():
+        raise UserError(f"MLflow at {store.uri()} does not answer. Start it, or set MLFLOW_TRACKING_URI.")
+    return store.connect()
+
+
+def load(address: str) -> Loaded:
+    """Return the version that an address names, such as ``bottle@champion``.
+
+    Raises:
+        UserError: there is none, or the store does not answer.
+    """
+    return load_version(find_version(connect(), address))
+
+
+def load_version(version: "ModelVersion") -> Loaded:
+    """Download a version and load its detector; no code that lies with it is run.
+
+    Raises:
+        UserError: what was registered is no model of this project.
+    """
+    from mlflow.artifacts import download_artifacts
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(download_artifacts(artifact_uri=version.source, dst_path=folder))
+        kept = path / "artifacts"
+        try:
+            threshold = json.loads((kept / "threshold.json").read_text())["threshold"]
+            image_size = json.loads((kept / "prepared.json").read_text())["image_size"]
+        except FileNotFoundError as error:
+            missing = Path(error.filename).name
+            raise UserError(
+                f"{version.name} version {version.version}: has no {missing}: mlproject did not make it"
+            ) from None
+        return Loaded(
+            name=version.name,
+            version=str(version.version),
+            category=version.tags.get("category", version.name),
+            architecture=version.tags.get("architecture", "?"),
+            run_id=version.run_id or "",
+            detector=base.load(kept / "model"),
+            threshold=threshold,
+            image_size=image_size,
+            example=_example(path / "input_example.json", image_size),
+        )
+
+
+def _example(file: Path, image_size: int) -> np.ndarray:
+    cells = [row[0] for row in json.loads(file.read_text())["data"]]
+    return np.stack([decode_bytes(base64.b64decode(cell), image_size) for cell in cells])
+
+
+class Offered(NamedTuple):
+    """A version that may be chosen, not yet loaded, and how it is called in a list."""
+
+    label: str
+    version: "ModelVersion"
+
+
+def offered(address: str) -> list[Offered]:
+    """Return the version that an address names, then others of its category worth comparing it with.
+
+    Those are every version with an alias and the newest of each architecture.
+
+    Raises:
+        UserError: as `load`.
+    """
+    client = connect()
+    asked = find_version(client, address)
+    aliases: dict[str, list[str]] = {}
+    for alias, number in client.get_registered_model(asked.name).aliases.items():
+        aliases.setdefault(str(number), []).append(alias)
+    versions = {int(v.version): v for v in client.search_model_versions(f"name = '{asked.name}'")}
+    newest = {versions[number].tags.get("architecture"): number for number in sorted(versions)}
+    chosen = sorted({*newest.values(), *map(int, aliases)} - {int(asked.version)}, reverse=True)
+    return [
+        Offered(_label(version, aliases.get(str(version.version), [])), version)
+        for version in (asked, *(versions[number] for number in chosen))
+    ]
+
+
+def _label(version: "ModelVersion", aliases: list[str]) -> str:
+    named = f" ({', '.join(sorted(aliases))})" if aliases else ""
+    return f"{version.tags.get('architecture', '?')}, version {version.version}{named}"
+
+
+def good_scores(version: "ModelVersion") -> np.ndarray:
+    """Return the (n,) recorded scores of good images that it was not trained on; none may be recorded."""
+    from mlflow.artifacts import list_artifacts, load_text
+
+    if not version.run_id:
+        return np.empty(0)
+    path = "scores/scores.csv"
+    if path not in [file.path for file in list_artifacts(run_id=version.run_id, artifact_path="scores")]:
+        return np.empty(0)
+    table = pd.read_csv(StringIO(load_text(f"runs:/{version.run_id}/{path}")))
+    good = table[(table["label"] == 0) & table["subset"].isin(NOT_TRAINED_ON)]
+    return good["score"].to_numpy(dtype=np.float64)
