@@ -185,6 +185,7 @@ def test_table_shows_every_model(folder, mlproject):
     }
     row = {
         "category": "bracket",
+        "supervised": False,
         "n_good": 20,
         "n_defective": 30,
         "auroc": 0.97,

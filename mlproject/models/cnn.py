@@ -63,7 +63,7 @@ class CNN(Detector):
     """622,753 parameters at the paper's 200 × 200 with 512 hidden units. Score: log-odds of defective.
 
     The paper's authors trained it on good images alone; here it learns from the labelled pool too, and its
-    threshold comes from good images, as everyone's. The map says which places raised the log-odds (Grad-CAM, Selvaraju et al. 2017, of the last convolution).
+    threshold comes from good images, as everyone's. The map: Grad-CAM (Selvaraju et al. 2017).
     """
 
     Parameters = Parameters
