@@ -51,9 +51,9 @@ def blocks(evidence: Evidence) -> list[str]:
         "### Protocols and measures",
         bullets(PROTOCOLS),
         "### Commands",
-        table(("what", "command"), commands),
+        table(("what", "command"), commands, words=2),
         "### Trainings",
-        table(TRAINING, [_training(training) for training in evidence.trainings.values()]),
+        table(TRAINING, [_training(training) for training in evidence.trainings.values()], words=2),
         "Times are not here, so that equal results make equal reports: see "
         "`artifacts/<category>/<model>/training/"
         "run.json`, or the runs in MLflow.",

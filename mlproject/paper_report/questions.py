@@ -90,7 +90,7 @@ def _against(
         "shown)."
     )
     columns = ("category", name, "AUROC [95%]", rival, "AUROC [95%]", "intervals")
-    found = [sentence, table(columns, lines)]
+    found = [sentence, table(columns, lines, words=2)]
     if "comparison.png" in evidence.pictures:
         found.append(picture("AUROC and F1 of every model beside their baselines", "comparison.png"))
     return found
@@ -133,7 +133,7 @@ def _tuning(evidence: Evidence) -> list[str]:
         lines.append(
             [
                 escape(category), escape(model), str(sealed["n_trials"]),
-                "{} \\[{}, {}\\]".format(*agreement), *map(number, chosen),
+                "{} [{}, {}]".format(*agreement), *map(number, chosen),
             ]
         )  # fmt: skip
         path = evidence.picture(category, model, "tuning/history")
@@ -146,7 +146,7 @@ def _tuning(evidence: Evidence) -> list[str]:
         "than the "
         "settings that stood before; the correlation says whether it ranks trials as the test set does."
     )
-    return [sentence, table(columns, lines), *found]
+    return [sentence, table(columns, lines, words=2), *found]
 
 
 def _better(sealed: Mapping[str, Any]) -> bool:
@@ -184,4 +184,4 @@ def _small_defects(evidence: Evidence) -> list[str]:
         "category", "model", "smaller half: area at most", "smaller half found", "larger half found",
         "least found type",
     )  # fmt: skip
-    return [sentence, table(columns, lines)]
+    return [sentence, table(columns, lines, words=2)]

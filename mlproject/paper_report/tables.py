@@ -33,12 +33,18 @@ BEHIND = (
 )
 
 
+LIES_BEHIND = "The images behind these, and how well the scores rank them without any threshold:"
+
+
 def beats(f1: float | None, all_defective: float) -> str:
     """Return whether an F1 lies above that of calling everything defective, and by how much."""
     if f1 is None:
         return NONE
     difference = f1 - all_defective
-    return f"{'yes' if difference > 0 else '**no**'}, {difference:+.2f}".replace("-", "−")
+    if difference == 0:
+        return "**no**, equal"
+    size = f"{difference:+.2f}".replace("-", "−") if abs(difference) >= 0.005 else "by less than 0.01"
+    return f"{'yes' if difference > 0 else '**no**'}, {size}"
 
 
 def cnn(evidence: Evidence) -> list[str]:
@@ -62,6 +68,7 @@ def cnn(evidence: Evidence) -> list[str]:
         "only. "
         f"Its row is no rival of the other tables' rows. {'; '.join(counts)}{'.' if counts else ''}",
         table(DECISIONS, decisions),
+        LIES_BEHIND,
         table(columns, behind),
         _notes(evidence, "cnn", "defective where the sigmoid exceeds .5"),
     ]
@@ -86,8 +93,10 @@ def kd_cae(evidence: Evidence) -> list[str]:
     return [
         "### Table 2. KD-CAE, trained on good images alone",
         table(columns, decisions),
+        LIES_BEHIND,
         table(BEHIND, _behind(evidence, "kd_cae")),
         _notes(evidence, "kd_cae", "the largest error and the smallest log-density of held-out good images"),
+        *_literal_notes(evidence),
         "The thresholds that the paper prints (set by hand after looking at the distributions): defective if "
         "the "
         "reconstruction error is above the one, or the log-density below the other.",
@@ -110,6 +119,7 @@ def ni_cae(evidence: Evidence) -> list[str]:
     return [
         "### Table 3. NI-CAE, trained on good images with and without noise",
         table([DECISIONS[0], "noise in training", *DECISIONS[1:]], lines),
+        LIES_BEHIND,
         table(BEHIND, _behind(evidence, "ni_cae")),
         _notes(evidence, "ni_cae", "the threshold with the fewest errors on the *test labels*"),
         "With noise: the NI-CAE that the pipeline trains. Without: the same network, trained by the noise "
@@ -159,6 +169,17 @@ def _literal(evidence: Evidence, category: str) -> str:
     return "not comparable: settings differ" if category in RESULTS else NONE
 
 
+def _literal_notes(evidence: Evidence) -> list[str]:
+    """Return what an F1 at Table 2's thresholds hides: how many good images they call defective."""
+    said = [
+        f"At Table 2's thresholds {escape(category)} has recall {number(row['paper_literal']['recall'])} and "
+        f"{number(row['paper_literal']['false_alarm_rate'])} of its good images called defective."
+        for (category, _), row in evidence.rows.items()
+        if row["paper_literal"]
+    ]
+    return [bullets(said)] if said else []
+
+
 def _without_noise(evidence: Evidence, category: str, line: Sequence[str]) -> list[str]:
     paper = RESULTS.get(category)
     start = [line[0], "without", printed(paper.ni_cae_f1_without_noise) if paper else NONE, line[2]]
@@ -196,7 +217,7 @@ def _behind(evidence: Evidence, model: str) -> list[list[str]]:
 
 def interval(row: Row) -> str:
     """Return AUROC with its bootstrap interval."""
-    return f"{number(row['auroc'])} \\[{number(row['auroc_low'])}, {number(row['auroc_high'])}\\]"
+    return f"{number(row['auroc'])} [{number(row['auroc_low'])}, {number(row['auroc_high'])}]"
 
 
 def _notes(evidence: Evidence, model: str, rule: str) -> str:
