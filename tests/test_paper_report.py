@@ -103,9 +103,17 @@ def test_table_3_takes_the_row_without_noise_from_the_noise_study():
     assert without == ["bottle", "without", "0.3703", "0.87", "–", "0.81", "0.86", "**no**, −0.05"]
 
 
+def test_where_the_study_trained_both_anew_their_rows_stand_together():
+    anew = study(settings={"image_size": 64, "epochs": None, "patience": None})
+    text = report.markdown(evidence(studies={("bottle", "noise"): anew}))
+    rows = lines_of(text, "Table 3", "bottle")[:3]
+    assert [cells[1] for cells in rows] == ["with", "with, in the study", "without"]
+    assert rows[1][2:7] == ["–", "0.87", "–", "0.91", "0.86"], "the paper's number stands beside one row"
+
+
 def test_without_the_noise_study_nothing_is_filled_in():
     without = lines_of(report.markdown(evidence()), "Table 3", "bottle")[1]
-    assert without[4:] == ["–", "not run (studies\\_used)", "–", "–"]
+    assert without[4:] == ["–", "not run (studies_used)", "–", "–"]
 
 
 @pytest.mark.parametrize("heading", ["Table 1", "Table 2", "Table 3"])

@@ -69,7 +69,6 @@ def _quality(evidence: Evidence, category: str) -> str:
     ]
     return (
         f"{escape(category)}: Fréchet distance to training images {distance['generated']:.3g} (between "
-        "halves of "
-        f"those {distance['real_halves']:.3g}); "
+        f"halves of those {distance['real_halves']:.3g}); "
         f"{'; '.join(faults) or 'found neither collapsed nor memorising'}."
     )

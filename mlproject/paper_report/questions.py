@@ -86,8 +86,8 @@ def _against(
     counts = {outcome: outcomes.count(outcome) for outcome in ("above", "below", "overlap")}
     sentence = (
         f"Of {len(lines)} categories, the AUROC interval of {name} lies above that of {rival} in "
-        f"{counts['above']}, below it in {counts['below']}, and overlaps it in {counts['overlap']} (nothing "
-        "shown)."
+        f"{counts['above']}, below it in {counts['below']}, and overlaps it in {counts['overlap']} "
+        "(nothing shown)."
     )
     columns = ("category", name, "AUROC [95%]", rival, "AUROC [95%]", "intervals")
     found = [sentence, table(columns, lines, words=2)]
@@ -143,8 +143,8 @@ def _tuning(evidence: Evidence) -> list[str]:
     better = sum(_better(tuning["sealed"]) for tuning in evidence.tunings.values())
     sentence = (
         f"In {better} of {len(lines)} studies the trial that the objective chose has a higher test AUROC "
-        "than the "
-        "settings that stood before; the correlation says whether it ranks trials as the test set does."
+        "than the settings that stood before; the correlation says whether it ranks trials as the test "
+        "set does."
     )
     return [sentence, table(columns, lines, words=2), *found]
 
@@ -177,8 +177,7 @@ def _small_defects(evidence: Evidence) -> list[str]:
         return ["No answer: no masks, so the size of the defects is not known."]
     sentence = (
         f"Of {len(lines)} pairs of category and model, {worse} find a smaller share of the smaller half of "
-        "the "
-        "defects than of the larger half (threshold from good images alone)."
+        "the defects than of the larger half (threshold from good images alone)."
     )
     columns = (
         "category", "model", "smaller half: area at most", "smaller half found", "larger half found",

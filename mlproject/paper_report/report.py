@@ -52,10 +52,8 @@ def _flagged(evidence: Evidence, category: str) -> bool:
 
 def _caution(evidence: Evidence) -> list[str]:
     sentences = [
-        "The paper's test sets are not ours: its shares of anomalies differ from the official MVTec AD test "
-        "set, so "
-        "sizes and the all-defective F1 stand beside both. Compare within a column pair, not across test "
-        "sets.",
+        "The paper's test sets are not all of the official MVTec AD test set's sizes and shares, so both "
+        "stand here with their own all-defective F1: compare each F1 with that of its own test set.",
         "Where something was not run or the images are not here, the table says so; nothing is filled in.",
     ]
     others = [name for name in evidence.categories if name not in RESULTS]
