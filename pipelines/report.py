@@ -1,5 +1,6 @@
 """Stage report: the paper's tables, figures and open questions beside what was found here."""
 
+import shutil
 from pathlib import Path
 
 from mlproject import params, stage
@@ -17,7 +18,8 @@ def main() -> None:
         params.value("generators_used"),
     )
     folder = evidence.REPORTS
-    (folder / figures.FOLDER).mkdir(exist_ok=True)
+    shutil.rmtree(folder / figures.FOLDER, ignore_errors=True)  # may hold a network that is no more
+    (folder / figures.FOLDER).mkdir()
     for path, title, training in figures.layouts(found):
         drawing.save(layout(title, training["layers"]), folder / path)
     markdown = report.markdown(found)

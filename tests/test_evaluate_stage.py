@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from conftest import ROOT
 
-from mlproject import artifacts, reports
+from mlproject import artifacts, paper_results, reports
 from mlproject.errors import UserError
 from pipelines import evaluate
 
@@ -77,6 +79,11 @@ def write_scores() -> None:
     artifacts.write_array(folder / "reconstructions.npy", np.full((5, 8, 8, 3), 128, np.uint8))
 
 
+def write_settings(settings: dict[str, Any]) -> None:
+    """What stage train leaves that is read here: the settings that the model was trained with."""
+    artifacts.write_json(artifacts.model_folder("bracket", "kd_cae") / "model.json", {"settings": settings})
+
+
 def files() -> dict[Path, bytes]:
     """Every file below the working directory."""
     return {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
@@ -105,6 +112,7 @@ def make_project(*, masks: bool = True) -> None:
     Path("params.yaml").write_text("evaluate: {bootstrap: 100, aupro_limit: 0.3}\n")
     write_prepared(masks=masks)
     write_scores()
+    write_settings({})
 
 
 def run_stage() -> Run:
@@ -146,6 +154,9 @@ def test_metrics_are_those_computed_by_hand(runs: tuple[Run, Run]) -> None:
     half = found["held_out"]  # 0.9 and 0.6 against 0.3
     assert (half["n_good"], half["n_defective"], half["auroc"], half["clean"]["f1"]) == (1, 2, 1.0, 1.0)
     assert (found["supervised"], found["n_labelled_defective"], found["reconstructs"]) == (False, 0, True)
+    assert found["paper_literal"] is None, "the paper has no thresholds for this category"
+    assert found["defects"]["types"] == [{"type": "cut", "n": 3, "found": 2}]
+    assert found["defects"]["larger_half"] == {"n": 2, "found": 1}
     assert found["brightness_matched_auroc"] == 0.0
     assert found["pixel_auroc"] == 1.0
     assert found["aupro"] == pytest.approx(1.0)
@@ -201,6 +212,23 @@ def test_the_papers_threshold_is_set_by_the_models_own_rule(
     artifacts.write_json(path, artifacts.read_json(path) | {"paper_rule": rule})
     found = run_stage().metrics["paper"]
     assert found is None if rule is None else found["f1"] == pytest.approx(f1)
+
+
+def test_the_papers_literal_thresholds_are_applied_where_settings_are_the_papers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bottle's: error above .004 or log-density below 5600. Every error here is above."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(paper_results, "RESULTS", {"bracket": paper_results.RESULTS["bottle"]})
+    make_project()
+    preset = yaml.safe_load((ROOT / "params.yaml").read_text())["presets"]["paper"]["models"]["kd_cae"]
+    write_settings(preset)
+    path = artifacts.scores_folder("bracket", "kd_cae") / "scores.csv"
+    artifacts.write_table(path, artifacts.read_table(path).assign(negative_log_density=-5650.0))
+    found = run_stage().metrics["paper_literal"]
+    assert (found["recall"], found["false_alarm_rate"], found["f1"]) == (1.0, 1.0, pytest.approx(0.75))
+    write_settings(preset | {"bandwidth": 0.3})
+    assert run_stage().metrics["paper_literal"] is None
 
 
 def test_a_supervised_model_is_judged_on_images_it_has_not_learnt_from(

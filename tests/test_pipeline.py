@@ -26,7 +26,7 @@ def versions(project):
 
 
 def test_first_run_runs_every_stage_and_leaves_a_table(project):
-    expected = {"ingest", "compare", "register"}
+    expected = {"ingest", "compare", "report", "register"}
     expected |= {
         f"{stage}@{category}" for stage in ("prepare", "shortcuts") for category in ("disc", "plate")
     }
@@ -59,7 +59,12 @@ def test_a_models_parameter_reruns_that_model_only(project):
 
 def test_a_metrics_parameter_or_code_retrains_and_rescores_nothing(project):
     project.edit(lambda tree: tree["evaluate"].update(aupro_limit=0.2))
-    assert {stage.split("@")[0] for stage in project.repro()} == {"evaluate", "compare", "register"}
+    assert {stage.split("@")[0] for stage in project.repro()} == {
+        "evaluate",
+        "compare",
+        "report",
+        "register",
+    }
     for name in ("metrics", "pixel_metrics"):
         file = project.folder / f"mlproject/{name}.py"
         file.write_text(file.read_text() + "\n# changed\n")
@@ -67,6 +72,7 @@ def test_a_metrics_parameter_or_code_retrains_and_rescores_nothing(project):
         "evaluate",
         "shortcuts",
         "compare",
+        "report",
         "register",
     }
 

@@ -89,6 +89,8 @@ def test_a_record_that_was_cut_off_is_completed(folder, monkeypatch):
 def test_a_parent_gathers_the_children_and_holds_the_comparison(folder, trained, capsys):
     project.write_params([project.CATEGORY], [project.MODEL, "ni_cae"])
     project.write_pair(trained, model="ni_cae")
+    for name in ("paper.md", "paper.html"):
+        Path("reports", name).write_text("the report")
     record.record_all()
     children = [run for run in all_runs() if runs.PARENT in run.data.tags]
     (parent,) = [run for run in all_runs() if runs.PARENT not in run.data.tags]
@@ -96,7 +98,7 @@ def test_a_parent_gathers_the_children_and_holds_the_comparison(folder, trained,
     assert {run.data.tags[runs.PARENT] for run in children} == {parent.info.run_id}
     assert parent.info.status == "FINISHED"
     items = store.connect().list_artifacts(parent.info.run_id)
-    assert [item.path for item in items] == ["comparison.md"]
+    assert [item.path for item in items] == ["comparison.md", "paper.html", "paper.md"]
     assert "compare-runs?runs=[" in capsys.readouterr().out
 
     record.record_all()

@@ -14,7 +14,7 @@ PICTURES = (
     # figure, title, of which model or generator, its file
     (3, "Originals beside their reconstructions", "kd_cae", "reconstructions"),
     (4, "Distributions of scores and errors: train, validation, test", "kd_cae", "error_distribution"),
-    (5, "Image, reconstruction, mask and SSIM difference", "ni_cae", "verdicts"),
+    (5, "Image, reconstruction, mask and difference (the paper: of SSIM)", "ni_cae", "verdicts"),
     (6, "Generated images", "dcgan", "grid"),
 )  # fmt: skip
 NOTHING = "Not drawn: no category here has it. `{what}` in params.yaml must name `{name}`."
@@ -69,7 +69,6 @@ def _quality(evidence: Evidence, category: str) -> str:
     ]
     return (
         f"{escape(category)}: Fréchet distance to training images {distance['generated']:.3g} (between "
-        "halves of "
-        f"those {distance['real_halves']:.3g}); "
+        f"halves of those {distance['real_halves']:.3g}); "
         f"{'; '.join(faults) or 'found neither collapsed nor memorising'}."
     )

@@ -8,29 +8,26 @@ from mlproject.paper_report.text import bullets, escape, joined, table
 from mlproject.paper_results import SOURCE
 
 PROTOCOLS = (
-    "**clean** (the headline): the threshold is the conformal quantile of good calibration images that chose "
-    "neither weights nor epoch; no test image and no label is seen. Defective if the score is above it.",
-    "**the paper's protocol**: the threshold as the paper set that model's (said below each table). "
-    "For comparison with its tables only.",
+    "**clean** (the headline): the threshold is the conformal quantile of good calibration images that "
+    "chose neither weights nor epoch; no test image and no label is seen. Defective if the score is above "
+    "it.",
+    "**the paper's protocol**: the threshold as the paper set that model's (said below each table). For "
+    "comparison with its tables only.",
     "**oracle**: the threshold with the best F1 on the test labels, an upper bound that nobody has in "
-    "production. "
-    "*Threshold optimism* is oracle F1 − clean F1.",
-    "**all-defective**: F1 of calling every image defective, 2p / (1 + p) at a share p of defective images. "
-    "The "
-    "paper's column is our arithmetic from the shares of its Table 2, which have two decimals; its good and "
-    "defective counts are share × size, rounded.",
+    "production. *Threshold optimism* is oracle F1 − clean F1.",
+    "**all-defective**: F1 of calling every image defective, 2p / (1 + p) at a share p of defective "
+    "images. The paper's column is our arithmetic from the shares of its Table 2, which have two "
+    "decimals; its good and defective counts are share × size, rounded.",
     "**AUROC**: chance that a defective image scores above a good one, with a stratified bootstrap 95% "
-    "interval "
-    "over the test images. It covers the choice of images, not another training.",
-    "**strongest shortcut**: AUROC of the best trivial image statistic alone; far from 0.50 it may explain a "
-    "result.",
+    "interval over the test images. It covers the choice of images, not another training.",
+    "**strongest shortcut**: AUROC of the best trivial image statistic alone; far from 0.50 it may "
+    "explain a result.",
     "**the paper's numbers**: [Wilmet et al. 2021]("
     + SOURCE
     + "), arXiv 2107.09204. F1 = TP / (TP + (FP + FN) / 2), "
-    "defective is the positive class, all types of defect of a category are one class. Its CNN was trained "
-    "on "
-    "good images alone and read with argmax over one column, its NI-CAE's threshold was chosen on the test "
-    "labels.",
+    "defective is the positive class, all types of defect of a category are one class. Its CNN was "
+    "trained on good images alone and read with argmax over one column, its NI-CAE's threshold was chosen "
+    "on the test labels.",
 )
 COMMANDS = (
     ("everything", "dvc repro"),
@@ -51,12 +48,11 @@ def blocks(evidence: Evidence) -> list[str]:
         "### Protocols and measures",
         bullets(PROTOCOLS),
         "### Commands",
-        table(("what", "command"), commands),
+        table(("what", "command"), commands, words=2),
         "### Trainings",
-        table(TRAINING, [_training(training) for training in evidence.trainings.values()]),
+        table(TRAINING, [_training(training) for training in evidence.trainings.values()], words=2),
         "Times are not here, so that equal results make equal reports: see "
-        "`artifacts/<category>/<model>/training/"
-        "run.json`, or the runs in MLflow.",
+        "`artifacts/<category>/<model>/training/run.json`, or the runs in MLflow.",
         "### Seeds, machine, versions",
         bullets(_surroundings(evidence)),
     ]

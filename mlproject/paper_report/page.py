@@ -29,7 +29,8 @@ nav { margin: 1.5rem 0; padding: .75rem 1rem; background: var(--tint); border-le
 nav a { display: inline-block; margin-right: 1.25rem; }
 .scroll { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem .7rem; border-bottom: 1px solid var(--line); vertical-align: top; }
+th, td { padding: .35rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
+td { white-space: nowrap; }
 th { vertical-align: bottom; border-bottom: 2px solid var(--ink); line-height: 1.3; font-weight: 600; }
 th:first-child, td:first-child { position: sticky; left: 0; background: #fff; }
 tbody tr:nth-child(even) td { background: var(--tint); }
@@ -41,7 +42,8 @@ figcaption { color: var(--soft); font-size: .88rem; }
   body { max-width: none; padding: 0; font-size: 10pt; }
   nav { display: none; }
   .scroll { overflow: visible; }
-  table { font-size: 8pt; }
+  table { font-size: 7.5pt; }
+  td { white-space: normal; }
   th:first-child, td:first-child { position: static; }
   h2, h3 { break-after: avoid; }
   tr, figure { break-inside: avoid; }

@@ -86,11 +86,11 @@ def _against(
     counts = {outcome: outcomes.count(outcome) for outcome in ("above", "below", "overlap")}
     sentence = (
         f"Of {len(lines)} categories, the AUROC interval of {name} lies above that of {rival} in "
-        f"{counts['above']}, below it in {counts['below']}, and overlaps it in {counts['overlap']} (nothing "
-        "shown)."
+        f"{counts['above']}, below it in {counts['below']}, and overlaps it in {counts['overlap']} "
+        "(nothing shown)."
     )
     columns = ("category", name, "AUROC [95%]", rival, "AUROC [95%]", "intervals")
-    found = [sentence, table(columns, lines)]
+    found = [sentence, table(columns, lines, words=2)]
     if "comparison.png" in evidence.pictures:
         found.append(picture("AUROC and F1 of every model beside their baselines", "comparison.png"))
     return found
@@ -133,7 +133,7 @@ def _tuning(evidence: Evidence) -> list[str]:
         lines.append(
             [
                 escape(category), escape(model), str(sealed["n_trials"]),
-                "{} \\[{}, {}\\]".format(*agreement), *map(number, chosen),
+                "{} [{}, {}]".format(*agreement), *map(number, chosen),
             ]
         )  # fmt: skip
         path = evidence.picture(category, model, "tuning/history")
@@ -143,10 +143,10 @@ def _tuning(evidence: Evidence) -> list[str]:
     better = sum(_better(tuning["sealed"]) for tuning in evidence.tunings.values())
     sentence = (
         f"In {better} of {len(lines)} studies the trial that the objective chose has a higher test AUROC "
-        "than the "
-        "settings that stood before; the correlation says whether it ranks trials as the test set does."
+        "than the settings that stood before; the correlation says whether it ranks trials as the test "
+        "set does."
     )
-    return [sentence, table(columns, lines), *found]
+    return [sentence, table(columns, lines, words=2), *found]
 
 
 def _better(sealed: Mapping[str, Any]) -> bool:
@@ -177,11 +177,10 @@ def _small_defects(evidence: Evidence) -> list[str]:
         return ["No answer: no masks, so the size of the defects is not known."]
     sentence = (
         f"Of {len(lines)} pairs of category and model, {worse} find a smaller share of the smaller half of "
-        "the "
-        "defects than of the larger half (threshold from good images alone)."
+        "the defects than of the larger half (threshold from good images alone)."
     )
     columns = (
         "category", "model", "smaller half: area at most", "smaller half found", "larger half found",
         "least found type",
     )  # fmt: skip
-    return [sentence, table(columns, lines)]
+    return [sentence, table(columns, lines, words=2)]

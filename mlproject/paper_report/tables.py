@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mlproject.comparison_columns import number
-from mlproject.paper_report.evidence import Evidence
+from mlproject.paper_report.evidence import Evidence, Study
 from mlproject.paper_report.text import bullets, escape, joined, printed, table
 from mlproject.paper_results import RESULTS, PaperCategory, unlike
 
@@ -33,12 +33,18 @@ BEHIND = (
 )
 
 
+LIES_BEHIND = "The images behind these, and how well the scores rank them without any threshold:"
+
+
 def beats(f1: float | None, all_defective: float) -> str:
     """Return whether an F1 lies above that of calling everything defective, and by how much."""
     if f1 is None:
         return NONE
     difference = f1 - all_defective
-    return f"{'yes' if difference > 0 else '**no**'}, {difference:+.2f}".replace("-", "−")
+    if difference == 0:
+        return "**no**, equal"
+    size = f"{difference:+.2f}".replace("-", "−") if abs(difference) >= 0.005 else "by less than 0.01"
+    return f"{'yes' if difference > 0 else '**no**'}, {size}"
 
 
 def cnn(evidence: Evidence) -> list[str]:
@@ -59,9 +65,9 @@ def cnn(evidence: Evidence) -> list[str]:
         "### Table 1. The supervised CNN",
         "It is shown defects: it learns from one half of the official test images with their labels (the "
         "*labelled pool*) besides the good training images, and is judged on the other, *held-out* half "
-        "only. "
-        f"Its row is no rival of the other tables' rows. {'; '.join(counts)}{'.' if counts else ''}",
+        f"only. Its row is no rival of the other tables' rows. {'; '.join(counts)}{'.' if counts else ''}",
         table(DECISIONS, decisions),
+        LIES_BEHIND,
         table(columns, behind),
         _notes(evidence, "cnn", "defective where the sigmoid exceeds .5"),
     ]
@@ -86,18 +92,17 @@ def kd_cae(evidence: Evidence) -> list[str]:
     return [
         "### Table 2. KD-CAE, trained on good images alone",
         table(columns, decisions),
+        LIES_BEHIND,
         table(BEHIND, _behind(evidence, "kd_cae")),
         _notes(evidence, "kd_cae", "the largest error and the smallest log-density of held-out good images"),
-        "The thresholds that the paper prints (set by hand after looking at the distributions): defective if "
-        "the "
-        "reconstruction error is above the one, or the log-density below the other.",
+        *_literal_notes(evidence),
+        "The thresholds that the paper prints (set by hand after looking at the distributions): defective "
+        "if the reconstruction error is above the one, or the log-density below the other.",
         table(("category", "error", "log-density", "share of anomalies in test"), thresholds),
         "The log-density thresholds come from scikit-learn's `KernelDensity`, whose results are wrong at "
-        "this "
-        "size: with its default `leaf_size`, 256 points of 8192 values, they differ from exact log-sum-exp "
-        "in "
-        "float64 by 134 nats. Ours are exact, so even with the paper's settings the density rule is another "
-        "one.",
+        "this size: with its default `leaf_size`, 256 points of 8192 values, they differ from exact "
+        "log-sum-exp in float64 by 134 nats. Ours are exact, so even with the paper's settings the "
+        "density rule is another one.",
     ]
 
 
@@ -106,16 +111,17 @@ def ni_cae(evidence: Evidence) -> list[str]:
     with_noise = _decisions(evidence, "ni_cae", lambda paper: paper.ni_cae_f1_with_noise)
     lines = []
     for line, category in zip(with_noise, evidence.table_categories(), strict=True):
-        lines += [[line[0], "with", *line[1:]], _without_noise(evidence, category, line)]
+        lines += [[line[0], "with", *line[1:]], *_studied(evidence, category, line)]
     return [
         "### Table 3. NI-CAE, trained on good images with and without noise",
         table([DECISIONS[0], "noise in training", *DECISIONS[1:]], lines),
+        LIES_BEHIND,
         table(BEHIND, _behind(evidence, "ni_cae")),
         _notes(evidence, "ni_cae", "the threshold with the fewest errors on the *test labels*"),
-        "With noise: the NI-CAE that the pipeline trains. Without: the same network, trained by the noise "
-        "study "
-        "(clean test images; its threshold is the clean one, the study has no other). "
-        f"† {_LABELS}",
+        "With noise: the NI-CAE that the pipeline trains. Without: the noise study's, which differs in "
+        "nothing but the noise from *with, in the study* where the study trained both anew, and else from "
+        "the pipeline's. The study's rows are of the clean test images, by the clean threshold. † "
+        f"{_LABELS}",
     ]
 
 
@@ -159,19 +165,41 @@ def _literal(evidence: Evidence, category: str) -> str:
     return "not comparable: settings differ" if category in RESULTS else NONE
 
 
-def _without_noise(evidence: Evidence, category: str, line: Sequence[str]) -> list[str]:
+def _literal_notes(evidence: Evidence) -> list[str]:
+    """Return what an F1 at Table 2's thresholds hides: how many good images they call defective."""
+    said = [
+        f"At Table 2's thresholds {escape(category)} has recall {number(row['paper_literal']['recall'])} "
+        f"and {number(row['paper_literal']['false_alarm_rate'])} of its good images called defective."
+        for (category, _), row in evidence.rows.items()
+        if row["paper_literal"]
+    ]
+    return [bullets(said)] if said else []
+
+
+def _studied(evidence: Evidence, category: str, line: Sequence[str]) -> list[list[str]]:
+    """Return the row without noise and, where the study trained its like with noise anew, that one."""
     paper = RESULTS.get(category)
-    start = [line[0], "without", printed(paper.ni_cae_f1_without_noise) if paper else NONE, line[2]]
+    theirs = [printed(paper.ni_cae_f1_without_noise) if paper else NONE, line[2]]
+    without = [line[0], "without", *theirs]
     if category not in evidence.categories:
-        return [*start, "no data", NONE, NONE, NONE]
+        return [[*without, "no data", NONE, NONE, NONE]]
     study = evidence.studies.get((category, "noise"))
     if study is None:
-        return [*start, NONE, "not run (studies\\_used)", NONE, NONE]
-    chosen = study.table[(study.table["arm"] == "ni_cae_without_noise") & (study.table["level"] == 0)]
+        return [[*without, NONE, "not run (studies_used)", NONE, NONE]]
+    lines = [[*without, NONE, *_of_arm(study, "ni_cae_without_noise")]]
+    changed = (study.summary["settings"][name] for name in ("image_size", "epochs", "patience"))
+    if any(value is not None for value in changed):
+        lines.insert(0, [line[0], "with, in the study", NONE, line[2], NONE, *_of_arm(study, "ni_cae")])
+    return lines
+
+
+def _of_arm(study: Study, arm: str) -> list[str]:
+    """Return the last three cells: what the study found on clean test images."""
+    chosen = study.table[(study.table["arm"] == arm) & (study.table["level"] == 0)]
     if chosen.empty or chosen["f1"].isna().iloc[0]:
-        return [*start, NONE, "not in the study", NONE, NONE]
+        return ["not in the study", NONE, NONE]
     f1, baseline = float(chosen["f1"].iloc[0]), float(chosen["all_defective_f1"].iloc[0])
-    return [*start, NONE, number(f1), number(baseline), beats(f1, baseline)]
+    return [number(f1), number(baseline), beats(f1, baseline)]
 
 
 def _behind(evidence: Evidence, model: str) -> list[list[str]]:
@@ -196,7 +224,7 @@ def _behind(evidence: Evidence, model: str) -> list[list[str]]:
 
 def interval(row: Row) -> str:
     """Return AUROC with its bootstrap interval."""
-    return f"{number(row['auroc'])} \\[{number(row['auroc_low'])}, {number(row['auroc_high'])}\\]"
+    return f"{number(row['auroc'])} [{number(row['auroc_low'])}, {number(row['auroc_high'])}]"
 
 
 def _notes(evidence: Evidence, model: str, rule: str) -> str:

@@ -14,9 +14,9 @@ def escape(text: Any) -> str:
     return MARKUP.sub(r"\\\g<0>", " ".join(str(text).split()))
 
 
-def table(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Return a table of cells that are Markdown already; the first column is text, the others numbers."""
-    rules = ["---", *["---:"] * (len(columns) - 1)]
+def table(columns: Sequence[str], lines: Iterable[Sequence[str]], words: int = 1) -> str:
+    """Return a table of cells that are Markdown already; the first `words` columns are text."""
+    rules = ["---"] * words + ["---:"] * (len(columns) - words)
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (columns, rules, *lines))
 
 
