@@ -118,10 +118,10 @@ def test_a_checkpoint_is_read_without_running_code(tmp_path):
 
 def channels(size, filters):
     """Channels of the feature maps, the widest map first: doubled at each halving."""
-    return [filters * 2**step for step in range({64: 4, 128: 5}[size])]
+    return [filters * 2**step for step in range({32: 3, 64: 4, 128: 5}[size])]
 
 
-@pytest.mark.parametrize(("size", "filters", "latent"), [(64, 16, 100), (128, 8, 100), (64, 4, 10)])
+@pytest.mark.parametrize(("size", "filters", "latent"), [(32, 16, 100), (64, 16, 100), (128, 8, 100), (64, 4, 10)])
 def test_parameter_counts_in_closed_form(size, filters, latent):
     settings = create(image_size=size, filters=filters, latent=latent).settings
     widths = channels(size, filters)
@@ -142,7 +142,7 @@ def test_at_full_size_it_is_the_network_that_everyone_knows():
     assert counts == [3_576_704, 2_765_568]
 
 
-@pytest.mark.parametrize("size", [64, 128])
+@pytest.mark.parametrize("size", [32, 64, 128])
 def test_networks_follow_the_papers_rules(size):
     settings = create(image_size=size).settings
     generator, discriminator = dcgan.build_generator(settings), dcgan.build_discriminator(settings)
