@@ -121,7 +121,9 @@ def channels(size, filters):
     return [filters * 2**step for step in range({32: 3, 64: 4, 128: 5}[size])]
 
 
-@pytest.mark.parametrize(("size", "filters", "latent"), [(32, 16, 100), (64, 16, 100), (128, 8, 100), (64, 4, 10)])
+@pytest.mark.parametrize(
+    ("size", "filters", "latent"), [(32, 16, 100), (64, 16, 100), (128, 8, 100), (64, 4, 10)]
+)
 def test_parameter_counts_in_closed_form(size, filters, latent):
     settings = create(image_size=size, filters=filters, latent=latent).settings
     widths = channels(size, filters)
@@ -182,6 +184,14 @@ def test_it_learns_what_the_images_are(small_images):
     after = distances()
     assert after[0] < before[0] / 1.5
     assert after[1] < before[1] / 1.5
+
+
+def test_instance_noise_makes_the_two_harder_to_tell_apart(small_images):
+    def gap(spread):
+        last = create(epochs=10, instance_noise=spread).fit(small_images.train, seed=0)[-1]
+        return last["belief_in_real"] - last["belief_in_generated"]
+
+    assert gap(1.0) < gap(0) / 2
 
 
 def test_what_cannot_be_learnt_from_is_said(small_images):

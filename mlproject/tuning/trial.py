@@ -1,5 +1,6 @@
 """One trial: fit a detector with the values drawn for it, examine it, keep it."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
