@@ -82,6 +82,7 @@ class Project:
         tree["evaluate"]["bootstrap"] = 100
         tree["generators"]["dcgan"] |= {"filters": 2, "epochs": 2}
         tree["models"]["cnn"] |= {"filters": [4, 4], "hidden": 8}
+        tree["models"]["anogan"] |= {"filters": 2}
         tree["study_workers"] = 1
         tree["studies"]["noise"] |= {
             "kinds": ["gaussian"],

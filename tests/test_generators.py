@@ -118,10 +118,12 @@ def test_a_checkpoint_is_read_without_running_code(tmp_path):
 
 def channels(size, filters):
     """Channels of the feature maps, the widest map first: doubled at each halving."""
-    return [filters * 2**step for step in range({64: 4, 128: 5}[size])]
+    return [filters * 2**step for step in range({32: 3, 64: 4, 128: 5}[size])]
 
 
-@pytest.mark.parametrize(("size", "filters", "latent"), [(64, 16, 100), (128, 8, 100), (64, 4, 10)])
+@pytest.mark.parametrize(
+    ("size", "filters", "latent"), [(32, 16, 100), (64, 16, 100), (128, 8, 100), (64, 4, 10)]
+)
 def test_parameter_counts_in_closed_form(size, filters, latent):
     settings = create(image_size=size, filters=filters, latent=latent).settings
     widths = channels(size, filters)
@@ -142,7 +144,7 @@ def test_at_full_size_it_is_the_network_that_everyone_knows():
     assert counts == [3_576_704, 2_765_568]
 
 
-@pytest.mark.parametrize("size", [64, 128])
+@pytest.mark.parametrize("size", [32, 64, 128])
 def test_networks_follow_the_papers_rules(size):
     settings = create(image_size=size).settings
     generator, discriminator = dcgan.build_generator(settings), dcgan.build_discriminator(settings)
@@ -182,6 +184,14 @@ def test_it_learns_what_the_images_are(small_images):
     after = distances()
     assert after[0] < before[0] / 1.5
     assert after[1] < before[1] / 1.5
+
+
+def test_instance_noise_makes_the_two_harder_to_tell_apart(small_images):
+    def gap(spread):
+        last = create(epochs=10, instance_noise=spread).fit(small_images.train, seed=0)[-1]
+        return last["belief_in_real"] - last["belief_in_generated"]
+
+    assert gap(1.0) < gap(0) / 2
 
 
 def test_what_cannot_be_learnt_from_is_said(small_images):

@@ -1,5 +1,6 @@
 """Trainings streamed into MLflow: continued, ended, completed from files, and never held up."""
 
+import math
 import os
 import signal
 import socket
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from requests.adapters import HTTPAdapter
 from tracked_project import all_runs, recorded, steps
 from urllib3.util.retry import Retry
 
+from mlproject import artifacts
 from mlproject.tracking import live, record, runs, store
 
 pytest_plugins = ["tracked_project"]
@@ -48,6 +51,25 @@ def test_a_training_that_was_cut_off_goes_on_in_its_run(folder):
     assert run.info.status == "FINISHED"
     assert steps(run.info.run_id) == list(range(1, project.EPOCHS + 1)), "epochs 4 and 5 once only"
     assert len(store.connect().list_artifacts(run.info.run_id, "images")) == 2 * len(project.PICTURED)
+
+
+def test_a_loss_that_is_not_there_yet_is_no_point(folder):
+    """AnoGAN has no validation loss before it has an encoder; a store would show infinity as 1e308."""
+    run, first = live.LiveRun(project.facts(), project.key()), project.epoch(1)
+    run.epoch(replace(first, validation_loss=math.inf))
+    run.epoch(project.epoch(2))
+    run.close("FINISHED")
+
+    def points(run, name):
+        return [point.step for point in store.connect().get_metric_history(run.info.run_id, name)]
+
+    (streamed,) = all_runs()
+    assert (points(streamed, "loss"), points(streamed, "validation_loss")) == ([1, 2], [2])
+    file = artifacts.training_folder(project.CATEGORY, project.MODEL) / "history.csv"
+    history = artifacts.read_table(file)
+    history.loc[0, "validation_loss"] = math.inf
+    artifacts.write_table(file, history)
+    assert sorted(points(recorded(), "validation_loss")) == list(range(2, project.EPOCHS + 1))
 
 
 def test_a_short_training_is_left_to_its_files(folder, monkeypatch):

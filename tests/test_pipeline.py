@@ -9,7 +9,8 @@ from PIL import Image
 from pipeline_project import Project, write_category
 
 ALWAYS = {"register"}
-PAIRS = [(category, model) for category in ("disc", "plate") for model in ("kd_cae", "ni_cae", "pca", "cnn")]
+MODELS = ("kd_cae", "ni_cae", "pca", "cnn", "anogan")
+PAIRS = [(category, model) for category in ("disc", "plate") for model in MODELS]
 
 
 @pytest.fixture(scope="module")

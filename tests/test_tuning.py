@@ -156,6 +156,17 @@ def test_judging_on_the_way_changes_no_weight(folder, monkeypatch):
     assert with_rungs["verdict"] == without["verdict"]
 
 
+def test_epochs_without_a_validation_loss_are_not_judged(folder, monkeypatch):
+    """AnoGAN's first epochs are its GAN's: an encoder that has learnt nothing would decide who is pruned."""
+    monkeypatch.setattr(one, "FIRST_RUNG", 1)
+    project.edit(lambda tree: tree["models"]["anogan"].update(epochs=3, patience=3, filters=2))
+    tune("anogan", trials=1)
+    (trial,) = trials("anogan")
+    assert trial["state"] == "complete"
+    assert ["validation_loss" in row for row in trial["history"]] == [False] * 3 + [True] * 3
+    assert set(trial["rungs"]) == {"4"}
+
+
 def test_a_kept_model_scores_as_its_trial_said(folder):
     tune("ni_cae", trials=2)
     planned = plan.load("disc", "ni_cae", trials=2)

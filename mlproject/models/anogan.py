@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from mlproject.generators.base import GeneratorEpoch
 from mlproject.models import blocks
 from mlproject.models.base import Labelled
 from mlproject.models.reconstruction import ReconstructionDetector, ReconstructionParameters
+from mlproject.search_space import Range, Space
 from mlproject.training import Epoch
 
 
@@ -56,6 +57,13 @@ class AnoGAN(ReconstructionDetector):
     Parameters = Parameters
     part_names = ("reconstruction_error", "feature_distance")
     error_name = "reconstruction_error"
+    search_space: ClassVar[Space] = {
+        **ReconstructionDetector.search_space,
+        "learning_rate": Range(0.0001, 0.0005, log=True),
+        "instance_noise": Range(0.1, 0.6),
+        "encoder_learning_rate": Range(0.0002, 0.002, log=True),
+        "feature_weight": Range(0.1, 10, log=True),
+    }
 
     def __init__(self, settings: Any) -> None:
         super().__init__(settings)
@@ -135,7 +143,7 @@ class AnoGAN(ReconstructionDetector):
             checkpoint=checkpoint,
             on_epoch=lambda epoch: on_epoch(_after(settings.epochs, epoch)),
         )
-        self.learn_usual_differences(validation)
+        self.after_fit(train, validation)
         rows = [
             {"epoch": row["epoch"], "loss": row["discriminator_loss"], "validation_loss": math.inf}
             for row in game

@@ -164,6 +164,7 @@ def _points(content: Mapping[str, Any]) -> "list[Metric]":
         )
         for row in content["history"]
         for name in ("loss", "validation_loss")
+        if name in row
     ]
     points += [Metric("objective_by_epoch", v, ended, int(epoch)) for epoch, v in content["rungs"].items()]
     verdict = lineage.flatten({"objective": content["verdict"]}) if content["verdict"] else {}

@@ -1,5 +1,6 @@
 """One trial: fit a detector with the values drawn for it, examine it, keep it."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,7 +32,7 @@ class Trial:
     """One trial's course, also where it was cut short.
 
     Attributes:
-        history: epoch, loss, validation_loss of every epoch.
+        history: epoch, loss, validation_loss (where there is one) of every epoch.
         rungs: epoch → objective, where it was judged on the way.
         verdict: at its end.
     """
@@ -58,11 +59,12 @@ class Trial:
         detector = plan.detector(dict(self.values))
 
         def on_epoch(epoch: Epoch) -> None:
-            self.history.append(
-                {"epoch": epoch.number, "loss": epoch.loss, "validation_loss": epoch.validation_loss}
-            )
+            losses = {"loss": epoch.loss, "validation_loss": epoch.validation_loss}
+            known = {name: value for name, value in losses.items() if math.isfinite(value)}
+            self.history.append({"epoch": epoch.number, **known})
             check()
-            if plan.prune and is_rung(epoch.number) and epoch.number < epoch.limit:
+            judgeable = "validation_loss" in known  # AnoGAN's first epochs are its GAN's: nothing to judge by
+            if judgeable and plan.prune and is_rung(epoch.number) and epoch.number < epoch.limit:
                 detector.after_fit(images.train, images.validation)
                 self.rungs[epoch.number] = self._judge(detector).value
                 report(epoch.number, self.rungs[epoch.number])
