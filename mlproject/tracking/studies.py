@@ -163,7 +163,7 @@ def _points(content: Mapping[str, Any]) -> "list[Metric]":
             name, float(row[name]), began + (ended - began) * int(row["epoch"]) // epochs, int(row["epoch"])
         )
         for row in content["history"]
-        for name in ("loss", "validation_loss")
+        for name in row.keys() - {"epoch"}
     ]
     points += [Metric("objective_by_epoch", v, ended, int(epoch)) for epoch, v in content["rungs"].items()]
     verdict = lineage.flatten({"objective": content["verdict"]}) if content["verdict"] else {}

@@ -1,5 +1,6 @@
 """One trial: fit a detector with the values drawn for it, examine it, keep it."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,7 +32,7 @@ class Trial:
     """One trial's course, also where it was cut short.
 
     Attributes:
-        history: epoch, loss, validation_loss of every epoch.
+        history: epoch, loss, validation_loss of every epoch; a loss that is not finite is left out.
         rungs: epoch → objective, where it was judged on the way.
         verdict: at its end.
     """
@@ -58,11 +59,17 @@ class Trial:
         detector = plan.detector(dict(self.values))
 
         def on_epoch(epoch: Epoch) -> None:
-            self.history.append(
-                {"epoch": epoch.number, "loss": epoch.loss, "validation_loss": epoch.validation_loss}
-            )
+            losses = {"loss": epoch.loss, "validation_loss": epoch.validation_loss}
+            finite = {name: value for name, value in losses.items() if math.isfinite(value)}
+            self.history.append({"epoch": epoch.number, **finite})
             check()
-            if plan.prune and is_rung(epoch.number) and epoch.number < epoch.limit:
+            # no validation loss: a phase (AnoGAN's first) in which there is nothing to be judged yet
+            if (
+                plan.prune
+                and "validation_loss" in finite
+                and is_rung(epoch.number)
+                and epoch.number < epoch.limit
+            ):
                 detector.after_fit(images.train, images.validation)
                 self.rungs[epoch.number] = self._judge(detector).value
                 report(epoch.number, self.rungs[epoch.number])
