@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 STUDY, TRIAL, STATE, REASON = (f"mlproject.{name}" for name in ("study", "trial", "trial_state", "reason"))
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
-SPEARMAN = "spearman_objective"
 
 
 class StudyRecord:

@@ -64,12 +64,8 @@ class Trial:
             self.history.append({"epoch": epoch.number, **finite})
             check()
             # no validation loss: a phase (AnoGAN's first) in which there is nothing to be judged yet
-            if (
-                plan.prune
-                and "validation_loss" in finite
-                and is_rung(epoch.number)
-                and epoch.number < epoch.limit
-            ):
+            judged = is_rung(epoch.number) and epoch.number < epoch.limit and "validation_loss" in finite
+            if plan.prune and judged:
                 detector.after_fit(images.train, images.validation)
                 self.rungs[epoch.number] = self._judge(detector).value
                 report(epoch.number, self.rungs[epoch.number])
