@@ -81,8 +81,7 @@ def made_by_these_files(facts: Facts) -> bool:
         all(_md5(Path(dep["path"])) == dep["md5"] for dep in decisive)
         and settings.is_file()
         and artifacts.read_json(settings)["settings"] == run["settings"]
-        and {name: used.get(name) for name in ("split", "seed")}
-        == {name: run[name] for name in ("split", "seed")}
+        and all(used.get(name) == run[name] for name in ("split", "seed"))
         and prepared.get("data_hash") == run["data_hash"]
     )
 

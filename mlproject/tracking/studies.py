@@ -1,5 +1,6 @@
 """A study in MLflow: a run for the study, one below it for each trial. Made from files, never in the way."""
 
+import importlib.util
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ from mlproject.tracking import runs, store
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric
+
+if importlib.util.find_spec("mlflow") is None:  # as `import mlflow` would, which takes over a second
+    raise ModuleNotFoundError("No module named 'mlflow'", name="mlflow")
 
 STUDY, TRIAL, STATE, REASON = (f"mlproject.{name}" for name in ("study", "trial", "trial_state", "reason"))
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
