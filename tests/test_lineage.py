@@ -32,11 +32,18 @@ def committed(folder):
     prepared = artifacts.PREPARED / project.CATEGORY / "prepared.json"
     artifacts.write_json(prepared, artifacts.read_json(prepared) | {"data_hash": known["data_hash"]})
     md5 = hashlib.md5(CODE.read_bytes(), usedforsecurity=False).hexdigest()
-    deps = [{"path": CODE.as_posix(), "md5": md5}, {"path": "data/prepared/bottle", "md5": "x.dir"}]
-    used = {"models.kd_cae": known["settings"], "split": known["split"], "seed": 0}
+    settings = artifacts.settings_file(project.CATEGORY, project.MODEL)
+    artifacts.write_json(settings, {"source": "params.yaml: models.kd_cae", "settings": known["settings"]})
+    deps = [
+        {"path": CODE.as_posix(), "md5": md5},
+        {"path": settings.as_posix(), "md5": hashlib.md5(settings.read_bytes()).hexdigest()},
+        {"path": "data/prepared/bottle", "md5": "x.dir"},
+    ]
+    used = {"split": known["split"], "seed": 0}
+    resolved = {"threshold": {"strict": False}, "models.kd_cae": known["settings"]}
     stages = {
         f"{stage}@bottle-kd_cae": {"deps": deps, "params": {"params.yaml": values}}
-        for stage, values in (("train", used), ("score", {"threshold": {"strict": False}}))
+        for stage, values in (("settings", resolved), ("train", used), ("score", used))
     }
     Path("dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
     Path(".gitignore").write_text("mlflow.db*\nmlruns\nartifacts\ndata\n")
@@ -65,10 +72,13 @@ def test_a_clean_commit_once_known_stands(committed):
     assert lineage.tags(committed, "run", DIRTY, known)["lock_hash"] == "c" * 64
 
 
-@pytest.mark.parametrize("what", ["code", "lock", "data"])
+@pytest.mark.parametrize("what", ["code", "lock", "settings", "data"])
 def test_a_commit_of_other_code_settings_or_data_is_not_taken(committed, what):
     if what == "code":
         CODE.write_text("# another model\n")
+    elif what == "settings":
+        path = artifacts.settings_file(project.CATEGORY, project.MODEL)
+        artifacts.write_json(path, {"source": "data/tuned", "settings": {}})
     elif what == "lock":
         Path("dvc.lock").write_text(Path("dvc.lock").read_text().replace("seed: 0", "seed: 1"))
     else:

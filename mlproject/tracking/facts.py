@@ -136,10 +136,13 @@ class Facts:
         """
         stages = (yaml.safe_load(LOCK.read_text()) if LOCK.is_file() else {}).get("stages", {})
         found: dict[str, Any] = {}
-        for stage in ("train", "score", "evaluate"):
+        for stage in ("settings", "train", "score", "evaluate"):
             entry = stages.get(f"{stage}@{self.training['category']}-{self.training['model']}", {})
             used = entry.get("params", {}).get("params.yaml", {})
             found |= flatten({key: value for key, value in used.items() if not key.startswith("models.")})
+        resolved = artifacts.threshold_settings_file(self.training["category"], self.training["model"])
+        if resolved.is_file():  # tuned: not what params.yaml says
+            found |= flatten({"threshold": artifacts.read_json(resolved)})
         return found
 
 

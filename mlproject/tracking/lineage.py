@@ -72,13 +72,16 @@ def made_by_these_files(facts: Facts) -> bool:
     entries = [locked.get(f"{stage}@{category}-{model}") for stage in STAGES]
     if not all(entries):
         return False
-    code = [dep for entry in entries for dep in entry["deps"] if dep["path"].endswith(".py")]
+    settings = artifacts.settings_file(category, model)
+    deps = [dep for entry in entries for dep in entry["deps"]]
+    decisive = [dep for dep in deps if dep["path"].endswith(".py") or dep["path"] == settings.as_posix()]
     used = entries[0]["params"]["params.yaml"]
-    settings = {name: used.get(name) for name in (f"models.{model}", "split", "seed")}
     prepared = artifacts.read_json(artifacts.PREPARED / category / "prepared.json")
     return (
-        all(_md5(Path(dep["path"])) == dep["md5"] for dep in code)
-        and settings == {f"models.{model}": run["settings"], "split": run["split"], "seed": run["seed"]}
+        all(_md5(Path(dep["path"])) == dep["md5"] for dep in decisive)
+        and settings.is_file()
+        and artifacts.read_json(settings)["settings"] == run["settings"]
+        and all(used.get(name) == run[name] for name in ("split", "seed"))
         and prepared.get("data_hash") == run["data_hash"]
     )
 

@@ -1,5 +1,6 @@
 """A study in MLflow: a run for the study, one below it for each trial. Made from files, never in the way."""
 
+import importlib.util
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,9 +15,11 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric
 
+if importlib.util.find_spec("mlflow") is None:  # as `import mlflow` would, which takes over a second
+    raise ModuleNotFoundError("No module named 'mlflow'", name="mlflow")
+
 STUDY, TRIAL, STATE, REASON = (f"mlproject.{name}" for name in ("study", "trial", "trial_state", "reason"))
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
-SPEARMAN = "spearman_objective"
 
 
 class StudyRecord:
@@ -163,8 +166,7 @@ def _points(content: Mapping[str, Any]) -> "list[Metric]":
             name, float(row[name]), began + (ended - began) * int(row["epoch"]) // epochs, int(row["epoch"])
         )
         for row in content["history"]
-        for name in ("loss", "validation_loss")
-        if name in row
+        for name in row.keys() - {"epoch"}
     ]
     points += [Metric("objective_by_epoch", v, ended, int(epoch)) for epoch, v in content["rungs"].items()]
     verdict = lineage.flatten({"objective": content["verdict"]}) if content["verdict"] else {}

@@ -1,6 +1,5 @@
 """Who records a study: MLflow, or nobody where it is not installed."""
 
-import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,11 +36,13 @@ def open_record(plan: Plan, identity: str) -> "StudyRecord | SilentRecord":
     Args:
         identity: `storage.IDENTITY` of the study.
     """
-    if importlib.util.find_spec("mlflow") is None:
+    try:
+        from mlproject.tracking.studies import StudyRecord
+    except ModuleNotFoundError as error:
+        if error.name != "mlflow":
+            raise
         print("mlflow is not installed: the study is recorded in files only", file=sys.stderr)
         return SilentRecord()
-    from mlproject.tracking.studies import StudyRecord
-
     facts = {
         "study_seed": plan.study_seed,
         "objective": plan.objective,

@@ -32,7 +32,7 @@ class Trial:
     """One trial's course, also where it was cut short.
 
     Attributes:
-        history: epoch, loss, validation_loss (where there is one) of every epoch.
+        history: epoch, loss, validation_loss of every epoch; a loss that is not finite is left out.
         rungs: epoch → objective, where it was judged on the way.
         verdict: at its end.
     """
@@ -60,11 +60,12 @@ class Trial:
 
         def on_epoch(epoch: Epoch) -> None:
             losses = {"loss": epoch.loss, "validation_loss": epoch.validation_loss}
-            known = {name: value for name, value in losses.items() if math.isfinite(value)}
-            self.history.append({"epoch": epoch.number, **known})
+            finite = {name: value for name, value in losses.items() if math.isfinite(value)}
+            self.history.append({"epoch": epoch.number, **finite})
             check()
-            judgeable = "validation_loss" in known  # AnoGAN's first epochs are its GAN's: nothing to judge by
-            if judgeable and plan.prune and is_rung(epoch.number) and epoch.number < epoch.limit:
+            # no validation loss: a phase (AnoGAN's first) in which there is nothing to be judged yet
+            judged = is_rung(epoch.number) and epoch.number < epoch.limit and "validation_loss" in finite
+            if plan.prune and judged:
                 detector.after_fit(images.train, images.validation)
                 self.rungs[epoch.number] = self._judge(detector).value
                 report(epoch.number, self.rungs[epoch.number])
