@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mlproject import stage
-from mlproject.commands import compare, export, inspect, promote, rollback
+from mlproject.commands import compare, export, inspect, predict, promote, rollback
 from mlproject.errors import UserError
 
 app = typer.Typer(
@@ -96,6 +96,7 @@ def preset(
 app.command()(promote.promote)
 app.command()(rollback.rollback)
 app.command()(compare.compare)
+app.command()(predict.predict)
 app.command()(export.export)
 app.command()(inspect.inspect)
 

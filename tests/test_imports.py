@@ -17,7 +17,7 @@ LAYERS = (
     | {"paired", "gate", "heat_scale"},
     {"training", "noise", "anomaly_maps", "kernel_density", "data", "shortcuts", "strips", "brightness"}
     | {"image_distances", "run_facts", "head_to_head"},
-    {"models", "cross_calibration", "generators", "generation_quality", "generated_images"},
+    {"models", "cross_calibration", "generators", "generation_quality", "generated_images", "judging"},
     {"reports", "figures", "tuning", "tracking", "presets", "progress", "onnx_export", "onnx_steps"}
     | {"score_strip", "judgement"},
     {"cli", "commands", "doctor", "stores", "stage", "inspect_page"},
