@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mlproject import stage
-from mlproject.commands import compare, export, inspect, promote, rollback, tune
+from mlproject.commands import compare, export, inspect, predict, promote, rollback, tune
 from mlproject.errors import UserError
 
 app = typer.Typer(
@@ -97,6 +97,7 @@ app.command()(promote.promote)
 app.command()(rollback.rollback)
 app.command()(compare.compare)
 app.command()(tune.tune)
+app.command()(predict.predict)
 app.command()(export.export)
 app.command()(inspect.inspect)
 

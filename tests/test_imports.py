@@ -17,7 +17,15 @@ LAYERS = (
     | {"paired", "gate", "search_space", "study_objective", "run_settings", "heat_scale"},
     {"training", "noise", "anomaly_maps", "kernel_density", "data", "shortcuts", "strips", "brightness"}
     | {"image_distances", "run_facts", "head_to_head", "proxy_defects"},
-    {"models", "cross_calibration", "generators", "generation_quality", "generated_images", "studies"}
+    {
+        "models",
+        "cross_calibration",
+        "generators",
+        "generation_quality",
+        "generated_images",
+        "studies",
+        "judging",
+    }
     | {"network_layout"},
     {"reports", "figures", "tuning", "tracking", "presets", "progress", "paper_report"}
     | {"onnx_export", "onnx_steps", "score_strip", "judgement"},

@@ -49,9 +49,9 @@ def prepare_category(
     """
     entries = read_layout(raw)
     with written_whole(out) as part:
-        with ThreadPoolExecutor(workers or _cores()) as pool:
+        with ThreadPoolExecutor(workers or cores()) as pool:
             tasks = (pool.submit(_decode, raw, entry, image_size) for entry in entries)
-            rows = _write_arrays(part, entries, image_size, _in_order(tasks, ahead=32), on_image)
+            rows = _write_arrays(part, entries, image_size, in_order(tasks, ahead=32), on_image)
         _refuse_leakage(raw, rows, image_size)
         records = [row.record for row in rows]
         artifacts.write_table(part / "manifest.csv", pd.DataFrame(records))
@@ -95,7 +95,7 @@ def _decode(raw: Path, entry: Entry, size: int) -> tuple[_Row, np.ndarray, np.nd
     return _Row(ordered, hashes, hashlib.sha256(pixels.data).digest()), pixels, mask
 
 
-def _cores() -> int:
+def cores() -> int:
     """Return the cores that this process may use (macOS and Windows do not say: all of them)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -107,7 +107,7 @@ def _read(path: Path) -> bytes:
         raise refused(path, f"cannot be read ({error.strerror})", "Mend that") from None
 
 
-def _in_order(tasks: Iterable[Future], ahead: int) -> Iterator[Any]:
+def in_order(tasks: Iterable[Future], ahead: int) -> Iterator[Any]:
     """Yield results in the tasks' order, at most `ahead` of them submitted: this keeps memory constant."""
     tasks = iter(tasks)
     waiting = deque(islice(tasks, ahead))
