@@ -22,6 +22,8 @@ def write_photos(folder: Path, counts: dict[str, int] = COUNTS) -> None:
     """Write discs in MVTec's layout: a bar, a spot or, once, something rare is the defect."""
     rng = np.random.default_rng(0)
     for part, count in counts.items():
+        if not count:
+            continue
         (folder / part).mkdir(parents=True)
         for i in range(count):
             image, _ = draw(rng, part == "test/bar")

@@ -1,6 +1,4 @@
-"""What studies say of scores, by hand: intervals, differences, from how many labels; and that the CNN learns."""
-
-from pathlib import Path
+"""What studies say of scores, by hand: intervals, differences, from how many labels."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +6,7 @@ import pytest
 import study_project as project
 from study_project import CATEGORY
 
-from mlproject import artifacts, metrics
+from mlproject import artifacts, metrics, paired
 from mlproject.data.prepare import prepare_category
 from mlproject.studies import cells, intervals, labels_result, sources, tables
 
@@ -30,13 +28,13 @@ def test_a_row_is_the_mean_over_trainings():
     assert row["all_defective_f1"] == pytest.approx(2 / 3)
 
 
-def test_the_interval_of_one_training_is_that_of_the_metrics():
+def test_the_interval_of_a_difference_of_two_trainings_is_that_of_two_models():
     rng = np.random.default_rng(1)
-    labels, scores = np.repeat([0, 1], [25, 30]), np.round(rng.normal(size=55), 1)  # with ties
-    points, drawn = intervals.aurocs(labels, scores[None], 500)
-    assert points[0] == pytest.approx(metrics.auroc(labels, scores))
-    expected = metrics.auroc_interval(labels, scores, 500, intervals.BOOTSTRAP_SEED)
-    assert intervals.interval(drawn[0]) == pytest.approx(expected)
+    labels, scores = np.repeat([0, 1], [25, 30]), np.round(rng.normal(size=(2, 55)), 1)  # with ties
+    one, other = (tables.Group("labels", "cnn", 1, "held_out", labels, row[None], [None]) for row in scores)
+    found = tables.comparison(one, other, "other", 500)
+    expected = paired.auroc_difference(labels, scores[1], scores[0], 500, intervals.BOOTSTRAP_SEED)
+    assert (found["difference"], found["low"], found["high"]) == pytest.approx(tuple(expected))
 
 
 def test_a_difference_is_paired():
@@ -124,4 +122,3 @@ def test_without_a_defect_in_the_pool_only_none_are_tried(untrained):
     assert {(cell.series, cell.level) for cell in study.cells()} == {("labels", 0)}
     assert run_cell(0) is not None
     assert "cnn" not in cells.opened(CATEGORY, "generated").arms
-    assert Path("params.yaml").is_file()

@@ -1,4 +1,4 @@
-"""What the files say of one (category, study): `facts.Facts` of what compares trainings and is none itself."""
+"""What the files say of one (category, study): `facts.Facts` of what compares trainings."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,8 @@ import pandas as pd
 from mlproject import artifacts
 from mlproject.tracking import facts as lineage
 
+ENDS = {"": "difference", ".low": "low", ".high": "high"}
+WHOLE = ("test", "held_out")  # subsets that are no single type of defect
 CURVES = ("auroc", "f1", "false_alarm_rate")
 
 
@@ -71,8 +73,10 @@ class StudyFacts:
         """Return every difference with its interval, and from how many labels a detector is beaten."""
         values: dict[str, float] = {"training.seconds": self.training["seconds"]}
         for one in self.summary["comparisons"]:
-            place = _metric(one["series"], one["subset"], f"{one['arm']}-{one['against']}.{one['level']:g}")
-            values |= {f"difference.{place}{end}": one[name] for end, name in _ENDS.items()}
+            # a level of a left-out type says nothing that the type does not
+            where = f"{one['level']:g}" if one["subset"] in WHOLE else one["subset"]
+            place = _metric(f"difference.{one['series']}.{one['arm']}-{one['against']}.{where}")
+            values |= {f"{place}{end}": one[name] for end, name in ENDS.items()}
         needed = self.summary.get("labels_needed", {})
         return values | {f"labels_needed.{name}": float(n) for name, n in needed.items() if n is not None}
 
@@ -88,32 +92,27 @@ class StudyFacts:
         }
 
 
-_ENDS = {"": "difference", ".low": "low", ".high": "high"}
-
-
 def curves(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a column for each series, arm, subset and measure, a row a step.
+    """Return a column for each series, arm and measure, a row a step; NaN where an arm has no such step.
 
     Steps are levels where these are whole numbers (labels, images), else their places (variances).
-    What does not depend on the level (one level alone) stands at every step of its series.
+    What was measured at one level alone stands at every step of its series, for comparison.
     """
     whole = bool((table["level"] % 1 == 0).all())
     found: dict[int, dict[str, float]] = {}
-    for (series, subset), rows in table.groupby(["series", "subset"], sort=False):
+    for series, rows in table[table["subset"].isin(WHOLE)].groupby("series", sort=False):
         levels = sorted(rows["level"].unique())
         steps = {level: int(level) if whole else place for place, level in enumerate(levels)}
         for arm, own in rows.groupby("arm", sort=False):
             values = own.set_index("level")
             for level in levels if len(values) == 1 else values.index:
                 row = values.iloc[0] if len(values) == 1 else values.loc[level]
-                kept = {_metric(series, subset, f"{arm}.{name}"): row[name] for name in CURVES}
+                kept = {_metric(f"{series}.{arm}.{name}"): row[name] for name in CURVES}
                 found.setdefault(steps[level], {}).update(kept)
     steps_in_order = [{"epoch": step} | values for step, values in sorted(found.items())]
-    return pd.DataFrame(steps_in_order, columns=None if steps_in_order else ["epoch"])
+    return pd.DataFrame(steps_in_order or {"epoch": []})
 
 
-def _metric(series: str, subset: str, rest: str) -> str:
-    """Return a metric's name; a subset that says nothing new is left out."""
-    parts = [series] if subset in ("test", "held_out") else [series, subset]
-    # MLflow allows these and letters, digits, spaces alone
-    return "".join(c if c.isalnum() or c in "_-./ " else "_" for c in ".".join([*parts, rest]))
+def _metric(name: str) -> str:
+    """Return a name that MLflow allows."""
+    return "".join(c if c.isalnum() or c in "_-./ " else "_" for c in name)
