@@ -57,8 +57,10 @@ def _looks(rows: Sequence[Sequence[Chart]]) -> dict[str, tuple[str, str]]:
 
 
 def _draw(axes: Axes, chart: Chart, looks: dict[str, tuple[str, str]], *, first: bool) -> None:
-    if chart.chance is not None:
-        axes.axhline(chart.chance, color=drawing.GREY, linestyle=":", label="chance")
+    if chart.reference is not None:
+        name, value = chart.reference
+        style = ":" if name == "chance" else "--"
+        axes.axhline(value, color=drawing.GREY, linestyle=style, label=name)
     for band in chart.bands:
         if not math.isnan(band.value):
             colour = looks[band.name][0]

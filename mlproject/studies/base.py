@@ -78,7 +78,7 @@ class Chart:
 
     Attributes:
         ticks: what the places along x are called.
-        chance: where to draw the line of chance, None for none.
+        reference: what knows nothing reaches this, and what it is called; None for none.
         joined: the places along x are steps of one quantity, so points are joined.
     """
 
@@ -88,7 +88,7 @@ class Chart:
     ticks: Sequence[str]
     lines: Sequence[Line]
     bands: Sequence[Band] = ()
-    chance: float | None = 0.5
+    reference: tuple[str, float] | None = ("chance", 0.5)
     joined: bool = True
 
 

@@ -7,7 +7,7 @@ How trainings differ among themselves is another matter, and told beside: the sp
 
 import numpy as np
 
-from mlproject.metrics import INTERVAL
+from mlproject import metrics
 
 BOOTSTRAP_SEED = 0  # not that of a training: the same scores have the same interval
 WORDS = (
@@ -27,26 +27,19 @@ def aurocs(labels: np.ndarray, scores: np.ndarray, resamples: int) -> tuple[np.n
     Returns:
         None where a class is missing.
     """
-    defective = np.asarray(labels) == 1
-    n_good, n_defective = int((~defective).sum()), int(defective.sum())
-    if not n_good or not n_defective:
+    good, defective = np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)
+    if not len(good) or not len(defective):
         return None
     rng = np.random.default_rng(BOOTSTRAP_SEED)
-    good_share, defective_share = (
-        rng.multinomial(n, np.full(n, 1 / n), size=resamples) / n for n in (n_good, n_defective)
-    )
-    points, drawn = [], []
-    for row in scores:
-        high, low = row[defective][:, None], row[~defective][None, :]
-        wins = (high > low) + 0.5 * (high == low)  # (defective, good)
-        points.append(wins.mean())
-        drawn.append(((defective_share @ wins) * good_share).sum(axis=1))
-    return np.array(points), np.array(drawn)
+    counts = [metrics.resample_counts(rng, len(rows), resamples) for rows in (good, defective)]
+    points = np.array([metrics.auroc(labels, row) for row in scores], dtype=np.float64)
+    drawn = [metrics.resampled_auroc(row[good], row[defective], *counts) for row in scores]
+    return points, np.stack(drawn)
 
 
 def interval(resampled: np.ndarray) -> tuple[float, float]:
     """Return the 95 % interval of (resamples,) values."""
-    low, high = np.percentile(resampled, INTERVAL)
+    low, high = np.percentile(resampled, metrics.INTERVAL)
     return float(low), float(high)
 
 

@@ -106,16 +106,22 @@ def _injection(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _charts(rows: Sequence[Mapping[str, Any]], kinds: Sequence[str]) -> list[list[Chart]]:
     """Return a row of charts a measure, a column a kind of noise."""
-    measures = (("auroc", "AUROC", 0.5), ("f1", "F1", None), ("false_alarm_rate", "false alarms", None))
-    charts = []
-    for measure, name, chance in measures:
-        charts.append([_chart(rows, kind, measure, name, chance) for kind in kinds])
-    return charts
+    everything = ("everything defective", rows[0]["all_defective_f1"]) if rows else None
+    measures = (
+        ("auroc", "AUROC", ("chance", 0.5)),
+        ("f1", "F1", everything),
+        ("false_alarm_rate", "false alarms", None),
+    )
+    return [
+        [_chart(rows, kind, measure, name, reference) for kind in kinds]
+        for measure, name, reference in measures
+    ]
 
 
 def _chart(
-    rows: Sequence[Mapping[str, Any]], kind: str, measure: str, name: str, chance: float | None
-) -> Chart:
+    rows: Sequence[Mapping[str, Any]], kind: str, measure: str, name: str,
+    reference: tuple[str, float] | None,
+) -> Chart:  # fmt: skip
     own = [row for row in rows if row["series"] == kind]
     levels = sorted({row["level"] for row in own})
     lines = []
@@ -124,5 +130,5 @@ def _chart(
         values = [row[measure] for row in mine]
         low, high = ([row.get(f"{measure}_{end}", np.nan) for row in mine] for end in ("low", "high"))
         lines.append(Line(arm, range(len(levels)), values, low, high))
-    title = kind.replace("_", " ")
-    return Chart(title, "variance", name, [f"{level:g}" for level in levels], lines, chance=chance)
+    ticks = [f"{level:g}" for level in levels]
+    return Chart(kind.replace("_", " "), "variance", name, ticks, lines, reference=reference)

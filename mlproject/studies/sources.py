@@ -13,14 +13,15 @@ PACKAGE = "mlproject"
 @functools.cache
 def code_hash(*modules: str) -> str:
     """Return 16 hex digits over the source of modules and of all in this package that they import."""
-    files = sorted(_reached(modules))
+    files = sorted(reached(modules))
     digests = (hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
     names = (path.relative_to(ROOT).as_posix() for path in files)
     text = "".join(f"{name} {digest}\n" for name, digest in zip(names, digests, strict=True))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _reached(modules: tuple[str, ...]) -> set[Path]:
+def reached(modules: tuple[str, ...]) -> set[Path]:
+    """Return the files of modules and of all in this package that they import, however far."""
     found: set[Path] = set()
     waiting = list(modules)
     while waiting:

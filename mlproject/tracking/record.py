@@ -3,10 +3,11 @@
 from mlproject import artifacts, params
 from mlproject.tracking import registry, runs, store
 from mlproject.tracking.generator_facts import GeneratorFacts
+from mlproject.tracking.study_facts import StudyFacts
 
 
 def record_all() -> None:
-    """Record every category, detector and generator of params.yaml; print what was done and where to look.
+    """Record every category, detector, generator and study of params.yaml; print what was done.
 
     Where the store is away a line says so and nothing else happens: the files stand, the next call logs.
 
@@ -39,7 +40,7 @@ def _record(dataset: str) -> None:
             what = "new" if version.new else "known"
             print(f"{category} {model}: {version.name} version {version.version} ({what})")
             run_ids.append(run_id)
-    made = _record_generators(dataset)
+    made = _record_generators(dataset) + _record_studies(dataset)
     if run_ids or made:
         runs.join(dataset, [*run_ids, *made])
     if run_ids:
@@ -56,6 +57,19 @@ def _record_generators(dataset: str) -> list[str]:
                 continue
             run_ids.append(runs.log(dataset, GeneratorFacts.read(category, generator)))
             print(f"{category} {generator}: recorded")
+    return run_ids
+
+
+def _record_studies(dataset: str) -> list[str]:
+    """Record every study; return their runs: metrics by level, the table, the figure, the answer in words."""
+    run_ids = []
+    for category in params.value("categories"):
+        for study in params.value("studies_used"):
+            if not (artifacts.study_report_folder(category, study) / "summary.json").is_file():
+                print(f"{category} study {study}: no results yet, left out (`dvc repro` makes them)")
+                continue
+            run_ids.append(runs.log(dataset, StudyFacts.read(category, study)))
+            print(f"{category} study {study}: recorded")
     return run_ids
 
 

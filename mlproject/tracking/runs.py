@@ -14,6 +14,7 @@ from mlproject.tracking import facts as lineage
 from mlproject.tracking import store
 from mlproject.tracking.facts import Facts
 from mlproject.tracking.generator_facts import GeneratorFacts
+from mlproject.tracking.study_facts import StudyFacts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,7 +28,7 @@ PARENT = "mlflow.parentRunId"
 DIGEST_LENGTH = 36  # MLflow allows no more
 BATCH = 1000  # metrics a request, MLflow's limit
 
-Recorded = Facts | GeneratorFacts
+Recorded = Facts | GeneratorFacts | StudyFacts
 
 
 def record(dataset: str, category: str, model: str) -> str:
@@ -92,7 +93,7 @@ def create(
     tags = {
         RUN_KEY: run_key(training),
         "mlflow.runName": f"{category} {model}",
-        "mlflow.source.name": f"dvc repro {stage}@{category}-{model}",
+        "mlflow.source.name": f"dvc repro {stage}@{category}-{model.removeprefix('study ')}",
         "mlflow.source.type": "LOCAL",
         # which it is; and MLflow's pages unfold the parents of such runs, so charts show them at once
         "mlflow.runType": "evaluation",

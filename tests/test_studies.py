@@ -1,0 +1,227 @@
+"""Studies on a small category: what is kept and rerun, what is judged on what, and what is said of it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import study_project as project
+from study_project import CATEGORY
+
+from mlproject import artifacts, metrics, params, studies
+from mlproject.errors import UserError
+from mlproject.studies import cells, fitting, noise
+from mlproject.studies.base import MIN_SEEDS
+from mlproject.studies.material import Material
+from pipelines import study as stage
+
+NAMES = ["generated", "labels", "noise"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A project folder whose three studies have been made."""
+    folder = tmp_path_factory.mktemp("studies")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        project.make()
+        for name in NAMES:
+            stage.main(CATEGORY, name)
+        yield folder
+
+
+@pytest.fixture
+def restored(trained):
+    """The same; params.yaml is put back afterwards."""
+    before = Path("params.yaml").read_text()
+    yield trained
+    Path("params.yaml").write_text(before)
+
+
+def table(name):
+    return artifacts.read_table(artifacts.study_report_folder(CATEGORY, name) / "table.csv")
+
+
+def summary(name):
+    return artifacts.read_json(artifacts.study_report_folder(CATEGORY, name) / "summary.json")
+
+
+def cell_times(name):
+    folder = artifacts.study_folder(CATEGORY, name) / "cells"
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+def test_studies_are_found_by_their_files():
+    assert studies.names() == NAMES
+    with pytest.raises(UserError, match="Did you mean noise"):
+        studies.create("noisy", {}, None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_study_leaves_table_summary_and_figure(trained, name):
+    found, said = table(name), summary(name)
+    assert set(found["study"]) == {name}
+    assert len(found) == len(found.drop_duplicates(["series", "arm", "level", "subset"]))
+    assert found["auroc"].between(found["auroc_low"], found["auroc_high"]).all()
+    assert said["gap"] is None
+    assert said["statements"]
+    assert said["comparisons"]
+    for file in said["figures"]:
+        path = artifacts.study_report_folder(CATEGORY, name) / "figures" / file
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_made_again_nothing_is_trained_and_the_same_is_said(trained, name, monkeypatch):
+    before, reported = cell_times(name), table(name)
+    monkeypatch.setattr(cells, "_work", None)  # would fail if called
+    stage.main(CATEGORY, name)
+    assert cell_times(name) == before
+    pd.testing.assert_frame_equal(table(name), reported)
+
+
+def test_a_killed_study_goes_on_with_the_cells_that_are_missing(trained):
+    before, reported = cell_times("labels"), table("labels")
+    folder = artifacts.study_folder(CATEGORY, "labels") / "cells"
+    lost = sorted(folder.glob("*.json"))[:2]
+    lost[0].unlink()  # killed between the two files of a cell
+    lost[1].unlink()
+    lost[1].with_suffix(".csv").unlink()
+    stage.main(CATEGORY, "labels")
+    changed = {name for name, when in cell_times("labels").items() if before[name] != when}
+    assert {Path(name).stem for name in changed} == {path.stem for path in lost}
+    pd.testing.assert_frame_equal(table("labels"), reported)
+
+
+def test_a_changed_level_reruns_its_cells_alone_and_forgets_the_old_ones(restored):
+    before, levels = cell_times("labels"), params.value("studies.labels.levels")
+    project.edit_study("labels", levels=[0, 3])
+    stage.main(CATEGORY, "labels")
+    after = cell_times("labels")
+    project.edit_study("labels", levels=levels)
+    stage.main(CATEGORY, "labels")
+    assert len(after.keys() - before.keys()) == len(before.keys() - after.keys()) == 2 * MIN_SEEDS
+    assert all(before[name] == after[name] for name in before.keys() & after.keys())
+
+
+def test_workers_change_no_score(restored, tmp_path):
+    material = Material.load(CATEGORY)
+    study = cells.opened(CATEGORY, "generated")
+    wanted = [cell for cell in study.cells() if cell.arm == "cnn" and cell.level == 0]
+    folder = artifacts.study_folder(CATEGORY, "generated") / "cells"
+    here = cells.run_all(study, wanted, tmp_path / "one", 1, lambda *progress: None)
+    there = cells.run_all(study, wanted, tmp_path / "two", 2, lambda *progress: None)
+    assert {cells.key(cell.facts, material) for cell in wanted} <= {path.stem for path in folder.iterdir()}
+    for cell in wanted:
+        pd.testing.assert_frame_equal(here[cell], there[cell], check_exact=True)
+
+
+def test_every_arm_is_judged_on_the_same_held_out_images(trained):
+    material = Material.load(CATEGORY)
+    held_out = material.data.paths(material.test[material.held_out])
+    for name in ("labels", "generated"):
+        for path in (artifacts.study_folder(CATEGORY, name) / "cells").glob("*.csv"):
+            scores = artifacts.read_table(path)
+            assert scores.loc[scores["subset"] == "held_out", "path"].tolist() == held_out
+            facts = json.loads(path.with_suffix(".json").read_text())["facts"]
+            assert not set(facts.get("labelled_defects", [])) & set(held_out)
+    everyone = table("labels").query("series == 'labels'")
+    assert set(everyone["arm"]) == {"cnn", "kd_cae", "ni_cae", "pca"}
+    assert len(everyone[["n_good", "n_defective"]].drop_duplicates()) == 1
+
+
+@pytest.mark.parametrize("model", ["kd_cae", "ni_cae"])
+def test_without_noise_the_scores_are_those_recorded(trained, model):
+    study = cells.opened(CATEGORY, "noise")
+    study.prepare(artifacts.study_folder(CATEGORY, "noise"))
+    (cell,) = (cell for cell in study.cells() if (cell.arm, cell.level) == (model, 0))
+    recorded = study.material.recorded_scores(model)
+    np.testing.assert_array_equal(study.run(cell)["score"], recorded["score"])
+    row = table("noise").query("arm == @model and level == 0").iloc[0]
+    assert row["auroc"] == pytest.approx(metrics.auroc(recorded["label"], recorded["score"]))
+
+
+def test_noise_has_the_variance_that_was_asked_for():
+    images = np.full((4, 48, 48, 3), 128, np.uint8)
+    for colour in ("grey", "grey3", "rgb"):
+        settings = {"image_size": 32, "colour": colour}
+        made = noise.noisy(images, settings, "gaussian", 0.01, seed=0) / 255
+        assert made.shape == (4, 32, 32, 3)
+        assert made.var() == pytest.approx(0.01, rel=0.1)
+        seen = fitting.as_seen((made * 255).round().astype(np.uint8), settings)
+        np.testing.assert_array_equal(seen / 255, made)  # the model makes nothing else of it
+
+
+def test_more_labels_hold_those_of_fewer(trained):
+    study = cells.opened(CATEGORY, "labels")
+    chosen = {
+        (cell.seed, cell.level): set(cell.facts["labelled_defects"])
+        for cell in study.cells()
+        if cell.series == "labels"
+    }
+    levels = sorted({level for _, level in chosen})
+    assert levels == [0, 2, 8]  # half of 12 bars and of 5 spots, the odd one held out; 50 are not there
+    for seed in range(MIN_SEEDS):
+        assert chosen[seed, 0] < chosen[seed, 2] < chosen[seed, 8]
+        assert len(chosen[seed, 2]) == 2
+    assert "50 labels" in " ".join(summary("labels")["notes"])
+
+
+def test_a_left_out_type_is_not_learnt_and_alone_is_judged(trained):
+    study = cells.opened(CATEGORY, "labels")
+    for cell in study.cells():
+        if cell.arm == "cnn_without_type":
+            kind = cell.series.removeprefix("type_left_out: ")
+            assert not [path for path in cell.facts["labelled_defects"] if f"/{kind}/" in path]
+    left = table("labels").query("series == 'type_left_out'").set_index(["arm", "subset"])
+    assert left.loc[("cnn_without_type", "spot"), "n_defective"] == 3
+    assert left.loc[("pca", "rare"), "n_defective"] == 1
+    assert set(left["n_good"]) == {6}
+    assert "rare has too few images for the pool" in " ".join(summary("labels")["notes"])
+
+
+def test_a_bad_generator_is_named_beside_what_its_images_did(trained):
+    project.write_verdict(collapsed="all the same")
+    stage.main(CATEGORY, "generated")
+    project.write_verdict(collapsed=None)
+    assert "collapsed: all the same" in " ".join(summary("generated")["notes"])
+
+
+def test_both_ways_the_training_shows_as_many_images(trained):
+    study = cells.opened(CATEGORY, "generated")
+    epochs = {cell.level: cell.facts["settings"]["epochs"] for cell in study.cells() if cell.arm == "kd_cae"}
+    assert epochs == {0: 2, len(study.material.roles.train): 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "reason"),
+    [
+        ("generated", {"generators_used": []}, "generators_used"),
+        ("noise", {"detectors": ["pca"]}, "neither ni_cae nor kd_cae"),
+        ("labels", {"detectors": ["cnn"]}, "no unsupervised"),
+    ],
+)
+def test_what_cannot_be_made_is_a_reported_gap(restored, tmp_path, monkeypatch, name, changes, reason):
+    (tmp_path / "data").symlink_to(restored / "data")
+    monkeypatch.chdir(tmp_path)
+    project.write_params(**changes)
+    stage.main(CATEGORY, name)
+    assert reason in summary(name)["gap"]
+    assert table(name).empty
+    assert (artifacts.study_report_folder(CATEGORY, name) / f"figures/{name}.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "words"),
+    [
+        ("labels", {"seeds": 2}, "studies.labels.seeds"),
+        ("labels", {"levls": [1]}, "Did you mean levels"),
+        ("noise", {"kinds": ["gausian"]}, "gausian is no noise"),
+        ("generated", {"share": 0}, "studies.generated.share"),
+    ],
+)
+def test_a_wrong_setting_is_named(restored, name, changes, words):
+    project.edit_study(name, **changes)
+    with pytest.raises(UserError, match=words):
+        stage.main(CATEGORY, name)
