@@ -1,8 +1,9 @@
 """Let `mlflow run .` find the file MLproject beside the folder mlproject/.
 
 MLflow opens the first directory entry whose lower-cased name is "mlproject", in the file system's order:
-here that may be the package's folder, and the run fails. And for a project without an environment of its
-own it builds an empty one, by pyenv; this project's environment is the one that it is installed in.
+here that may be the package's folder, and the run fails. And it builds an environment of its own, by pyenv,
+unless told not to; this project's environment is the one that it is installed in, unless
+`--env-manager virtualenv` asks for another (pipelines/python_env.yaml).
 
 MLflow has no hook for either, so two of its functions are wrapped. pyproject.toml names this module in the
 entry-point group `mlflow.model_registry_store`, the one that MLflow's command line loads after
@@ -43,8 +44,8 @@ def install() -> None:
 
     def load_into_this_environment(directory: str) -> Any:
         project = load_project(directory)
-        if project.name == PROJECT_NAME and project.env_config_path is None:
-            project.env_type = None  # none to build: `--env-manager local` unless another is asked for
+        if project.name == PROJECT_NAME:
+            project.env_type = None  # none is built, as with `--env-manager local`, unless one is asked for
         return project
 
     _project_spec._find_mlproject = find_project_file
