@@ -152,8 +152,8 @@ def file_system(folder: Path) -> Answer:
 
 
 def parameters() -> Answer:
-    """Whether every setting is known and allowed, and every detector asked for has its own."""
-    from mlproject import models
+    """Whether every setting is known and allowed, and every detector and study asked for has its own."""
+    from mlproject import models, studies
 
     for section in SECTIONS:
         params.load(section.__name__.lower(), section)
@@ -163,6 +163,8 @@ def parameters() -> Answer:
     for name in detectors:
         if name not in settings:
             raise unknown_name(f"{params.FILE}: detectors: {name}", name, settings)
+    for name in params.value("studies_used"):
+        studies.check(name, params.value(f"studies.{name}"), f"{params.FILE}: studies.{name}")
     return Answer(True, f"{len(detectors)} detectors on {len(params.value('categories'))} categories")
 
 

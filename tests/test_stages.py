@@ -30,6 +30,9 @@ STAGES = {
     "score@disc-anogan": ["disc", "anogan"],
     "evaluate@disc-kd_cae": ["disc", "kd_cae"],
     "generate@disc-dcgan": ["disc", "dcgan"],
+    "study@disc-generated": ["disc", "generated"],
+    "study@disc-labels": ["disc", "labels"],
+    "study@disc-noise": ["disc", "noise"],
     "compare": [],
     "report": [],
 }

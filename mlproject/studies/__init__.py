@@ -23,8 +23,8 @@ def names() -> list[str]:
     return sorted(name for name in found if not name.endswith("_result"))
 
 
-def create(name: str, settings: Mapping[str, Any], material: "Material", where: str = "settings") -> "Study":
-    """Return a study of one category from its section of params.yaml.
+def check(name: str, settings: Any, where: str = "settings") -> "tuple[type[Study], params.Section]":
+    """Return a study's class and its settings, checked.
 
     Raises:
         UserError: no such study, or a setting that is not known or not allowed.
@@ -32,4 +32,10 @@ def create(name: str, settings: Mapping[str, Any], material: "Material", where: 
     if name not in names():
         raise unknown_name(f"study {name}", name, names())
     study = importlib.import_module(f"mlproject.studies.{name}").STUDY
-    return study(params.check(dict(settings), study.Parameters, where), material)
+    return study, params.check(settings, study.Parameters, where)
+
+
+def create(name: str, settings: Mapping[str, Any], material: "Material", where: str = "settings") -> "Study":
+    """Return a study of one category from its section of params.yaml; raises as `check`."""
+    study, checked = check(name, dict(settings), where)
+    return study(checked, material)

@@ -55,7 +55,7 @@ class StudyFacts:
         table = artifacts.read_table(report / "table.csv")
         cells = {path.name: path for path in (folder / "cells").glob("*.csv")}
         files = {
-            "run.json": folder / "run.json",
+            "study/run.json": folder / "run.json",
             **{f"report/{name}": path for name, path in lineage.files_in(report).items()},
         }
         return cls(
