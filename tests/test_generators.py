@@ -188,7 +188,7 @@ def test_it_learns_what_the_images_are(small_images):
 
 def test_instance_noise_makes_the_two_harder_to_tell_apart(small_images):
     def gap(spread):
-        last = create(epochs=10, instance_noise=spread).fit(small_images.train, seed=0)[-1]
+        last = create(epochs=5, instance_noise=spread).fit(small_images.train, seed=0)[-1]
         return last["belief_in_real"] - last["belief_in_generated"]
 
     assert gap(1.0) < gap(0) / 2
