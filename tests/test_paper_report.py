@@ -160,6 +160,22 @@ def test_questions_are_answered_from_data():
     assert table(text, "g.")[2][-1] == "dent 4/10"
 
 
+def test_anogan_is_compared_with_the_best_of_the_others_and_pictured():
+    drawn = "categories/bottle/anogan/figures/reconstructions.png"
+    rows = {
+        ("bottle", "anogan"): row("bottle", "anogan", auroc=0.7, auroc_low=0.6, auroc_high=0.85),
+        ("bottle", "pca"): row("bottle", "pca", auroc=0.86),
+        ("bottle", "kd_cae"): row("bottle", "kd_cae"),
+        ("bottle", "cnn"): row("bottle", "cnn", auroc=0.99, auroc_low=0.98),
+    }
+    given = evidence(("bottle",), ("anogan", "pca", "kd_cae", "cnn"), rows=rows, pictures=frozenset({drawn}))
+    text = report.markdown(given)
+    said = table(text, "d.")[2]
+    assert said[:4] == ["bottle", "anogan", "0.70 [0.60, 0.85]", "kd_cae"], "the CNN takes no part"
+    assert said[-1] == "overlap: nothing shown"
+    assert f"]({drawn})" in text.split("### d.")[1].split("### e.")[0]
+
+
 def test_a_study_that_could_not_be_made_gives_its_reason():
     gap = study(gap="Too few defects.", statements=[], figures=[], notes=[])
     assert "**bottle**: Too few defects." in report.markdown(evidence(studies={("bottle", "labels"): gap}))

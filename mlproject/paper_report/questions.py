@@ -60,14 +60,21 @@ def _anogan(evidence: Evidence) -> list[str]:
     if "anogan" not in evidence.detectors:
         return ["Not run: `detectors` in params.yaml does not name `anogan`."]
     others = [name for name in evidence.detectors if name != "anogan"]
-    return _against(evidence, ["anogan"], others, "AnoGAN", "the best of the other models")
+    found = _against(evidence, ["anogan"], others, "AnoGAN", "the best of the other models")
+    for category in evidence.categories:
+        path = evidence.picture(category, "anogan", "figures/reconstructions")
+        found += [picture(f"Originals above what AnoGAN makes of them: {category}", path)] if path else []
+    return found
 
 
 def _pca(evidence: Evidence) -> list[str]:
     run = [name for name in AUTOENCODERS if name in evidence.detectors]
     if "pca" not in evidence.detectors or not run:
         return ["Not run: `detectors` in params.yaml must name `pca` and an autoencoder."]
-    return _against(evidence, run, ["pca"], "the better autoencoder", "PCA")
+    found = _against(evidence, run, ["pca"], "the better autoencoder", "PCA")
+    if "comparison.png" in evidence.pictures:
+        found.append(picture("AUROC and F1 of every model beside their baselines", "comparison.png"))
+    return found
 
 
 def _against(
@@ -87,13 +94,11 @@ def _against(
     sentence = (
         f"Of {len(lines)} categories, the AUROC interval of {name} lies above that of {rival} in "
         f"{counts['above']}, below it in {counts['below']}, and overlaps it in {counts['overlap']} "
-        "(nothing shown)."
+        "(nothing shown). Where a side has several models, the one with the best test AUROC stands for it, "
+        "which favours that side."
     )
     columns = ("category", name, "AUROC [95%]", rival, "AUROC [95%]", "intervals")
-    found = [sentence, table(columns, lines, words=2)]
-    if "comparison.png" in evidence.pictures:
-        found.append(picture("AUROC and F1 of every model beside their baselines", "comparison.png"))
-    return found
+    return [sentence, table(columns, lines, words=2)]
 
 
 def _best(evidence: Evidence, category: str, models: Sequence[str]) -> Mapping[str, Any] | None:

@@ -114,7 +114,7 @@ def ni_cae(evidence: Evidence) -> list[str]:
         lines += [[line[0], "with", *line[1:]], *_studied(evidence, category, line)]
     return [
         "### Table 3. NI-CAE, trained on good images with and without noise",
-        table([DECISIONS[0], "noise in training", *DECISIONS[1:]], lines),
+        table([DECISIONS[0], "noise in training", *DECISIONS[1:]], lines, words=2),
         LIES_BEHIND,
         table(BEHIND, _behind(evidence, "ni_cae")),
         _notes(evidence, "ni_cae", "the threshold with the fewest errors on the *test labels*"),
