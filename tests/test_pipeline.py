@@ -73,6 +73,7 @@ def test_a_metrics_parameter_or_code_retrains_and_rescores_nothing(project):
     assert {stage.split("@")[0] for stage in project.repro()} <= {
         "evaluate",
         "shortcuts",
+        "study",
         "compare",
         "report",
         "register",
