@@ -1,3 +1,3 @@
 """Image anomaly detectors compared, tracked and reused: KD-CAE, NI-CAE and their baselines."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
