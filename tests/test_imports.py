@@ -26,7 +26,7 @@ LAYERS = (
         "studies",
         "judging",
     }
-    | {"network_layout"},
+    | {"network_layout", "judging", "serving_guard"},
     {"reports", "figures", "tuning", "tracking", "presets", "progress", "paper_report"}
     | {"onnx_export", "onnx_steps", "score_strip", "judgement"},
     {"cli", "commands", "doctor", "stores", "stage", "inspect_page"},

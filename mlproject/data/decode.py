@@ -111,6 +111,17 @@ def open_image(data: bytes) -> tuple[Image.Image, str]:
     return _opaque(_eight_bit(image)), mode
 
 
+def pixel_count(data: bytes) -> int:
+    """Return how many pixels an image file says that it has; 0 if it cannot be read. Decodes none."""
+    try:
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
+            return image.width * image.height
+    except Image.DecompressionBombError:
+        return 2 * MAX_PIXELS  # where Pillow draws its line
+    except _BROKEN:
+        return 0
+
+
 def _load(data: bytes) -> tuple[Image.Image, str]:
     """Return the upright image and its mode, for whatever an allowed file may hold."""
     try:

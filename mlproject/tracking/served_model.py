@@ -4,11 +4,10 @@ Beside it travel the detector's folder, its threshold, the prepared image size, 
 `mlproject` that it needs. In: a table with a column `image`; each cell an image file's bytes, the same
 as base64 text, or an array (h, w), (h, w, 1), (h, w, 3) or (h, w, 4) of any size, nested lists included.
 Out: one row each with score, threshold and defective; with `maps=True` also the anomaly map (h, w) and
-the reconstruction (h, w, 3).
+the reconstruction (h, w, 3), where the model makes one.
 """
 
 import base64
-import binascii
 import json
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,12 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from mlproject import thresholds
-from mlproject.data.decode import decode_bytes, fit_array
+from mlproject import serving_guard, thresholds
+from mlproject.data.decode import MAX_PIXELS, decode_bytes, fit_array, pixel_count
 from mlproject.errors import UserError
 from mlproject.models import base
 
+SERVED_IMAGES = 256  # in one HTTP request: a second's work or two, far from the server's timeout
 BATCH = 32  # images decoded and scored at a time: memory does not grow with the table
 
 
@@ -33,12 +33,14 @@ class ServedDetector(PythonModel):
     detector: base.Detector
     threshold: float
     image_size: int
+    serving: bool = False  # over HTTP: to whoever asks
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the detector; no code in its folder is ever run."""
         self.detector = base.load(Path(context.artifacts["model"]))
         self.threshold = json.loads(Path(context.artifacts["threshold"]).read_text())["threshold"]
         self.image_size = json.loads(Path(context.artifacts["prepared"]).read_text())["image_size"]
+        self.serving = serving_guard.install()
 
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
@@ -48,7 +50,9 @@ class ServedDetector(PythonModel):
         Raises:
             MlflowException: a cell is no image; names its row (over HTTP: status 400).
         """
-        cells = _images(model_input["image"])
+        cells = [_unpacked(row, cell) for row, cell in enumerate(_images(model_input["image"]))]
+        if self.serving:
+            _refuse_much(cells)
         with_maps = bool((params or {}).get("maps", False))
         batches = [self._judge(cells, first, with_maps) for first in range(0, len(cells), BATCH)]
         return pd.concat(batches or [self._table(np.empty(0))], ignore_index=True)
@@ -70,16 +74,34 @@ class ServedDetector(PythonModel):
     def _pixels(self, row: int, cell: Any) -> np.ndarray:
         """Return one cell as (s, s, 3) uint8."""
         try:
-            if isinstance(cell, str):
-                cell = base64.b64decode(cell, validate=True)
             if isinstance(cell, bytes):
                 return decode_bytes(cell, self.image_size)
             return fit_array(_as_array(cell), self.image_size)
-        except binascii.Error:
-            reason = "text must be the base64 of an image file"
         except UserError as error:
-            reason = str(error)
-        raise MlflowException.invalid_parameter_value(f"image {row}: {reason}")
+            raise _invalid(row, str(error)) from None
+
+
+def _unpacked(row: int, cell: Any) -> Any:
+    """Return text as the bytes that it is the base64 of, anything else as it is."""
+    if not isinstance(cell, str):
+        return cell
+    try:
+        return base64.b64decode(cell, validate=True)
+    except ValueError:  # not base64, or not even ASCII
+        raise _invalid(row, "text must be the base64 of an image file") from None
+
+
+def _refuse_much(cells: list[Any]) -> None:
+    """Refuse a request that would take minutes: small files may hold many pixels."""
+    if len(cells) > SERVED_IMAGES:
+        raise MlflowException.invalid_parameter_value(f"{len(cells)} images, {SERVED_IMAGES} at most")
+    pixels = sum(pixel_count(cell) for cell in cells if isinstance(cell, bytes))
+    if pixels > MAX_PIXELS:
+        raise MlflowException.invalid_parameter_value(f"{pixels:,} pixels in all, {MAX_PIXELS:,} at most")
+
+
+def _invalid(row: int, reason: str) -> MlflowException:
+    return MlflowException.invalid_parameter_value(f"image {row}: {reason}")
 
 
 def _images(column: pd.Series) -> list[Any]:
