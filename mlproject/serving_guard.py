@@ -1,8 +1,8 @@
 """Requests that MLflow's scoring server would read without end, or answer with 500, are refused with 4xx.
 
 It has no limit on a request's size, and no setting for one; JSON nested a thousand deep, a request without
-Content-Type and some tables that are none end in a traceback. A served model loads before the server makes its
-application, so it can put this around it. Elsewhere (`mlflow.pyfunc.load_model`) nothing is changed.
+Content-Type and some tables that are none end in a traceback. A served model loads before the server makes
+its application, so it can put this around it. Elsewhere (`mlflow.pyfunc.load_model`) nothing is changed.
 """
 
 import os
