@@ -76,7 +76,7 @@ def test_labels_needed_is_from_where_on_the_interval_stays_above(clear, needed):
     assert labels_result.labels_needed(comparisons, ["pca"]) == {"pca": needed}
     rows = [{"series": "labels", "arm": "cnn", "level": level, "auroc": 0.9} for level in clear]
     rows.append({"series": "labels", "arm": "pca", "level": 0, "auroc": 0.6})
-    sentence = labels_result.statement("pca", needed, rows, 20)
+    sentence = labels_result.statement("pca", needed, rows, comparisons, 20)
     assert sentence.startswith("With all 20" if needed is None else f"From {needed} labelled defects on")
 
 

@@ -10,10 +10,11 @@ the cells that it touches and no other.
 import hashlib
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -131,10 +132,19 @@ _worker: dict[str, Any] = {}
 
 
 def _open(category: str, name: str) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     study = opened(category, name)
     study.prepare(artifacts.study_folder(category, name))
     _worker["study"] = study
     _worker["cells"] = {key(cell.facts, study.material): cell for cell in study.cells()}
+
+
+def _end_with_parent() -> None:
+    """End this worker when its parent is no more: one that was killed could not say so."""
+    parent = parent_process()
+    assert parent is not None  # a worker has one
+    parent.join()
+    os._exit(1)  # between two cells or in one: what is kept is whole
 
 
 def _work_by_key(name: str, folder: Path) -> float:

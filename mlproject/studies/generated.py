@@ -142,7 +142,7 @@ class Generated(Study):
         return generated_result.result(scored, rates, self.material.resamples, self._notes())
 
     def _notes(self) -> list[str]:
-        notes = []
+        notes = self.material.notes()
         if "cnn" not in self.arms:
             why = (
                 "the labelled pool has no defective image" if self.material.known("cnn") else "no models.cnn"

@@ -145,8 +145,7 @@ class Labels(Study):
         )
 
     def _notes(self) -> Sequence[str]:
-        notes = []
-        n = len(self.pool)
+        notes, n = self.material.notes(), len(self.pool)
         if not n:
             notes.append("The labelled pool has no defective image: only 0 labels could be tried.")
         if omitted := sorted({level for level in self.settings.levels if level > n}):

@@ -12,6 +12,7 @@ from mlproject.studies.tables import Group
 
 LEFT_OUT = "type_left_out: "  # how a cell's series names the type; in the table it is the subset
 SERIES = "type_left_out"
+HOW = {"above": "above", "unclear": "not shown to be above", "below": "below"}
 Recorded = Mapping[str, tuple[pd.DataFrame, float]]  # detector → (scores of the test images, threshold)
 
 
@@ -52,7 +53,8 @@ def result(
     return Result(
         rows=rows,
         comparisons=comparisons,
-        statements=[statement(name, needed[name], rows, n) for name in needed] + _left_out_words(comparisons),
+        statements=[statement(name, needed[name], rows, comparisons, n) for name in needed]
+        + _left_out_words(comparisons),
         notes=notes,
         charts=[_charts(rows, list(cnn), sorted(others), sorted(by_type))],
         facts={"labels_needed": needed, "labels_in_pool": n},
@@ -117,15 +119,19 @@ def labels_needed(comparisons: Sequence[Mapping[str, Any]], others: Sequence[str
     return needed
 
 
-def statement(name: str, needed: int | None, rows: Sequence[Mapping[str, Any]], n: int) -> str:
+def statement(
+    name: str, needed: int | None, rows: Sequence[Mapping[str, Any]],
+    comparisons: Sequence[Mapping[str, Any]], n: int,
+) -> str:  # fmt: skip
     """Return the sentence that answers the question for one unsupervised detector."""
     auroc = {(row["arm"], row["level"]): row["auroc"] for row in rows if row["series"] == "labels"}
     other, most = auroc[name, 0], auroc["cnn", n]
     if np.isnan(other) or np.isnan(most):
         return f"CNN and {name} cannot be compared: the held-out images lack good or defective ones."
     if needed is None:
+        last = next(c for c in comparisons if (c["series"], c["against"], c["level"]) == ("labels", name, n))
         return (
-            f"With all {n} labelled defects the CNN's interval does not lie above {name}'s "
+            f"With all {n} labelled defects the CNN is {HOW[last['clear']]} {name} "
             f"(AUROC {most:.2f} and {other:.2f})."
         )
     return (

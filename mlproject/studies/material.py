@@ -80,6 +80,15 @@ class Material:
         """Return the manifest's rows of role train, validation or calibration."""
         return self.good[getattr(self.roles, role)]
 
+    def notes(self) -> list[str]:
+        """Return what a study that trains on this must say of its thresholds."""
+        if len(self.roles.calibration):
+            return []
+        return [
+            "No F1 and no false alarms of what is trained here: with split.calibration cross no good image "
+            "is set aside for a threshold, and folds would multiply the trainings."
+        ]
+
     def known(self, model: str) -> bool:
         """Say whether there are settings of a model."""
         return model in self.detectors or model in self.models
