@@ -13,7 +13,7 @@ from mlproject.training import Epoch
 from mlproject.tuning.examination import Examination
 from mlproject.tuning.plan import Plan
 
-FIRST_RUNG = 5  # epochs after which a training is first judged; then after twice as many, and so on
+FIRST_RUNG = 3  # epochs after which a training is first judged; then after twice as many, and so on
 
 
 class Interrupted(Exception):
@@ -21,7 +21,7 @@ class Interrupted(Exception):
 
 
 def is_rung(epoch: int) -> bool:
-    """Say whether a training is judged after this epoch: 5, 10, 20, 40, …"""
+    """Say whether a training is judged after this epoch: 3, 6, 12, 24, …"""
     while epoch > FIRST_RUNG and epoch % 2 == 0:
         epoch //= 2
     return epoch == FIRST_RUNG
