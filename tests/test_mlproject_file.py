@@ -1,6 +1,7 @@
 """`mlflow run .` finds the file MLproject, whatever the order in which the file system lists the folder."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -35,7 +36,7 @@ def environment(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str
     hook.mkdir()
     (hook / "sitecustomize.py").write_text(ORDERED_LISTING)
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"},
         "PYTHONPATH": f"{hook}:{ROOT}",
         "TEST_ORDER": request.param,
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -75,6 +76,8 @@ def test_mlflow_run(environment, tmp_path):
     text = (ROOT / "MLproject").read_text()
     assert text.count("dvc repro") == 1
     (clone / "MLproject").write_text(text.replace("dvc repro", "env > environment.txt"))
+    (clone / "pipelines").mkdir()
+    shutil.copy(ROOT / "pipelines/python_env.yaml", clone / "pipelines")
 
     result = subprocess.run(
         [Path(sys.executable).parent / "mlflow", "run", ".", "-e", "pipeline"],
@@ -96,6 +99,46 @@ def test_every_entry_point_forgets_the_run_that_mlflow_opened():
     assert entries["main"] == entries["pipeline"]
     for entry in entries.values():
         assert "-u MLFLOW_RUN_ID -u MLFLOW_EXPERIMENT_ID" in entry["command"]
+
+
+def test_entry_points_name_commands_that_exist_and_say_no_default_twice():
+    from mlproject.cli import app
+
+    commands = {entry.name or entry.callback.__name__ for entry in app.registered_commands}
+    entries = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
+    assert {"pipeline", "tune", "predict", "promote"} <= entries.keys()
+    for name, entry in entries.items():
+        called = re.search(r" mlproject (\w+)", entry["command"])
+        assert called is None or called[1] in commands, name
+        defaults = [p["default"] for p in entry.get("parameters", {}).values() if isinstance(p, dict)]
+        assert not any(defaults), f"{name}: an empty default leaves it to the command"
+
+
+@pytest.mark.parametrize("environment", [FOLDER_FIRST], indirect=True)
+@pytest.mark.parametrize(("given", "passed"), [("", "[]"), ("7", "[--version 7]")])
+def test_an_empty_parameter_is_left_out(given, passed, environment, tmp_path):
+    """What the shell makes of an entry point, MLflow's substitution included; names are quoted."""
+    clone = tmp_path / "clone"
+    (clone / "pipelines").mkdir(parents=True)
+    shutil.copy(ROOT / "pipelines/python_env.yaml", clone / "pipelines")
+    text = (
+        (ROOT / "MLproject")
+        .read_text()
+        .replace("mlproject promote {category}", "echo {category} > out; echo")
+    )
+    (clone / "MLproject").write_text(text)
+    code = (
+        "import mlflow.cli, mlflow.projects as p;"
+        f"e = p.load_project('.').get_entry_point('promote'); "
+        f"print(e.compute_command({{'category': 'it; is', 'version': '{given}'}}, None))"
+    )
+    made = subprocess.run(
+        [sys.executable, "-c", code], cwd=clone, env=environment, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    said = subprocess.run(["sh", "-c", made.stdout], cwd=clone, capture_output=True, text=True, check=True)
+    assert f"[{said.stdout.strip()}]" == passed
+    assert (clone / "out").read_text() == "it; is\n"
 
 
 def test_unknown_mlflow_warns_and_goes_on(monkeypatch):
