@@ -19,7 +19,7 @@ from mlproject import artifacts, cli, metrics, models
 from mlproject.data import prepared
 from mlproject.data.prepare import prepare_category
 from mlproject.tracking import package, registry, runs, store
-from pipelines import score
+from pipelines import score, settings
 
 CATEGORY, DATASET = "bottle", "sample"
 NAME = f"{DATASET}-{CATEGORY}"
@@ -43,6 +43,7 @@ def train(model: str) -> None:
     out_of_fold = tracked.pd.DataFrame(columns=["path", "score"])
     artifacts.write_table(artifacts.out_of_fold_file(CATEGORY, model), out_of_fold)
     tracked._write_training(tracked.facts(model=model, data_hash=data.data_hash))
+    settings.main(CATEGORY, model)
     score.main(CATEGORY, model)
     write_report(model)
 
