@@ -29,7 +29,7 @@ def charts(title: str, rows: Sequence[Sequence[Chart]], caption: str) -> Figure:
     columns = max((len(row) for row in rows), default=0)
     width = max(8.5, min(WIDTH, 13 / max(columns, 1)) * columns)
     figure = drawing.new(width, max(1.2, HEIGHT * len(rows) + 1.1), title)
-    drawing.caption(figure, "\n".join(textwrap.wrap(caption, int(width * 15))))
+    drawing.caption(figure, "\n".join(textwrap.wrap(caption, int(width * 13))))
     if not columns:
         return figure
     grid = figure.subplots(len(rows), columns, squeeze=False, sharey="row")
