@@ -46,7 +46,8 @@ def note_keys() -> None:
     value = params.value
 
     def noted(key, path=None):
-        callers = (sys._getframe(depth).f_globals.get("__name__", "") for depth in (1, 2))
+        frame = sys._getframe(1)  # of params.load, or of who asks; not in a generator, which has a frame too
+        callers = [f.f_globals.get("__name__", "") for f in (frame, frame.f_back) if f]
         if not any(caller.startswith("mlproject.tracking") for caller in callers):
             keys.add(key)
         return value(key, path)
