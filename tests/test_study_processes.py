@@ -30,7 +30,7 @@ def numbers(found):
     return [trial["number"] for trial in found]
 
 
-def test_several_processes_share_a_study_and_make_no_trial_too_many(folder):
+def test_several_processes_share_a_study_and_make_no_trial_too_many(study_home):
     code, printed = project.run("--model", "pca", "--workers", "3", "--trials", "9")
     assert code == 0, printed
     assert numbers(trials()) == list(range(9))
@@ -45,12 +45,12 @@ def long_trials():
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_ctrl_c_ends_every_process_after_its_epoch(folder, workers):
+def test_ctrl_c_ends_every_process_after_its_epoch(study_home, workers):
     project.run("--model", "ni_cae", "--trials", "1", "--epochs", "2")
     (first,) = trials("ni_cae")
     long_trials()
     process = project.start("--model", "ni_cae", "--trials", "4", "--workers", workers)
-    folders = folder / "artifacts/disc/ni_cae/study"
+    folders = study_home / "artifacts/disc/ni_cae/study"
     wait_for(process, lambda: len(list(folders.glob("*/trials/*/running"))) >= int(workers))
     os.killpg(process.pid, signal.SIGINT)
     printed, _ = process.communicate(timeout=120)
@@ -64,7 +64,7 @@ def test_ctrl_c_ends_every_process_after_its_epoch(folder, workers):
     assert first["state"] == "complete"
 
 
-def test_ctrl_c_after_some_trials_writes_the_best_of_them(folder):
+def test_ctrl_c_after_some_trials_writes_the_best_of_them(study_home):
     process = project.start("--model", "pca", "--trials", "500")
     wait_for(process, lambda: len(trials()) >= 3)
     process.send_signal(signal.SIGINT)
@@ -76,9 +76,9 @@ def test_ctrl_c_after_some_trials_writes_the_best_of_them(folder):
     assert not Path("reports/categories/disc/pca/tuning.json").exists()
 
 
-def test_a_killed_trial_is_replaced_by_the_same(folder, tmp_path_factory, prepared_disc, monkeypatch):
+def test_a_killed_trial_is_replaced_by_the_same(study_home, tmp_path_factory, prepared_disc, monkeypatch):
     process = project.start("--model", "ni_cae", "--trials", "3")
-    wait_for(process, lambda: list(folder.glob("artifacts/*/*/study/*/trials/0001/running")))
+    wait_for(process, lambda: list(study_home.glob("artifacts/*/*/study/*/trials/0001/running")))
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     code, printed = project.run("--model", "ni_cae", "--trials", "3")
@@ -89,7 +89,7 @@ def test_a_killed_trial_is_replaced_by_the_same(folder, tmp_path_factory, prepar
     project.fill(other, prepared_disc)
     monkeypatch.chdir(other)
     tune("ni_cae", trials=3)
-    assert results("ni_cae") == results("ni_cae", folder)
+    assert results("ni_cae") == results("ni_cae", study_home)
 
 
 @pytest.fixture
@@ -133,12 +133,12 @@ def server(binaries: Path, home: Path) -> Iterator[str]:
         call(binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop")
 
 
-def test_two_commands_share_a_study_over_postgresql(folder, tmp_path_factory, prepared_disc, postgresql):
+def test_two_commands_share_a_study_over_postgresql(study_home, tmp_path_factory, prepared_disc, postgresql):
     """As on two machines: each has its own folder, and the database is all that they share."""
     other = tmp_path_factory.mktemp("machine")
     project.fill(other, prepared_disc)
     arguments = ("--model", "pca", "--trials", "8", "--storage", postgresql)
-    processes = [project.start(*arguments, folder=place) for place in (folder, other)]
+    processes = [project.start(*arguments, folder=place) for place in (study_home, other)]
     printed = [process.communicate(timeout=300)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], printed
     here, there = numbers(trials()), numbers(trials(folder=other))
@@ -147,14 +147,14 @@ def test_two_commands_share_a_study_over_postgresql(folder, tmp_path_factory, pr
     assert len(here) + len(there) in (8, 9)
 
 
-def test_several_processes_share_a_study_over_postgresql(folder, postgresql):
+def test_several_processes_share_a_study_over_postgresql(study_home, postgresql):
     code, printed = project.run("--model", "pca", "--workers", "2", "--trials", "6", "--storage", postgresql)
     assert code == 0, printed
     assert numbers(trials()) == list(range(6))
     assert "secret" not in printed
 
 
-def test_a_database_that_is_away_is_a_line_of_text_without_the_password(folder):
+def test_a_database_that_is_away_is_a_line_of_text_without_the_password(study_home):
     code, printed = project.run("--model", "pca", "--storage", "postgresql://me:secret@127.0.0.1:9/studies")
     assert code == 2
     assert "me:***@127.0.0.1:9" in printed
@@ -163,9 +163,9 @@ def test_a_database_that_is_away_is_a_line_of_text_without_the_password(folder):
 
 
 @pytest.fixture
-def recorded(folder, monkeypatch):
-    """An MLflow store in the folder."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+def recorded(study_home, monkeypatch):
+    """An MLflow store in the study's folder."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{study_home}/mlflow.db")
 
 
 def runs():
@@ -179,7 +179,7 @@ def runs():
     return parents[0], sorted(below, key=lambda run: int(run.data.tags["mlproject.trial"]))
 
 
-def test_trials_are_runs_below_the_studys_run(folder, recorded, plots):
+def test_trials_are_runs_below_the_studys_run(study_home, recorded, plots):
     tune(trials=8)
     study, below = runs()
     found = trials()
@@ -202,9 +202,9 @@ def test_trials_are_runs_below_the_studys_run(folder, recorded, plots):
     assert [item.path for item in client.list_artifacts(study.info.run_id, "tuned")] == ["tuned/pca.yaml"]
 
 
-def test_what_a_store_that_was_away_has_missed_is_logged_later(folder, monkeypatch):
+def test_what_a_store_that_was_away_has_missed_is_logged_later(study_home, monkeypatch):
     tune(trials=3)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{study_home}/mlflow.db")
     tune(trials=4)
     tune(trials=4)
     _, below = runs()

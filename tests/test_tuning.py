@@ -23,35 +23,35 @@ pytest_plugins = ["tuning_project"]
 
 
 @pytest.fixture
-def other(folder, tmp_path_factory, prepared_disc):
+def other(study_home, tmp_path_factory, prepared_disc):
     """Another folder with the same category."""
     made = tmp_path_factory.mktemp("other")
     project.fill(made, prepared_disc)
     return made
 
 
-def test_same_seed_same_trials_other_seed_others(folder, other, monkeypatch):
+def test_same_seed_same_trials_other_seed_others(study_home, other, monkeypatch):
     tune("ni_cae", trials=3)
     monkeypatch.chdir(other)
     tune("ni_cae", trials=3)
-    assert results("ni_cae", folder) == results("ni_cae", other)
-    monkeypatch.chdir(folder)
+    assert results("ni_cae", study_home) == results("ni_cae", other)
+    monkeypatch.chdir(study_home)
     shutil.rmtree("artifacts")
     tune("ni_cae", trials=3, seed=1)
-    assert results("ni_cae", folder)[1:] != results("ni_cae", other)[1:]
+    assert results("ni_cae", study_home)[1:] != results("ni_cae", other)[1:]
 
 
-def test_a_study_continued_is_the_study_run_at_once(folder, other, monkeypatch):
+def test_a_study_continued_is_the_study_run_at_once(study_home, other, monkeypatch):
     """12 trials: past those drawn at random, so the sampler's memory is what the storage gives it."""
     for wanted in (2, 9, 12):
         tune(trials=wanted)
     monkeypatch.chdir(other)
     tune(trials=12)
-    assert len(results(folder=folder)) == 12
-    assert results(folder=folder) == results(folder=other)
+    assert len(results(folder=study_home)) == 12
+    assert results(folder=study_home) == results(folder=other)
 
 
-def test_the_first_trial_is_the_settings_as_they_are(folder):
+def test_the_first_trial_is_the_settings_as_they_are(study_home):
     tune("kd_cae", trials=1)
     ((first,), settings) = trials("kd_cae"), plan.load("disc", "kd_cae").facts["settings"]
     assert first["values"]["latent_channels"] == settings["latent_channels"]
@@ -59,7 +59,7 @@ def test_the_first_trial_is_the_settings_as_they_are(folder):
     assert report("kd_cae")["start_trial"] == first["number"]
 
 
-def test_test_images_and_their_labels_do_not_touch_the_objective(folder, other, monkeypatch):
+def test_test_images_and_their_labels_do_not_touch_the_objective(study_home, other, monkeypatch):
     prepared = other / "data/prepared/disc"
     manifest = pd.read_csv(prepared / "manifest.csv")
     test = (manifest["split"] == "test").to_numpy()
@@ -72,11 +72,11 @@ def test_test_images_and_their_labels_do_not_touch_the_objective(folder, other, 
     fair = report()["sealed"]
     monkeypatch.chdir(other)
     tune(trials=4)
-    assert results(folder=folder) == results(folder=other)
+    assert results(folder=study_home) == results(folder=other)
     assert report()["sealed"] != fair, "the sealed evaluation alone opens them"
 
 
-def test_the_labelled_objective_sees_its_half_and_is_judged_on_the_other(folder):
+def test_the_labelled_objective_sees_its_half_and_is_judged_on_the_other(study_home):
     planned = plan.load("disc", "pca", objective="labelled")
     seen, (unseen, labels) = examination.prepare(planned), sealed._test_images(planned)
     assert set(seen.kinds) == {"good", "bar"}
@@ -87,7 +87,7 @@ def test_the_labelled_objective_sees_its_half_and_is_judged_on_the_other(folder)
     assert list(np.bincount(labels)) == [3, 3]
 
 
-def test_proxy_images_are_calibration_images_with_defects(folder):
+def test_proxy_images_are_calibration_images_with_defects(study_home):
     images = examination.prepare(plan.load("disc", "pca"))
     names = ("train", "validation", "calibration")
     roles = [{image.tobytes() for image in getattr(images, name)} for name in names]
@@ -97,7 +97,7 @@ def test_proxy_images_are_calibration_images_with_defects(folder):
     assert (differs.mean(axis=(1, 2)) < 0.25).all()
 
 
-def test_settings_that_do_not_fit_are_a_failed_trial_with_its_reason(folder):
+def test_settings_that_do_not_fit_are_a_failed_trial_with_its_reason(study_home):
     tune(trials=8)
     failed = [trial for trial in trials() if trial["state"] == "failed"]
     assert failed, "components is drawn up to 64, there are 32 training images"
@@ -106,7 +106,7 @@ def test_settings_that_do_not_fit_are_a_failed_trial_with_its_reason(folder):
     assert report()["complete"] == 8 - len(failed)
 
 
-def test_a_mistake_in_the_code_ends_the_study_and_is_no_pruned_trial(folder, monkeypatch):
+def test_a_mistake_in_the_code_ends_the_study_and_is_no_pruned_trial(study_home, monkeypatch):
     monkeypatch.setattr(PCA, "measure", lambda self, images: {}["no such key"])
     with pytest.raises(KeyError):
         tune()
@@ -115,7 +115,7 @@ def test_a_mistake_in_the_code_ends_the_study_and_is_no_pruned_trial(folder, mon
     assert not Path("data/tuned/disc/pca.yaml").exists()
 
 
-def test_a_study_in_which_nothing_works_stops_and_says_why(folder, monkeypatch):
+def test_a_study_in_which_nothing_works_stops_and_says_why(study_home, monkeypatch):
     def refuse(self, *arguments, **options):
         raise RuntimeError("out of memory")
 
@@ -125,7 +125,7 @@ def test_a_study_in_which_nothing_works_stops_and_says_why(folder, monkeypatch):
     assert [trial["state"] for trial in trials()] == ["failed"] * 5
 
 
-def test_a_trial_worse_than_the_median_is_pruned_and_leaves_no_model(folder, monkeypatch):
+def test_a_trial_worse_than_the_median_is_pruned_and_leaves_no_model(study_home, monkeypatch):
     monkeypatch.setattr(one, "FIRST_RUNG", 1)
     monkeypatch.setattr(storage, "UNPRUNED_TRIALS", 2)
     project.edit(lambda tree: tree["models"]["ni_cae"].update(epochs=6, patience=6))
@@ -144,7 +144,7 @@ def test_a_trial_worse_than_the_median_is_pruned_and_leaves_no_model(folder, mon
     assert report("ni_cae")["pruned"] == len(pruned)
 
 
-def test_judging_on_the_way_changes_no_weight(folder, monkeypatch):
+def test_judging_on_the_way_changes_no_weight(study_home, monkeypatch):
     monkeypatch.setattr(one, "FIRST_RUNG", 1)
     project.edit(lambda tree: tree["models"]["kd_cae"].update(epochs=3, patience=3))
     tune("kd_cae", trials=1)
@@ -156,7 +156,7 @@ def test_judging_on_the_way_changes_no_weight(folder, monkeypatch):
     assert with_rungs["verdict"] == without["verdict"]
 
 
-def test_epochs_without_a_validation_loss_are_not_judged(folder, monkeypatch):
+def test_epochs_without_a_validation_loss_are_not_judged(study_home, monkeypatch):
     """AnoGAN's first epochs are its GAN's: an encoder that has learnt nothing would decide who is pruned."""
     monkeypatch.setattr(one, "FIRST_RUNG", 1)
     project.edit(lambda tree: tree["models"]["anogan"].update(epochs=3, patience=3, filters=2))
@@ -167,7 +167,7 @@ def test_epochs_without_a_validation_loss_are_not_judged(folder, monkeypatch):
     assert set(trial["rungs"]) == {"4"}
 
 
-def test_a_kept_model_scores_as_its_trial_said(folder):
+def test_a_kept_model_scores_as_its_trial_said(study_home):
     tune("ni_cae", trials=2)
     planned = plan.load("disc", "ni_cae", trials=2)
     images = examination.prepare(planned)
@@ -177,14 +177,14 @@ def test_a_kept_model_scores_as_its_trial_said(folder):
         assert again.value == trial["verdict"]["value"]
 
 
-def test_fewer_epochs_for_trials_are_not_what_is_written(folder):
+def test_fewer_epochs_for_trials_are_not_what_is_written(study_home):
     tune("ni_cae", trials=1, epochs=1)
     assert len(trials("ni_cae")[0]["history"]) == 1
     assert tuned("ni_cae")["settings"]["epochs"] == 2
     assert tuned("ni_cae")["study"]["epochs"] == 1
 
 
-def test_a_stopped_study_leaves_the_best_so_far_and_the_test_set_closed(folder, monkeypatch):
+def test_a_stopped_study_leaves_the_best_so_far_and_the_test_set_closed(study_home, monkeypatch):
     opened = []
     monkeypatch.setattr(sealed, "evaluate", lambda *arguments: opened.append(arguments))
     original = course._run
@@ -210,7 +210,7 @@ def test_a_stopped_study_leaves_the_best_so_far_and_the_test_set_closed(folder, 
     assert not Path("reports/categories/disc/pca/tuning.json").exists()
 
 
-def test_the_best_settings_are_a_file_that_the_pipeline_takes(folder):
+def test_the_best_settings_are_a_file_that_the_pipeline_takes(study_home):
     tune(trials=6)
     best = max((t for t in trials() if t["verdict"]), key=lambda t: (t["verdict"]["value"], -t["number"]))
     written = run_settings.read_tuned(Path("data/tuned/disc/pca.yaml"))
@@ -220,7 +220,7 @@ def test_the_best_settings_are_a_file_that_the_pipeline_takes(folder):
     models.create("pca", written.settings)
 
 
-def test_plots_are_pages_without_the_network_and_pictures(folder, plots):
+def test_plots_are_pages_without_the_network_and_pictures(study_home, plots):
     tune(trials=6)
     pages = sorted(Path("artifacts/disc/pca/study").glob("*/plots/*.html"))
     assert [page.stem for page in pages] == ["history", "importance", "parallel", "slice"]
@@ -239,7 +239,7 @@ def test_plots_are_pages_without_the_network_and_pictures(folder, plots):
         (("disc", "pca", {"storage": "nonsense"}), "cannot be used"),
     ],
 )
-def test_mistakes_are_a_line_of_text(folder, arguments, message):
+def test_mistakes_are_a_line_of_text(study_home, arguments, message):
     from mlproject.tuning import command
 
     category, model, options = arguments

@@ -61,7 +61,7 @@ def plots(monkeypatch, drawing):
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch, prepared_disc) -> Path:
+def study_home(tmp_path, monkeypatch, prepared_disc) -> Path:
     """The working directory of a test, whose MLflow is away."""
     fill(tmp_path, prepared_disc)
     monkeypatch.chdir(tmp_path)

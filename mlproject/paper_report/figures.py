@@ -47,9 +47,10 @@ def blocks(evidence: Evidence) -> list[str]:
             found.append(NOTHING.format(what="detectors", name=model))
     for figure, title, name, file in PICTURES:
         found.append(f"### Figure {figure}. {title}")
+        used = name in (*evidence.detectors, *evidence.generators)  # else its pictures are left from before
         pictures = [
             (category, evidence.picture(category, name, f"figures/{file}"))
-            for category in evidence.categories
+            for category in (evidence.categories if used else ())
         ]
         shown = [picture(f"{NAMES[name]}, {category}", path) for category, path in pictures if path]
         what = "generators_used" if name == "dcgan" else "detectors"

@@ -5,7 +5,7 @@ import shutil
 import uuid
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -22,6 +22,7 @@ warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning
 
 IDENTITY = "identity"  # of a study: one whose journal was deleted and that was begun again is another
 STARTUP_TRIALS = 8  # drawn at random before the sampler has something to go by
+TABLES = 20  # more than Optuna makes: each may be another machine's at the moment that it is made
 UNPRUNED_TRIALS = 5  # complete ones before any is given up
 
 
@@ -61,11 +62,11 @@ def sampler(plan: Plan, position: int) -> optuna.samplers.BaseSampler:
 
 def _storage(plan: Plan) -> optuna.storages.BaseStorage:
     if plan.storage:
-        try:
-            return _database(plan.storage)
-        except (IntegrityError, ProgrammingError):
-            # another machine made the same tables at the same moment: now they are there
-            return _database(plan.storage)
+        for _ in range(TABLES):
+            # another machine may make the same tables at the same moment: then that one is there, try the next
+            with suppress(IntegrityError, ProgrammingError):
+                return _database(plan.storage)
+        return _database(plan.storage)
     journal = plan.folder / "journal.log"
     _own(journal)
     return optuna.storages.JournalStorage(JournalFileBackend(str(journal), _JournalLock(journal)))
