@@ -63,7 +63,7 @@ def sampler(plan: Plan, position: int) -> optuna.samplers.BaseSampler:
 def _storage(plan: Plan) -> optuna.storages.BaseStorage:
     if plan.storage:
         for _ in range(TABLES):
-            # another machine may make the same tables at the same moment: then that one is there, try the next
+            # another machine may make the same tables at the same moment: then that one is there, so try on
             with suppress(IntegrityError, ProgrammingError):
                 return _database(plan.storage)
         return _database(plan.storage)
