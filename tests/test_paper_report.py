@@ -6,6 +6,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from paper_evidence import evidence, row, study, training
@@ -13,7 +14,7 @@ from PIL import Image
 
 from mlproject import artifacts
 from mlproject.figures import drawing, layouts
-from mlproject.paper_report import figures, page, report
+from mlproject.paper_report import figures, page, questions, report
 from mlproject.paper_report.tables import beats
 from mlproject.paper_report.text import escape, printed
 
@@ -141,9 +142,9 @@ def test_a_detector_that_was_not_run_is_named_as_such():
 
 def test_every_open_question_says_why_it_has_no_answer():
     text = report.markdown(evidence(detectors=("kd_cae",), rows={}))
-    questions = text.split("## Open questions")[1].split("\n## ")[0].split("\n### ")[1:]
-    assert len(questions) == 7
-    for question in questions:
+    asked = text.split("## Open questions")[1].split("\n## ")[0].split("\n### ")[1:]
+    assert len(asked) == 7
+    for question in asked:
         assert re.search(r"\nN(ot run|o answer): ", question), question
 
 
@@ -158,6 +159,31 @@ def test_questions_are_answered_from_data():
     assert "Not run for: bracket." in text
     assert "Of 2 pairs of category and model, 2 find a smaller share" in text
     assert table(text, "g.")[2][-1] == "dent 4/10"
+
+
+def test_the_tuning_table_shows_choice_and_rank_correlation_whatever_they_say():
+    def sealed(chosen: float) -> dict[str, Any]:
+        return {
+            "sealed": {
+                "n_trials": 22, "spearman_objective": 0.394, "spearman_objective_low": -0.02,
+                "spearman_objective_high": 0.72, "test_auroc_chosen": chosen, "test_auroc_start": 0.78,
+                "test_auroc_median": 0.789, "test_auroc_best": 0.827,
+            }
+        }  # fmt: skip
+
+    tunings = {
+        ("bottle", "ni_cae"): sealed(0.79),
+        ("bracket", "ni_cae"): sealed(0.7),
+        ("bottle", "kd_cae"): {"sealed": {"reason": "one trial"}},
+    }
+    pictures = frozenset({"categories/bottle/ni_cae/tuning/history.png"})
+    text = "\n\n".join(questions.blocks(evidence(tunings=tunings, pictures=pictures)))
+    answer = text[text.index("### f.") : text.index("### g.")]
+    assert "In 1 of 2 studies the trial that the objective chose has a higher test AUROC" in answer
+    assert "| bottle | ni_cae | 22 | 0.39 [-0.02, 0.72] | 0.79 | 0.78 | 0.79 | 0.83 |" in answer
+    assert "| bracket | ni_cae | 22 | 0.39 [-0.02, 0.72] | 0.70 | 0.78 | 0.79 | 0.83 |" in answer
+    assert "kd_cae" not in answer
+    assert "categories/bottle/ni_cae/tuning/history.png" in answer
 
 
 def test_anogan_is_compared_with_the_best_of_the_others_and_pictured():

@@ -1,5 +1,6 @@
 """How every figure looks, and how it is written: the same figure is the same bytes, anywhere."""
 
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from matplotlib.figure import Figure, FigureBase
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#6E6E6E"
 HEAT_COLOURS = "inferno"  # perceptually uniform, dark where nothing is found
 DPI = 110
+LETTERS_PER_INCH = 14  # of a caption
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
@@ -43,8 +45,10 @@ def new(width: float, height: float, title: str) -> Figure:
 
 
 def caption(figure: FigureBase, text: str) -> None:
-    """Write what a reader must know below the figure."""
-    figure.supxlabel(text, fontsize=9, color=GREY)
+    """Write what a reader must know below the figure, in lines that fit its width."""
+    width = int(figure.bbox.width / figure.dpi * LETTERS_PER_INCH)
+    lines = [line for given in text.split("\n") for line in textwrap.wrap(given, width) or [""]]
+    figure.supxlabel("\n".join(lines), fontsize=9, color=GREY)
 
 
 def show(axes: Axes, image: Any, **how: Any) -> Any:
