@@ -195,6 +195,7 @@ def test_trials_are_runs_below_the_studys_run(study_home, recorded, plots):
             assert "training images have" in run.data.tags["mlproject.reason"]
     assert study.info.status == "FINISHED"
     assert study.data.metrics["sealed.test_auroc_chosen"] == project.report()["sealed"]["test_auroc_chosen"]
+    assert "Test AUROC: chosen" in study.data.tags[store.DESCRIPTION]
     assert study.data.tags["best.components"] == str(project.report()["best_values"]["components"])
     client = store.connect()
     plots_kept = {Path(item.path).name for item in client.list_artifacts(study.info.run_id, "plots")}

@@ -156,8 +156,11 @@ def lock() -> Iterator[None]:
         yield
 
 
-def experiment(client: "MlflowClient", dataset: str) -> str:
+def experiment(client: "MlflowClient", dataset: str, note: str | None = None) -> str:
     """Return the id of the data set's experiment; makes it if there is none.
+
+    Args:
+        note: what a new one's page says of it; None: what it says where the pipeline's runs are.
 
     Raises:
         UserError: somebody deleted it; says how to have it back.
@@ -166,7 +169,7 @@ def experiment(client: "MlflowClient", dataset: str) -> str:
 
     found = client.get_experiment_by_name(dataset)
     if found is None:
-        note = (
+        note = note or (
             f"Anomaly detectors on the data set {dataset}: one parent run a pipeline run, one child a model."
         )
         try:

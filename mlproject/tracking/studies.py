@@ -65,13 +65,18 @@ class StudyRecord:
         return run_id
 
     def finish(
-        self, trials: Sequence[Mapping[str, Any]], summary: Mapping[str, Any], files: Mapping[str, Path]
+        self,
+        trials: Sequence[Mapping[str, Any]],
+        summary: Mapping[str, Any],
+        said: str,
+        files: Mapping[str, Path],
     ) -> None:
         """Log the trials that the store lacks, then what the study found.
 
         Args:
             trials: every trial.json.
             summary: tuning.json.
+            said: the same in words: the run's description.
             files: artifact name → file.
         """
         if not self.run_id:
@@ -87,12 +92,15 @@ class StudyRecord:
                 if str(content["number"]) not in known and content["state"] in STATUS:
                     _log_trial(client, experiment, self.run_id, self._tags(), content)
             _log_summary(client, self.run_id, summary)
+            client.set_tag(self.run_id, store.DESCRIPTION, said)
             for name, path in files.items():
                 client.log_artifact(self.run_id, str(path), Path(name).parent.as_posix().strip(".") or None)
 
     def _experiment(self, client: "MlflowClient") -> str:
         # one of its own: dozens of trials would bury the runs that the pipeline compares
-        return store.experiment(client, f"{store.dataset()}-tuning")
+        dataset = store.dataset()
+        note = f"Settings looked for on the data set {dataset}: one parent run a study, one child a trial."
+        return store.experiment(client, f"{dataset}-tuning", note)
 
     def _tags(self) -> dict[str, str]:
         return {STUDY: self.key, "category": self.category, "model": self.model}
@@ -187,6 +195,7 @@ def _log_summary(client: "MlflowClient", run_id: str, summary: Mapping[str, Any]
         if isinstance(value, int | float)
         and not isinstance(value, bool)
         and not name.startswith("best_values")
+        and name != "seed"  # among the parameters
     }
     client.log_batch(
         run_id,

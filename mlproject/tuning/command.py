@@ -81,8 +81,9 @@ def _evaluate(
     files = report.draw(planned, study)
     tuned = artifacts.tuned_file(planned.category, planned.model)
     trials = [artifacts.read_json(file) for file in workers.trial_files(planned)]
-    record.finish(trials, summary, {"tuning.json": path, f"tuned/{tuned.name}": tuned, **files})
-    print(in_words(summary))
+    said = in_words(summary)
+    record.finish(trials, summary, said, {"tuning.json": path, f"tuned/{tuned.name}": tuned, **files})
+    print(said)
 
 
 def in_words(summary: dict[str, Any]) -> str:

@@ -25,7 +25,11 @@ class SilentRecord:
         return None
 
     def finish(
-        self, trials: Sequence[Mapping[str, Any]], summary: Mapping[str, Any], files: Mapping[str, Path]
+        self,
+        trials: Sequence[Mapping[str, Any]],
+        summary: Mapping[str, Any],
+        said: str,
+        files: Mapping[str, Path],
     ) -> None:
         """Take what the study found."""
 
