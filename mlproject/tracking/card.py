@@ -56,6 +56,7 @@ def model_card(dataset: str, facts: Facts, *, in_registry: bool = False) -> str:
     run, m = facts.training, facts.metrics
     shortcut = f"{facts.shortcuts['strongest']}: {_three(facts.shortcuts['strongest_auroc'])}"
     flag = ", flagged: it nearly decides alone" if facts.shortcuts["flagged"] else ""
+    epochs = f", {run['epochs']} epochs, the best was {run['best_epoch']}" if run["epochs"] > 1 else ""
     lines = [
         f"# {run['model']} for {run['category']} ({dataset})",
         "",
@@ -70,8 +71,7 @@ def model_card(dataset: str, facts: Facts, *, in_registry: bool = False) -> str:
         f"- AUROC {_three(m['auroc'])} [{_three(m['auroc_low'])}, {_three(m['auroc_high'])}]; "
         f"the strongest shortcut, {shortcut}{flag}.",
         *_decisions(facts),
-        f"- Seed {run['seed']}, {run['device']}, {run['precision']}, {run['epochs']} epochs, "
-        f"the best was {run['best_epoch']}.",
+        f"- Seed {run['seed']}, {run['device']}, {run['precision']}{epochs}.",
         "",
         *_mistakes(facts, in_registry),
         "In: a column `image` with file bytes, base64 text, or arrays of any size. Out: `score`,",
