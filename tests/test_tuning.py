@@ -11,6 +11,7 @@ import tuning_project as project
 from tuning_project import report, results, trials, tune, tuned
 
 from mlproject import models, run_settings
+from mlproject.data import prepared, split
 from mlproject.errors import UserError
 from mlproject.models import base
 from mlproject.models.pca import PCA
@@ -87,14 +88,28 @@ def test_the_labelled_objective_sees_its_half_and_is_judged_on_the_other(study_h
     assert list(np.bincount(labels)) == [3, 3]
 
 
-def test_proxy_images_are_calibration_images_with_defects(study_home):
+def test_proxy_images_are_held_out_good_images_with_defects(study_home):
     images = examination.prepare(plan.load("disc", "pca"))
-    names = ("train", "validation", "calibration")
+    names = ("train", "validation", "examined")
     roles = [{image.tobytes() for image in getattr(images, name)} for name in names]
     assert not roles[0] & roles[1] | roles[0] & roles[2] | roles[1] & roles[2]
-    assert len(images.images) == len(images.calibration) * len(set(images.kinds))
-    differs = (images.images != np.tile(images.calibration, (len(set(images.kinds)), 1, 1, 1))).any(axis=3)
+    assert len(images.images) == len(images.examined) * len(set(images.kinds))
+    differs = (images.images != np.tile(images.examined, (len(set(images.kinds)), 1, 1, 1))).any(axis=3)
     assert (differs.mean(axis=(1, 2)) < 0.25).all()
+
+
+@pytest.mark.parametrize("objective", ["proxy", "labelled"])
+def test_a_study_sees_no_image_that_will_set_the_threshold(study_home, objective):
+    planned = plan.load("disc", "pca", objective=objective)
+    images, data = examination.prepare(planned), prepared.load("disc")
+    good = data.rows(split="train")
+    share = planned.facts["split"]["validation_share"]
+    roles = split.split(data.paths(good), share, planned.facts["seed"], "half")
+    kept = {image.tobytes() for image in data.images[good[roles.calibration]]}
+    seen = (images.train, images.validation, images.examined, images.images)
+    assert not kept & {image.tobytes() for part in seen for image in part}
+    assert images.n_calibration == len(kept) > 0
+    assert len(images.train) + len(images.examined) == len(roles.train)
 
 
 def test_settings_that_do_not_fit_are_a_failed_trial_with_its_reason(study_home):

@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import Figure, SubFigure
 
 # Okabe-Ito: told apart by colour-blind readers; words repeat whatever a colour says.
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#6E6E6E"
@@ -44,7 +44,7 @@ def new(width: float, height: float, title: str) -> Figure:
     return figure
 
 
-def caption(figure: FigureBase, text: str) -> None:
+def caption(figure: Figure | SubFigure, text: str) -> None:
     """Write what a reader must know below the figure, in lines that fit its width."""
     width = int(figure.bbox.width / figure.dpi * LETTERS_PER_INCH)
     lines = [line for given in text.split("\n") for line in textwrap.wrap(given, width) or [""]]

@@ -1,4 +1,9 @@
-"""The images that a study sees: no test image, but for the labelled pool where that is asked for."""
+"""The images that a study sees: no test image, but for the labelled pool where that is asked for.
+
+Nor a calibration image: those set the tuned model's threshold, and what chose the settings must not set it,
+as what chooses the epoch must not. So a study examines on images that the pipeline trains on, and keeps
+them out of its own trainings.
+"""
 
 from dataclasses import dataclass
 
@@ -10,31 +15,35 @@ from mlproject.models.base import Detector
 from mlproject.study_objective import Verdict, judge
 from mlproject.tuning.plan import Plan
 
+FOLDS = 5  # one of so many parts of the training images examines
+
 
 @dataclass(frozen=True)
 class Examination:
     """Good images by role, and the images to be told apart.
 
     Attributes:
-        train, validation, calibration: (n, s, s, 3) uint8 good images, as in the pipeline: to learn from, to
-            choose the epoch, to set the threshold.
-        images: (m, s, s, 3) uint8 to be told apart, besides the calibration images where `reuses`.
+        train, validation: (n, s, s, 3) uint8 good images, to learn from and to choose the epoch.
+        examined: (n, s, s, 3) uint8 good images that set the threshold.
+        images: (m, s, s, 3) uint8 to be told apart, besides the examined images where `reuses`.
         kinds: (m,) text, "good" or the kind of defect.
-        reuses: the calibration images are the good ones to be told apart: as made defects lie in those
+        reuses: the examined images are the good ones to be told apart: as made defects lie in those
             very images, nothing but the defect can tell the two apart.
+        n_calibration: how many images will set the tuned model's threshold.
     """
 
     train: np.ndarray
     validation: np.ndarray
-    calibration: np.ndarray
+    examined: np.ndarray
     images: np.ndarray
     kinds: np.ndarray
     reuses: bool
+    n_calibration: int
 
     def judge(self, detector: Detector, rate: float, strict: bool) -> Verdict:
         """Calibrate a fitted detector, and examine it."""
         detector.calibrate(self.validation)
-        calibration = detector.score(self.calibration).scores
+        calibration = detector.score(self.examined).scores
         scores, kinds = detector.score(self.images).scores, self.kinds
         if self.reuses:
             scores = np.concatenate([calibration, scores])
@@ -45,29 +54,35 @@ class Examination:
 def prepare(plan: Plan) -> Examination:
     """Return the images of a study, the same for each of its trials.
 
-    Held-out images are halved as under `split.calibration: half`, also where the pipeline has `cross`:
-    training images stay the same, and no image both chooses the epoch and examines.
+    Held-out images are halved as under `split.calibration: half`, also where the pipeline has `cross`.
+
+    Raises:
+        TooFewImages: a part would be empty.
     """
     data = prepared.load(plan.category)
     good = data.rows(split="train")
     settings = plan.facts["split"]
-    roles = split.split(data.paths(good), settings["validation_share"], plan.facts["seed"], "half")
-    calibration = data.images[good[roles.calibration]]
+    seed = plan.facts["seed"]
+    roles = split.split(data.paths(good), settings["validation_share"], seed, "half")
+    learnt = good[roles.train]
+    part = split.folds(data.paths(learnt), FOLDS, seed)
+    examined = data.images[learnt[part == 0]]
     labelled = plan.objective == "labelled"
-    images, kinds = _labelled(plan, data) if labelled else _made(plan, calibration)
+    images, kinds = _labelled(plan, data) if labelled else _made(plan, examined)
     return Examination(
-        train=data.images[good[roles.train]],
+        train=data.images[learnt[part > 0]],
         validation=data.images[good[roles.validation]],
-        calibration=calibration,
+        examined=examined,
         images=images,
         kinds=kinds,
         reuses=not labelled,
+        n_calibration=len(good) if settings["calibration"] == "cross" else len(roles.calibration),
     )
 
 
-def _made(plan: Plan, calibration: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the calibration images with made defects, and the kinds of these."""
-    made = proxy_defects.make(calibration, plan.study_seed)
+def _made(plan: Plan, good: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return good images with made defects, and the kinds of these."""
+    made = proxy_defects.make(good, plan.study_seed)
     return made.images, np.array(made.kinds)
 
 

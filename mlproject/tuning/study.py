@@ -63,7 +63,8 @@ def begin(plan: Plan, examination: Examination, study: optuna.Study) -> str | No
 
 def _space(plan: Plan, examination: Examination) -> search_space.Space:
     return search_space.supported(
-        plan.space(), thresholds.smallest_false_alarm_rate(len(examination.calibration))
+        plan.space(),
+        thresholds.smallest_false_alarm_rate(min(len(examination.examined), examination.n_calibration)),
     )
 
 
