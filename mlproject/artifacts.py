@@ -77,9 +77,14 @@ def study_report_folder(category: str, study: str) -> Path:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON through a temporary name."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text through a temporary name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    part.write_text(text, encoding="utf-8")
     part.replace(path)
 
 

@@ -7,11 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 from pydantic import Field
+from scipy.stats import mannwhitneyu
 
 from mlproject import metrics, paired, thresholds
 from mlproject.params import Section
 
 BOOTSTRAP_SEED = 0  # not that of training: the same scores have the same interval
+FEWEST = 5  # test images of a class: of fewer, luck alone ranks all rightly in over 1 of 252 tries
+LUCK = 0.025  # what the rank test may give chance, as the interval's lower end does
 # tag → what it must look like, and what a reader calls it
 LINEAGE = {
     "git_commit": (re.compile(r"[0-9a-f]{40}"), "git commit"),
@@ -28,6 +31,7 @@ class Promote(Section):
     """Section `promote` of params.yaml."""
 
     margin: float = Field(ge=0, lt=0.5)
+    false_alarm_rate: float = Field(gt=0, lt=1)
     bootstrap: int = Field(ge=100)
     tolerance: float = Field(gt=0, le=0.01)
     latency_ms: float = Field(gt=0)
@@ -55,16 +59,17 @@ def not_worse(labels: np.ndarray, champion: np.ndarray, challenger: np.ndarray, 
     """Compare both models' AUROC on the same test images.
 
     Passes if the paired 95 % interval of challenger − champion reaches 0 (the challenger is not shown
-    to be worse) and stays above −margin (and is shown not to be worse by more than that). The second
-    half is what a small test set cannot fulfil by being small.
+    to be worse) and stays above −margin (and is shown not to be worse by more than that). A small test
+    set fails the second half by its wide interval, or, where both rank all rightly and the bootstrap
+    sees no spread, by `FEWEST`.
 
     Args:
         labels: (n,) 0 good, 1 defective.
         champion: (n,) finite scores; challenger alike.
     """
     name = "not worse"
-    if len(set(labels.tolist())) < 2:
-        return cannot(name, f"the {len(labels)} test images that both have scores of lack a class")
+    if (few := _few(labels)) is not None:
+        return cannot(name, f"of the test images that both have scores of, {few}")
     gap = paired.auroc_difference(labels, champion, challenger, settings.bootstrap, BOOTSTRAP_SEED)
     both = [metrics.auroc(labels, scores) for scores in (challenger, champion)]
     said = (
@@ -80,27 +85,42 @@ def not_worse(labels: np.ndarray, champion: np.ndarray, challenger: np.ndarray, 
 
 
 def above_chance(labels: np.ndarray, scores: np.ndarray, settings: Promote) -> Check:
-    """Compare the first champion with a coin: the lower end of its AUROC's interval must exceed 0.5."""
+    """Compare the first champion with a coin.
+
+    Passes if the lower end of its AUROC's interval exceeds 0.5, and the rank test (Mann and Whitney 1947)
+    gives such a ranking to chance in `LUCK` of cases at most: on few images the interval is too narrow.
+    """
     name = "above chance"
     low, high = metrics.auroc_interval(labels, scores, settings.bootstrap, BOOTSTRAP_SEED)
-    if low is None:
-        return cannot(name, f"the {len(labels)} test images lack a class")
+    if (few := _few(labels)) is not None or low is None:
+        return cannot(name, f"of the test images, {few}")
+    luck = mannwhitneyu(scores[labels == 1], scores[labels == 0], alternative="greater").pvalue
     said = (
         f"no champion yet, so against chance, 0.5: AUROC {metrics.auroc(labels, scores):.3f} on "
-        f"{len(labels)} test images, 95% interval [{low:.3f}, {high:.3f}]"
+        f"{len(labels)} test images, 95% interval [{low:.3f}, {high:.3f}], by luck in {luck:.2g} of cases"
     )
-    return Check(name, low > 0.5, said)
+    return Check(name, low > 0.5 and luck <= LUCK, said)
 
 
-def false_alarms(good_scores: np.ndarray, threshold: float, asked: float) -> Check:
+def _few(labels: np.ndarray) -> str | None:
+    """Return what the test images lack for a comparison, None if nothing."""
+    defective = int(np.count_nonzero(labels))
+    good = len(labels) - defective
+    if min(good, defective) >= FEWEST:
+        return None
+    return f"{good} are good and {defective} defective; {FEWEST} of each are the fewest that show anything"
+
+
+def false_alarms(good_scores: np.ndarray, threshold: float, asked: float, settings: Promote) -> Check:
     """Count the good test images, which set no threshold, that are called defective.
 
-    Passes unless the exact binomial 95 % interval of their share lies wholly above the share asked for.
+    Passes unless the model was made for more of them than `promote.false_alarm_rate` allows, or the exact
+    binomial 95 % interval of their share lies wholly above what it was made for.
 
     Args:
         good_scores: (n,) scores of good test images.
         threshold: the one that is served.
-        asked: share of good images that may be called defective.
+        asked: share of good images that may be called defective, as the threshold was set.
     """
     name = "false alarms"
     if not len(good_scores):
@@ -111,6 +131,10 @@ def false_alarms(good_scores: np.ndarray, threshold: float, asked: float) -> Che
         f"{alarms} of {len(good_scores)} held-out good images, {share.value:.1%}, binomial 95% interval "
         f"[{share.low:.1%}, {share.high:.1%}]; asked {asked:.1%}"
     )
+    if asked > settings.false_alarm_rate:
+        return Check(
+            name, False, f"{said}, more than promote.false_alarm_rate {settings.false_alarm_rate:.1%}"
+        )
     return Check(name, share.low <= asked, said)
 
 

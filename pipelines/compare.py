@@ -24,7 +24,7 @@ def main() -> None:
     folder = Path("reports")
     artifacts.write_json(folder / "comparison.json", rows)
     artifacts.write_table(folder / "comparison.csv", reports.csv(rows))
-    (folder / "comparison.md").write_text(reports.markdown(rows))
+    artifacts.write_text(folder / "comparison.md", reports.markdown(rows))
     drawing.save(comparison.comparison(rows), folder / "comparison.png")
     console = Console(highlight=False)
     plain = not console.is_terminal

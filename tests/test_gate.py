@@ -5,7 +5,9 @@ import pytest
 
 from mlproject import gate
 
-SETTINGS = gate.Promote(margin=0.05, bootstrap=500, tolerance=1e-6, latency_ms=100, memory_mb=1000)
+SETTINGS = gate.Promote(
+    margin=0.05, bootstrap=500, false_alarm_rate=0.1, tolerance=1e-6, latency_ms=100, memory_mb=1000
+)
 LABELS = np.repeat([0, 1], [60, 60])
 RNG = np.random.default_rng(0)
 CHAMPION = RNG.normal(0, 1, 120) + 1.5 * LABELS
@@ -62,17 +64,42 @@ def test_the_first_champion_must_beat_chance():
 def test_false_alarms_may_exceed_the_target_by_chance_alone(alarms, passed):
     """The binomial interval of 4 of 20 starts at 5.7%, that of 5 at 8.7%; 6% is asked."""
     good = np.r_[np.zeros(20 - alarms), np.ones(alarms)]
-    check = gate.false_alarms(good, 0.5, 0.06)
+    check = gate.false_alarms(good, 0.5, 0.06, SETTINGS)
     assert check.passed is passed
     assert f"{alarms} of 20" in check.said
 
 
 def test_a_score_equal_to_the_threshold_is_no_alarm():
-    assert "0 of 3" in gate.false_alarms(np.ones(3), 1.0, 0.05).said
+    assert "0 of 3" in gate.false_alarms(np.ones(3), 1.0, 0.05, SETTINGS).said
 
 
 def test_without_good_images_false_alarms_are_unknown():
-    assert not gate.false_alarms(np.empty(0), 1.0, 0.05).passed
+    assert not gate.false_alarms(np.empty(0), 1.0, 0.05, SETTINGS).passed
+
+
+def test_a_threshold_set_for_more_false_alarms_than_allowed_is_refused_without_one():
+    check = gate.false_alarms(np.zeros(60), 1.0, 0.15, SETTINGS)
+    assert not check.passed
+    assert "asked 15.0%, more than promote.false_alarm_rate 10.0%" in check.said
+
+
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_a_handful_of_images_that_all_rank_rightly_shows_nothing(n):
+    labels = np.repeat([0, 1], n)
+    scores = labels + np.linspace(0, 0.1, 2 * n)
+    for check in (
+        gate.not_worse(labels, scores, scores, SETTINGS),
+        gate.above_chance(labels, scores, SETTINGS),
+    ):
+        assert not check.passed
+        assert f"{n} are good and {n} defective; 5 of each are the fewest" in check.said
+
+
+def test_luck_passes_no_more_often_on_few_images():
+    rng = np.random.default_rng(1)
+    labels = np.repeat([0, 1], 6)
+    passed = [gate.above_chance(labels, rng.normal(size=12), SETTINGS).passed for _ in range(400)]
+    assert np.mean(passed) < 0.05
 
 
 @pytest.mark.parametrize(

@@ -74,3 +74,17 @@ def test_an_error_above_or_a_density_below_makes_an_image_defective():
     got = paper_protocol.at_thresholds(limits, test, np.array([0, 1, 1, 1]))
     assert (got["recall"], got["false_alarm_rate"]) == (pytest.approx(2 / 3), 0)
     assert got["thresholds"] == limits
+
+
+def test_the_preset_papers_generator_is_the_papers():
+    """Section 3.3.3, and the 128 px of its Fig. 6."""
+    tree = yaml.safe_load((ROOT / "params.yaml").read_text())
+    dcgan = tree["presets"]["paper"]["generators"]["dcgan"]
+    assert (dcgan["image_size"], dcgan["latent"], dcgan["learning_rate"], dcgan["beta1"]) == (
+        128,
+        100,
+        2e-4,
+        0.5,
+    )
+    assert dcgan["instance_noise"] == 0
+    assert dcgan.keys() == tree["generators"]["dcgan"].keys()

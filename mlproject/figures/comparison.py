@@ -23,7 +23,7 @@ def comparison(rows: Rows) -> Figure:
     _auroc(left, rows)
     _f1(right, rows)
     places = range(len(rows))
-    left.set_yticks(places, [f"{row['category']}  {row['model']}" for row in rows])
+    left.set_yticks(places, [_name(row) for row in rows])
     left.set_ylim(len(rows) - 0.5, -0.5)
     breaks = [i - 0.5 for i in places if i and rows[i]["category"] != rows[i - 1]["category"]]
     for axes in (left, right):
@@ -36,6 +36,11 @@ def comparison(rows: Rows) -> Figure:
     figure.legend(handles=left.get_legend_handles_labels()[0], loc="outside lower left")
     figure.legend(handles=right.get_legend_handles_labels()[0], loc="outside lower right")
     return figure
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    """Return the category and model; a supervised one's figures are of other images than its neighbours'."""
+    return f"{row['category']}  {row['model']}" + (", held-out half" if row["supervised"] else "")
 
 
 def _auroc(axes: Axes, rows: Rows) -> None:

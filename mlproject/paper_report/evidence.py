@@ -62,8 +62,10 @@ class Evidence:
         return path if path in self.pictures else None
 
 
-def read(source: str, categories: list[str], detectors: list[str], generators: list[str]) -> Evidence:
-    """Read everything.
+def read(
+    source: str, categories: list[str], detectors: list[str], generators: list[str], studies: list[str]
+) -> Evidence:
+    """Read everything that is switched on; what was left by something that no longer is stays out.
 
     Raises:
         UserError: what a stage before must have made is missing: says which command makes it.
@@ -81,7 +83,7 @@ def read(source: str, categories: list[str], detectors: list[str], generators: l
         qualities={
             pair: artifacts.read_json(artifacts.report_folder(*pair) / "quality.json") for pair in made
         },
-        studies=dict(_studies(categories)),
+        studies=dict(_studies(categories, studies)),
         tunings=dict(_tunings(pairs)),
         pictures=frozenset(
             path.relative_to(REPORTS).as_posix()
@@ -91,12 +93,12 @@ def read(source: str, categories: list[str], detectors: list[str], generators: l
     )
 
 
-def _studies(categories: list[str]) -> Iterator[tuple[Pair, Study]]:
-    """Yield the studies that were made; which they are is `studies_used` in params.yaml."""
+def _studies(categories: list[str], studies: list[str]) -> Iterator[tuple[Pair, Study]]:
     for category in categories:
-        for path in sorted((artifacts.report_folder(category) / "studies").glob("*/summary.json")):
-            table = artifacts.read_table(path.with_name("table.csv"))
-            yield (category, path.parent.name), Study(artifacts.read_json(path), table)
+        for name in studies:
+            folder = artifacts.report_folder(category) / "studies" / name
+            table = artifacts.read_table(folder / "table.csv")
+            yield (category, name), Study(artifacts.read_json(folder / "summary.json"), table)
 
 
 def _tunings(pairs: list[Pair]) -> Iterator[tuple[Pair, Any]]:

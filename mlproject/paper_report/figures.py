@@ -55,21 +55,31 @@ def blocks(evidence: Evidence) -> list[str]:
         shown = [picture(f"{NAMES[name]}, {category}", path) for category, path in pictures if path]
         what = "generators_used" if name == "dcgan" else "detectors"
         found += shown or [NOTHING.format(what=what, name=name)]
-        found += [_quality(evidence, category) for category, path in pictures if path and name == "dcgan"]
+        if name == "dcgan":
+            found += [block for category, path in pictures if path for block in _quality(evidence, category)]
     return found
 
 
-def _quality(evidence: Evidence, category: str) -> str:
-    """Return one line on what the generator makes, so that no grid is believed on sight."""
+def _quality(evidence: Evidence, category: str) -> list[str]:
+    """Return what a generator's images are worth, and its likeliest copies: no grid is believed on sight."""
     quality = evidence.qualities[category, "dcgan"]
-    distance = quality["frechet"]
+    distance, memory, variety = (quality[what] for what in ("frechet", "memorisation", "diversity"))
     faults = [
         f"**{what}**: {escape(quality[f'{what}_because'])}"
         for what in ("collapsed", "memorised")
         if quality[what]
     ]
-    return (
+    said = (
         f"{escape(category)}: Fréchet distance to training images {distance['generated']:.3g} (between "
-        f"halves of those {distance['real_halves']:.3g}); "
-        f"{'; '.join(faults) or 'found neither collapsed nor memorising'}."
+        f"halves of those {distance['real_halves']:.3g}; features: {escape(distance['features'])}). "
+        f"Nearest training image at {memory['median_generated_to_train']:.4f} in the median (training images "
+        f"to each other {memory['median_train_to_train']:.4f}), {memory['share_of_copies']:.0%} copies. "
+        f"Mean pairwise MS-SSIM {variety['ms_ssim_generated']:.3f} (training images "
+        f"{variety['ms_ssim_train']:.3f}), {variety['share_of_repeats']:.0%} repeats. "
+        f"{'; '.join(faults) or 'Found neither collapsed nor memorising'}."
     )
+    path = evidence.picture(category, "dcgan", "figures/nearest")
+    return [
+        said,
+        *([picture(f"Likeliest copies above the nearest training images: {category}", path)] if path else []),
+    ]

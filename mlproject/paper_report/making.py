@@ -34,8 +34,11 @@ COMMANDS = (
     ("Table 1", "dvc repro --glob 'evaluate@*-cnn'"),
     ("Table 2, Figs. 3 and 4", "dvc repro --glob 'evaluate@*-kd_cae'"),
     ("Table 3, Fig. 5", "dvc repro --glob 'evaluate@*-ni_cae'"),
+    ("Table 3, without noise and in the study", "dvc repro --glob 'study@*-noise'"),
     ("Figs. 1 and 2, and this report", "dvc repro report"),
     ("Fig. 6", "dvc repro --glob 'generate@*-dcgan'"),
+    ("the open questions' studies", "dvc repro --glob 'study@*'"),
+    ("the open question on tuning", "mlproject tune --category CATEGORY --model MODEL"),
     ("the same with the paper's settings, Table 2's thresholds too", "mlproject preset paper && dvc repro"),
 )
 
@@ -59,7 +62,7 @@ def blocks(evidence: Evidence) -> list[str]:
 
 
 TRAINING = (
-    "category", "model", "image side, px", "images, train / validation", "epochs, best / reached / most",
+    "category", "model", "image side, px", "images, train / validation", "epochs, best / reached",
     "ended", "parameters",
 )  # fmt: skip
 
@@ -71,8 +74,8 @@ def _training(training: Mapping[str, Any]) -> tuple[str, ...]:
         escape(training["model"]),
         escape(settings.get("image_size", "–")),
         f"{training['n_train']} / {training['n_validation']}",
-        f"{training['best_epoch']} / {training['epochs']} / {settings.get('epochs', 1)}",
-        "no better validation loss" if training["stopped"] == "early" else "limit",
+        f"{training['best_epoch']} / {training['epochs']}",
+        "no better validation loss" if training["stopped"] == "early" else "at its limit",
         f"{training['parameters']:,}",
     )
 

@@ -87,7 +87,7 @@ def checks(challenger: "ModelVersion", against: "ModelVersion | None", settings:
             yield gate.above_chance(labels, scores, settings)
         else:
             yield _against(package.fetch(against, Path(folder)), new, settings)
-        yield _false_alarms(new)
+        yield _false_alarms(new, settings)
         yield from _loaded_back(new, settings)
         yield gate.lineage(challenger.tags)
 
@@ -101,11 +101,11 @@ def _against(old: Package, new: Package, settings: Promote) -> Check:
     return gate.not_worse(labels, before, after, settings)
 
 
-def _false_alarms(new: Package) -> Check:
+def _false_alarms(new: Package, settings: Promote) -> Check:
     if new.asked is None:
         return gate.cannot("false alarms", "the share that was asked for is not recorded with it")
     good = new.test[new.test["label"] == 0]
-    return gate.false_alarms(good["score"].to_numpy(dtype=float), new.threshold, new.asked)
+    return gate.false_alarms(good["score"].to_numpy(dtype=float), new.threshold, new.asked, settings)
 
 
 def _loaded_back(new: Package, settings: Promote) -> Iterator[Check]:
