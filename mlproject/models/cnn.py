@@ -137,8 +137,7 @@ class CNN(Detector):
             validation_labels=held_out_labels,
             seed=seed,
             device=device,
-            # on a CPU these odd-sized, unpadded maps take four times as long in bfloat16
-            precision=precision if device == "cuda" else "float32",
+            precision=precision,
             checkpoint=checkpoint,
             on_start=on_start,
             on_epoch=on_epoch,
