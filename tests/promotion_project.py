@@ -23,7 +23,6 @@ from pipelines import score, settings
 
 CATEGORY, DATASET = "bottle", "sample"
 NAME = f"{DATASET}-{CATEGORY}"
-LOCK = "stages:\n  score@bottle-kd_cae:\n    params:\n      params.yaml:\n        threshold.strict: false\n"
 SMALL = {"image_size": 32, "epochs": 1, "components": 4, "latent_channels": 4}
 
 
@@ -42,10 +41,20 @@ def train(model: str) -> None:
     detector.save(artifacts.model_folder(CATEGORY, model))
     out_of_fold = tracked.pd.DataFrame(columns=["path", "score"])
     artifacts.write_table(artifacts.out_of_fold_file(CATEGORY, model), out_of_fold)
-    tracked._write_training(tracked.facts(model=model, data_hash=data.data_hash))
     settings.main(CATEGORY, model)
+    resolved = artifacts.read_json(artifacts.settings_file(CATEGORY, model))["settings"]
+    tracked._write_training(tracked.facts(model=model, data_hash=data.data_hash, settings=resolved))
     score.main(CATEGORY, model)
     write_report(model)
+
+
+def write_lock(models: list[str]) -> None:
+    """Write a dvc.lock that says that the detectors were made by what lies here."""
+    split, seed = (tracked.facts()[name] for name in ("split", "seed"))
+    used = {"split": split, "seed": seed, "threshold.strict": False}
+    stage = {"deps": [], "params": {"params.yaml": used}}
+    stages = {f"{name}@{CATEGORY}-{model}": stage for name in ("train", "score") for model in models}
+    Path("dvc.lock").write_text(tracked.yaml.safe_dump({"stages": stages}))
 
 
 def write_report(model: str) -> None:
@@ -101,7 +110,7 @@ def registered(tmp_path_factory, empty_database) -> Iterator[dict[str, int]]:
         allow(latency_ms=1e9, memory_mb=1e9, margin=0.49)
         write_category(folder / artifacts.RAW / CATEGORY, seed=0)
         prepare_category(artifacts.RAW / CATEGORY, artifacts.PREPARED / CATEGORY, 64, workers=1)
-        Path("dvc.lock").write_text(LOCK)
+        write_lock(["kd_cae", "pca"])
         Path(".gitignore").write_text("mlflow.db*\nmlruns\nartifacts\ndata\n*.lock\n")
         git("init", "-q")
         git("add", ".")

@@ -9,7 +9,7 @@ import tracked_project as project
 import yaml
 
 from mlproject import artifacts
-from mlproject.tracking import lineage
+from mlproject.tracking import lineage, runs, store
 from mlproject.tracking.facts import Facts
 
 pytest_plugins = ["tracked_project"]
@@ -86,6 +86,18 @@ def test_a_commit_of_other_code_settings_or_data_is_not_taken(committed, what):
         artifacts.write_json(path, artifacts.read_json(path) | {"data_hash": "cd" * 32})
     git("commit", "-qam", "later", "--allow-empty")
     assert found(committed, DIRTY) == ("a" * 40, "dirty")
+
+
+@pytest.mark.parametrize("trained_with", ["these files", "an edit that was taken back"])
+def test_a_run_made_from_files_has_a_clean_tree_only_if_they_made_it(committed, trained_with):
+    """A short training is recorded by `register`, when another tree may lie here."""
+    if trained_with != "these files":
+        lock = Path("dvc.lock")
+        lock.write_text(lock.read_text().replace(hashlib.md5(CODE.read_bytes()).hexdigest(), "e" * 32))
+    run = store.connect().get_run(runs.record(project.DATASET, project.CATEGORY, project.MODEL)).data.tags
+    tree = "clean" if trained_with == "these files" else "dirty"
+    assert (run["mlflow.source.git.commit"], run["mlproject.tree"]) == (git("rev-parse", "HEAD"), tree)
+    assert found(committed, run) == (git("rev-parse", "HEAD"), tree)
 
 
 def test_uncommitted_changes_stay_dirty(committed):

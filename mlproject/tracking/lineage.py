@@ -16,11 +16,27 @@ STAGES = ("train", "score")
 LIMIT = 5000  # characters of a tag that MLflow's databases hold
 
 
+def tags_from_files(facts: object) -> dict[str, str]:
+    """Return commit and tree for the tags of a run that is made from files, some time after its training.
+
+    The tree that is clean now may not be the one that it was trained with: only where dvc.lock shows that
+    it was is it called clean. Of a generator or a study, which no gate judges, nothing is said.
+
+    Args:
+        facts: of a detector, a generator or a study.
+    """
+    now = files.git_tags()
+    tree = now.pop("mlproject.tree", None)
+    if tree is None or not isinstance(facts, Facts):
+        return now
+    return now | {"mlproject.tree": tree if made_by_these_files(facts) else "dirty"}
+
+
 def tags(facts: Facts, run_id: str, run: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
     """Return the lineage tags of a version; what cannot be known is left out.
 
     Args:
-        run: the tags of its run: the commit and tree that it was trained at.
+        run: the tags of its run: the commit and tree that it was trained at, else `tags_from_files`.
         known: the version's tags so far. A commit with a clean tree, once known, stands.
     """
     values = {

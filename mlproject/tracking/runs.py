@@ -14,6 +14,7 @@ from mlproject.tracking import facts as lineage
 from mlproject.tracking import store
 from mlproject.tracking.facts import Facts
 from mlproject.tracking.generator_facts import GeneratorFacts
+from mlproject.tracking.lineage import tags_from_files
 from mlproject.tracking.study_facts import StudyFacts
 
 if TYPE_CHECKING:
@@ -87,7 +88,10 @@ def create(
     stage: str = Facts.stage,
     from_files: bool = False,
 ) -> str:
-    """Make the run of a training that starts now, or (`from_files`) ended just now; return its id."""
+    """Make the run of a training that starts now, or (`from_files`) ended just now; return its id.
+
+    Only of what starts now is the commit that lies here known to be its own.
+    """
     started = time.time() - (training["seconds"] if from_files else 0)
     category, model = training["category"], training["model"]
     tags = {
@@ -99,7 +103,7 @@ def create(
         "mlflow.runType": "evaluation",
         "category": category,
         "model": model,
-        **lineage.git_tags(),
+        **({} if from_files else lineage.git_tags()),
     }
     return client.create_run(experiment_id, start_time=int(started * 1000), tags=tags).info.run_id
 
@@ -156,7 +160,7 @@ def _complete(client: "MlflowClient", run_id: str, facts: Recorded) -> None:
     run = client.get_run(run_id)
     parameters = {k: v for k, v in lineage.parameters(facts.training).items() if k not in run.data.params}
     # The commit that it was trained at stands; a later evaluation does not move it.
-    tags = lineage.git_tags() | run.data.tags | facts.tags()
+    tags = tags_from_files(facts) | run.data.tags | facts.tags()
     changed = {name: value for name, value in tags.items() if run.data.tags.get(name) != value}
     client.log_batch(
         run_id,
