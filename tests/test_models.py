@@ -2,6 +2,8 @@
 
 import copy
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -177,6 +179,32 @@ def test_a_misspelt_setting_names_the_nearest():
 def test_an_unknown_model_names_the_nearest():
     with pytest.raises(UserError, match="Did you mean kd_cae"):
         models.create("kd_cea", {})
+
+
+def test_a_model_that_release_0_1_saved_still_scores(tmp_path):
+    """KD-CAE had no density_weight, and no model a heat scale. Its weights are named as today's."""
+    saved = Path(__file__).with_name("kd_cae_0_1.json")  # its model.json, as that release wrote it
+    images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
+    today = models.create("kd_cae", json.loads(saved.read_text())["settings"] | {"density_weight": 1.0})
+    today.fit(images[:4], images[4:], seed=0)
+    today.save(tmp_path / "model")
+    shutil.copy(saved, tmp_path / "model/model.json")
+
+    old = base.load(tmp_path / "model")
+    assert (old.settings.density_weight, old.heat_scale) == (1.0, None)
+    assert (old.score(images).scores == old.combination.apply(today.measure(images).parts)).all()
+
+
+def test_a_setting_is_filled_in_only_where_a_release_had_none():
+    """params.yaml itself must say everything."""
+    for name in models.names():
+        added = models.detector_class(name).added_settings
+        assert {key: type(value) for key, value in added.items()} == {
+            key: type(DEFAULTS[name][key]) for key in added
+        }
+        for key in added:
+            with pytest.raises(UserError, match=f"{key} is missing"):
+                models.create(name, {k: v for k, v in DEFAULTS[name].items() if k != key})
 
 
 def test_loading_a_folder_that_is_no_model_says_so(tmp_path):

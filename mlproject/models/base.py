@@ -75,6 +75,7 @@ class Detector(ABC):
             None for a model that the paper does not have.
         supervised: it learns from labelled images too (`data/labelled_pool.py`).
         search_space: what a study may vary, by dotted key of `Parameters`, and the false-alarm rate.
+        added_settings: what an older release's saved models lack → the value that they worked with.
         settings: the model's section of params.yaml.
         combination: how parts become one score; None until `calibrate`.
         heat_scale: of the colours that all its maps are shown in; None until `calibrate`, and in a model
@@ -86,6 +87,7 @@ class Detector(ABC):
     paper_rule: ClassVar[str | None] = None
     supervised: ClassVar[bool] = False
     search_space: ClassVar[Space] = THRESHOLD
+    added_settings: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
@@ -237,9 +239,9 @@ def load(folder: Path) -> Detector:
         arrays = load_file(folder / WEIGHTS)
     except (OSError, ValueError) as error:
         raise UserError(f"{folder}: holds no readable model ({error})") from None
-    detector = models.create(
-        description["model"], description["settings"], f"{folder / DESCRIPTION}: settings"
-    )
+    name = description["model"]
+    settings = {**models.detector_class(name).added_settings, **description["settings"]}
+    detector = models.create(name, settings, f"{folder / DESCRIPTION}: settings")
     detector.restore(arrays)
     if description["combination"]:
         detector.combination = Combination.from_dict(description["combination"])

@@ -1,7 +1,7 @@
 """KD-CAE: a convolutional autoencoder judged by reconstruction error and latent density (paper, 3.5.1)."""
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -49,6 +49,7 @@ class KDCAE(Autoencoder):
         "bandwidth": Range(0.05, 5.0, log=True),
         "density_weight": Range(0.1, 10.0, log=True),
     }
+    added_settings: ClassVar[Mapping[str, Any]] = {"density_weight": 1.0}  # 0.1 had none: both count the same
     density: GaussianKernelDensity
 
     def build(self) -> tuple[nn.Module, nn.Module]:
