@@ -1,7 +1,6 @@
 """Whether DVC's and MLflow's stores can be used from here. Neither is imported: both take seconds."""
 
 import os
-import re
 import sqlite3
 import subprocess
 import sys
@@ -9,6 +8,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
+
+from mlproject.errors import without_password
 
 
 class Answer(NamedTuple):
@@ -110,8 +111,3 @@ def writable(path: Path) -> bool:
     while not path.exists() and path != path.parent:
         path = path.parent
     return path.is_dir() and os.access(path, os.W_OK | os.X_OK)
-
-
-def without_password(url: str) -> str:
-    """Return the address fit to be shown."""
-    return re.sub(r"//[^/@]*@", "//", url)

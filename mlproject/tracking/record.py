@@ -76,6 +76,6 @@ def _record_studies(dataset: str) -> list[str]:
 def _say_where(dataset: str, run_ids: list[str]) -> None:
     number = store.experiment(store.connect(), dataset)
     listed = ",".join(f'"{run_id}"' for run_id in run_ids)
-    print("`make ui` opens MLflow; behind its address:" if store.is_file() else f"At {store.uri()}:")
+    print("`make ui` opens MLflow; behind its address:" if store.is_file() else f"At {store.shown()}:")
     print(f"  /#/experiments/{number}/runs?compareRunsMode=CHART")
     print(f'  /#/compare-runs?runs=[{listed}]&experiments=["{number}"]')

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from mlproject import params
-from mlproject.errors import UserError
+from mlproject.errors import UserError, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -47,6 +47,11 @@ def uri() -> str:
     return f"sqlite:///{path}" if path else given
 
 
+def shown() -> str:
+    """Return `uri` fit to be shown: without its password."""
+    return without_password(uri())
+
+
 def is_file() -> bool:
     """Say whether the store is a SQLite file, which no server of its own shows."""
     return _sqlite_file(uri()) is not None
@@ -60,7 +65,7 @@ def dataset() -> str:
 def away_message(meanwhile: str = "training goes on") -> str:
     """Return the one line that a user reads when the store does not answer."""
     return (
-        f"MLflow at {uri()} is away: {meanwhile}; "
+        f"MLflow at {shown()} is away: {meanwhile}; "
         "the run is logged from its files by the next `dvc repro` or `mlproject register`."
     )
 
@@ -108,7 +113,7 @@ def open_registry() -> "MlflowClient":
     from mlflow.exceptions import MlflowException
 
     if not reachable():
-        raise UserError(f"MLflow at {uri()} does not answer. Nothing was changed.")
+        raise UserError(f"MLflow at {shown()} does not answer. Nothing was changed.")
     try:
         client = connect()
         client.search_registered_models(max_results=1)
@@ -116,8 +121,8 @@ def open_registry() -> "MlflowClient":
         if "out-of-date database schema" not in str(error):
             raise
         raise UserError(
-            f"{uri()}: an older MLflow made these tables. Copy the database, then bring them up to date: "
-            f"mlflow db upgrade {uri()}"
+            f"{shown()}: an older MLflow made these tables. Copy the database, then bring them up to date: "
+            f"mlflow db upgrade {uri() if is_file() else '$MLFLOW_TRACKING_URI'}"
         ) from None
     return client
 
