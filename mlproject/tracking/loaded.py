@@ -2,6 +2,7 @@
 
 import base64
 import json
+import sys
 import tempfile
 from dataclasses import dataclass
 from io import StringIO
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+import mlproject
 from mlproject.data.decode import decode_bytes
 from mlproject.errors import UserError
 from mlproject.models import base
-from mlproject.tracking import store
+from mlproject.tracking import facts, package, store
 from mlproject.tracking.address import find_version
 
 if TYPE_CHECKING:
@@ -61,15 +63,13 @@ def connect() -> "MlflowClient":
     """Return a client of a store that is there.
 
     Raises:
-        UserError: it does not answer, or is a file that does not exist.
+        UserError: it does not answer, is a file that does not exist, or an older MLflow made its tables.
     """
     if store.is_file() and not Path(store.uri().removeprefix("sqlite:///")).is_file():
         raise UserError(
-            f"{store.uri()}: no such file. Set MLFLOW_TRACKING_URI to where the models are recorded."
+            f"{store.shown()}: no such file. Set MLFLOW_TRACKING_URI to where the models are recorded."
         )
-    if not store.reachable():
-        raise UserError(f"MLflow at {store.uri()} does not answer. Start it, or set MLFLOW_TRACKING_URI.")
-    return store.connect()
+    return store.open_registry()
 
 
 def load(address: str) -> Loaded:
@@ -84,23 +84,23 @@ def load(address: str) -> Loaded:
 def load_version(version: "ModelVersion") -> Loaded:
     """Download a version and load its detector; no code that lies with it is run.
 
+    Where that code is not what runs here, a line on the error stream says so.
+
     Raises:
-        UserError: what was registered is no model of this project.
+        UserError: what was registered is no model of this project, or its files are gone.
     """
     from mlflow.artifacts import download_artifacts
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, package.files_of(version):
         path = Path(download_artifacts(artifact_uri=version.source, dst_path=folder))
         kept = path / "artifacts"
-        try:
-            threshold = json.loads((kept / "threshold.json").read_text())["threshold"]
-            image_size = json.loads((kept / "prepared.json").read_text())["image_size"]
-        except FileNotFoundError as error:
-            missing = Path(error.filename).name
+        if (path / "MLmodel").is_file() and not (kept / "threshold.json").is_file():
             raise UserError(
-                f"{version.name} version {version.version}: has no {missing}: mlproject did not make it"
-            ) from None
-        return Loaded(
+                f"{version.name} version {version.version}: has no threshold.json: mlproject did not make it"
+            )
+        threshold = json.loads((kept / "threshold.json").read_text())["threshold"]
+        image_size = json.loads((kept / "prepared.json").read_text())["image_size"]
+        found = Loaded(
             name=version.name,
             version=str(version.version),
             category=version.tags.get("category", version.name),
@@ -111,6 +111,26 @@ def load_version(version: "ModelVersion") -> Loaded:
             image_size=image_size,
             example=_example(path / "input_example.json", image_size),
         )
+        other = _other_code(path / "code/mlproject")
+    if other:
+        print(
+            f"note: {found.title} came with other code than this mlproject {mlproject.__version__} "
+            f"({', '.join(other[:3])}{', …' if other[3:] else ''}). `mlflow models serve` runs that code: "
+            "its scores may differ from those here.",
+            file=sys.stderr,
+        )
+    return found
+
+
+def _other_code(packaged: Path) -> list[str]:
+    """Return the packaged files that are not as they are installed here."""
+    installed = Path(mlproject.__file__).parent
+    return [
+        name
+        for name, file in facts.files_in(packaged).items()
+        if file.suffix == ".py"
+        and not ((installed / name).is_file() and (installed / name).read_bytes() == file.read_bytes())
+    ]
 
 
 def _example(file: Path, image_size: int) -> np.ndarray:
@@ -153,14 +173,19 @@ def _label(version: "ModelVersion", aliases: list[str]) -> str:
 
 
 def good_scores(version: "ModelVersion") -> np.ndarray:
-    """Return the (n,) recorded scores of good images that it was not trained on; none may be recorded."""
+    """Return the (n,) recorded scores of good images that it was not trained on; none may be recorded.
+
+    Raises:
+        UserError: they are gone.
+    """
     from mlflow.artifacts import list_artifacts, load_text
 
     if not version.run_id:
         return np.empty(0)
     path = "scores/scores.csv"
-    if path not in [file.path for file in list_artifacts(run_id=version.run_id, artifact_path="scores")]:
-        return np.empty(0)
-    table = pd.read_csv(StringIO(load_text(f"runs:/{version.run_id}/{path}")))
+    with package.files_of(version):
+        if path not in [file.path for file in list_artifacts(run_id=version.run_id, artifact_path="scores")]:
+            return np.empty(0)
+        table = pd.read_csv(StringIO(load_text(f"runs:/{version.run_id}/{path}")))
     good = table[(table["label"] == 0) & table["subset"].isin(NOT_TRAINED_ON)]
     return good["score"].to_numpy(dtype=np.float64)

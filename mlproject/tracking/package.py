@@ -5,7 +5,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from mlproject import artifacts
-from mlproject.errors import UserError
+from mlproject.errors import UserError, without_password
 from mlproject.tracking import card
 
 if TYPE_CHECKING:
@@ -73,6 +74,25 @@ class Answers:
     maps: np.ndarray | None
 
 
+@contextmanager
+def files_of(version: "ModelVersion") -> Iterator[str]:
+    """Yield a version's address, for work on its files.
+
+    Raises:
+        UserError: the work found that they are gone.
+    """
+    from mlflow.exceptions import MlflowException
+
+    uri = f"models:/{version.name}/{version.version}"
+    try:
+        yield uri
+    except (MlflowException, OSError) as error:
+        why = without_password(str(error))
+        raise UserError(
+            f"{uri}: its files cannot be brought back ({why}). `dvc repro` registers it again."
+        ) from None
+
+
 def fetch(version: "ModelVersion", into: Path) -> Package:
     """Bring a version's files into a new folder below `into`.
 
@@ -82,22 +102,16 @@ def fetch(version: "ModelVersion", into: Path) -> Package:
         UserError: its files are gone.
     """
     import mlflow
-    from mlflow.exceptions import MlflowException
 
-    uri = f"models:/{version.name}/{version.version}"
     folder = into / str(version.version)
     folder.mkdir(parents=True)
-    try:
+    with files_of(version) as uri:
         mlflow.artifacts.download_artifacts(uri, dst_path=str(folder))
         recorded = folder / "artifacts" / card.RECORDED
         if not recorded.is_file():
             run_file = f"runs:/{version.run_id}/scores/scores.csv"
             recorded = Path(mlflow.artifacts.download_artifacts(run_file, dst_path=str(folder)))
         threshold = json.loads((folder / "artifacts/threshold.json").read_text())
-    except (MlflowException, OSError) as error:
-        raise UserError(
-            f"{uri}: its files cannot be brought back ({error}). `dvc repro` registers it again."
-        ) from None
     return Package(
         version,
         folder.resolve(),
