@@ -1,6 +1,7 @@
 """Which version of a registered model a person means by `bottle@champion`, `bottle/7` or a full address."""
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from mlproject import params
@@ -23,22 +24,51 @@ def model_name(dataset: str, category: str) -> str:
 def find_model(client: "MlflowClient", name: str) -> "RegisteredModel":
     """Return the registered model of a category, or of that name; outside a project's folder too.
 
-    A category is looked for in the data set of params.yaml, where there is one, then in every data set.
+    A category is looked for in the data set of params.yaml, where there is one, then in every data set: a
+    registered model is of the category that its versions say.
 
     Raises:
         UserError: there is none (names the nearest), or several data sets have that category.
     """
-    found = {model.name: model for model in client.search_registered_models()}
-    if name in found:
-        return found[name]
-    if params.FILE.is_file() and (own := model_name(store.dataset(), name)) in found:
-        return found[own]
-    same = sorted(full for full in found if full.endswith(f"-{model_name('', name)[1:]}"))
+    if model := _named(client, name):
+        return model
+    if params.FILE.is_file() and (model := _named(client, model_name(store.dataset(), name))):
+        return model
+    found = {model.name: model for model in _all(client)}
+    same = sorted(full for full in found if _is_of(client, full, name))
     if len(same) == 1:
         return found[same[0]]
     if same:
         raise UserError(f"{name} is a category of several data sets. Say which: {', '.join(same)}")
-    raise unknown_name(f"{store.uri()}: registered model {name}", name, found)
+    raise unknown_name(f"{store.shown()}: registered model {name}", name, found)
+
+
+def _named(client: "MlflowClient", name: str) -> "RegisteredModel | None":
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+    return None
+
+
+def _all(client: "MlflowClient") -> "Iterator[RegisteredModel]":
+    page = client.search_registered_models()
+    yield from page
+    while page.token:
+        page = client.search_registered_models(page_token=page.token)
+        yield from page
+
+
+def _is_of(client: "MlflowClient", full: str, category: str) -> bool:
+    """Say whether a registered model's versions are of a category; only its name's end is looked at first."""
+    end = model_name("", category)
+    if not full.endswith(end):
+        return False
+    versions = client.search_model_versions(f"name = '{full}'")
+    return any(model_name("", version.tags.get("category", "")) == end for version in versions)
 
 
 def find_version(client: "MlflowClient", text: str) -> "ModelVersion":
