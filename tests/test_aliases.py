@@ -12,8 +12,9 @@ import pytest
 from mlflow import MlflowClient
 from promotion_project import NAME, aliases
 
+from mlproject.gate import Check
 from mlproject.tracking import aliases as moves
-from mlproject.tracking import store
+from mlproject.tracking import promotion, store
 
 pytest_plugins = ["tracked_project", "promotion_project"]
 
@@ -81,6 +82,37 @@ def test_who_was_judged_against_another_champion_is_told_and_changes_nothing(bar
     with pytest.raises(moves.LostRace, match=r"from version 1 to version 2.*nothing was changed"):
         moves.promote(bare, NAME, "3", "1")
     assert aliases() == {"champion": 2, "previous": 1}
+
+
+def promote(client, number, against):
+    challenger, champion = (client.get_model_version(NAME, version) for version in (number, against))
+    promotion.promote(client, challenger, champion, [Check("not worse", False, "it is")], "a rehearsal")
+
+
+def test_who_changes_nothing_leaves_no_mark(bare):
+    moves.promote(bare, NAME, "2", None)
+    with pytest.raises(moves.LostRace, match="nothing was changed"):
+        promote(bare, "3", against="1")
+    assert "promoted.at" not in project.tags(3)
+
+
+def test_a_champion_has_its_mark_even_where_another_machine_moved_in_the_same_moment(bare, monkeypatch):
+    """Their whole promotion falls just before our alias: we are champion, and are told to agree."""
+    moves.promote(bare, NAME, "1", None)
+    set_alias = MlflowClient.set_registered_model_alias
+
+    def interrupted(self, name, alias, version):
+        if (alias, version) == ("champion", "2"):
+            moves._move(self, name, ["1", "3"], "3", "1", "1")
+        set_alias(self, name, alias, version)
+
+    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", interrupted)
+    with pytest.raises(moves.LostRace, match="in the same moment"):
+        promote(bare, "2", against="1")
+    assert aliases()["champion"] == 2
+    left = project.tags(2)
+    assert (left["promoted.forced"], left["promoted.why"]) == ("not worse", "a rehearsal")
+    assert left["gate.not_worse"].startswith("NO")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The aliases `champion` and `previous` of a registered model, moved so that nobody's move is lost unseen."""
 
 import uuid
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mlproject.errors import UserError
@@ -32,11 +33,19 @@ def history(client: "MlflowClient", name: str) -> list[str]:
     return client.get_registered_model(name).tags.get(HISTORY, "").split()
 
 
-def promote(client: "MlflowClient", name: str, version: str, expected: str | None) -> None:
+def promote(
+    client: "MlflowClient",
+    name: str,
+    version: str,
+    expected: str | None,
+    mark: Callable[[], None] = lambda: None,
+) -> None:
     """Make a version champion and the champion `previous`.
 
     Args:
         expected: the champion that the version was compared with.
+        mark: writes on the version what it was promoted for. Called once it is known that the champion is
+            the expected one and before it is moved: no champion is ever without its mark.
 
     Raises:
         LostRace: the champion is another one by now, or became so in the same moment.
@@ -47,7 +56,8 @@ def promote(client: "MlflowClient", name: str, version: str, expected: str | Non
             past.append(expected)
         # a champion that was deleted leaves the one before it to return to
         before = expected or read(client, name).get(PREVIOUS)
-        _move(client, name, [*past, version], version, expected, before if before != version else None)
+        previous = before if before != version else None
+        _move(client, name, [*past, version], version, expected, previous, mark)
 
 
 def rollback(client: "MlflowClient", name: str) -> tuple[str, str]:
@@ -84,8 +94,9 @@ def _move(
     version: str,
     expected: str | None,
     previous: str | None,
+    mark: Callable[[], None] = lambda: None,
 ) -> None:
-    """Set both aliases, if the champion still is `expected`.
+    """Set both aliases, if the champion still is `expected`; `mark` the version before.
 
     The lock keeps processes of one machine apart; MLflow has nothing for two machines on one server. So
     each leaves its mark before it looks, and looks at the mark after it has written: of two that move at
@@ -95,8 +106,8 @@ def _move(
     Raises:
         LostRace: says which version is champion now.
     """
-    mark = f"{version} {uuid.uuid4().hex}"
-    client.set_registered_model_tag(name, MOVE, mark)
+    move = f"{version} {uuid.uuid4().hex}"
+    client.set_registered_model_tag(name, MOVE, move)
     now = read(client, name).get(CHAMPION)
     if now != expected:
         raise LostRace(
@@ -104,6 +115,7 @@ def _move(
             f"{_called(now)}. "
             f"Version {version} was not judged against that: nothing was changed. Run the command again."
         )
+    mark()
     client.set_registered_model_tag(name, HISTORY, " ".join(past[-REMEMBERED:]))
     if previous:
         client.set_registered_model_alias(name, PREVIOUS, previous)
@@ -112,7 +124,7 @@ def _move(
     client.set_registered_model_alias(name, CHAMPION, version)
     after = client.get_registered_model(name)
     champion = str(after.aliases.get(CHAMPION))
-    if after.tags.get(MOVE) != mark or champion != version:
+    if after.tags.get(MOVE) != move or champion != version:
         raise LostRace(
             f"{name}: somebody else moved the champion in the same moment (their move: version "
             f"{after.tags.get(MOVE, '?').split()[0]}). Version {champion} is champion now; agree, then run "

@@ -138,7 +138,7 @@ def promote(
     made: Sequence[Check],
     why: str | None,
 ) -> None:
-    """Make a version champion, and leave on it what the gate said.
+    """Leave on a version what the gate said, then make it champion.
 
     Args:
         against: the champion that it was judged against.
@@ -148,14 +148,19 @@ def promote(
         LostRace: somebody else moved the champion meanwhile.
     """
     name, number = challenger.name, str(challenger.version)
-    aliases.promote(client, name, number, str(against.version) if against else None)
+    expected = str(against.version) if against else None
     marks = {f"gate.{check.name.replace(' ', '_')}": check.line() for check in made}
     marks["promoted.at"] = datetime.now(UTC).isoformat(timespec="seconds")
-    marks["promoted.against"] = str(against.version) if against else "chance"
+    marks["promoted.against"] = expected or "chance"
     if failed := gate.failed(made):
         assert why  # the command asks for it
         marks |= {"promoted.forced": ", ".join(failed), "promoted.why": why}
-    for key, value in marks.items():
-        client.set_model_version_tag(name, number, key, value)
-    for stale in {"promoted.forced", "promoted.why"} & challenger.tags.keys() - marks.keys():
-        client.delete_model_version_tag(name, number, stale)
+    stale = {"promoted.forced", "promoted.why"} & challenger.tags.keys() - marks.keys()
+
+    def leave_marks() -> None:
+        for key, value in marks.items():
+            client.set_model_version_tag(name, number, key, value)
+        for key in stale:
+            client.delete_model_version_tag(name, number, key)
+
+    aliases.promote(client, name, number, expected, leave_marks)
