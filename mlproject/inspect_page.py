@@ -138,7 +138,10 @@ def _page(judges: Judges, title: str) -> "gr.Blocks":
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Return a bound socket, so that a port that is taken is known before anything heavy is imported."""
+    """Return a listening socket: a port that is taken is known before anything heavy is imported.
+
+    And who is told the address may connect at once.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -146,6 +149,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        listener.listen()
     except (OSError, OverflowError) as error:
         raise UserError(f"{host}:{port} cannot be used ({error}). Choose another --port or --host.") from None
     return listener

@@ -185,6 +185,11 @@ def test_a_port_that_is_taken_is_said(inspected, monkeypatch, capsys):
     assert f"127.0.0.1:{port} cannot be used" in err
 
 
+def test_the_address_may_be_opened_as_soon_as_it_is_said():
+    with inspect_page._listen("127.0.0.1", 0) as listener:
+        socket.create_connection(listener.getsockname(), timeout=2).close()
+
+
 def test_a_missing_package_names_what_to_install(monkeypatch, capsys):
     monkeypatch.setattr(inspect_page, "find_spec", lambda name: None)
     code, err = run(monkeypatch, capsys, "bracket@champion")
