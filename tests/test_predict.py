@@ -103,6 +103,16 @@ def test_judges_what_it_can_and_names_the_rest(mlproject, first, some_photos, tm
     assert Image.open(overlays / "line 2/c.PNG.png").size == (300, 200)
 
 
+def test_nothing_that_could_be_judged_is_another_exit_code_than_something(mlproject, some_photos, tmp_path):
+    (tmp_path / "broken").mkdir()
+    for name in ("a.png", "b.png"):
+        (tmp_path / "broken" / name).write_bytes((some_photos / "a.png").read_bytes()[:100])
+    code, _, errors = mlproject("predict", "bottle", tmp_path / "broken", "--out", tmp_path / "r.csv")
+    assert code == 2
+    assert "0 photos judged" in errors
+    assert pd.read_csv(tmp_path / "r.csv")["error"].notna().tolist() == [True, True]
+
+
 def test_every_ending_holds_the_same(mlproject, some_photos, tmp_path):
     for ending in ("csv", "json", "parquet"):
         mlproject("predict", "bottle", some_photos, "--out", tmp_path / f"new/r.{ending}")

@@ -54,7 +54,7 @@ def predict(
     broken = [row for row in rows if row["error"]]
     _summary(by.title, rows, broken)
     if broken:
-        raise typer.Exit(1)
+        raise typer.Exit(2 if len(broken) == len(rows) else 1)
 
 
 def _line(row: dict[str, Any]) -> str:
