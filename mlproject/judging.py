@@ -84,15 +84,24 @@ def check_writable(path: Path) -> None:
     """Refuse, before anything is judged, a file that results could not be written to at the end.
 
     Raises:
-        UserError: its ending is none of ENDINGS, it is a folder, or its folder may not be written to.
+        UserError: its ending is none of ENDINGS, or as `check_place`.
     """
     if path.suffix.lower() not in ENDINGS:
         raise unknown_name(f"{path}: the ending {path.suffix or '(none)'}", path.suffix, ENDINGS)
+    check_place(path)
+
+
+def check_place(path: Path) -> None:
+    """Refuse, before the work, a file that could not be written at its end.
+
+    Raises:
+        UserError: it is a folder, or its folder may not be written to.
+    """
     if path.is_dir():
-        raise UserError(f"{path}: is a folder. Name a file for the results.")
+        raise UserError(f"{path}: is a folder. Name a file.")
     above = next(parent for parent in path.absolute().parents if parent.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
-        raise UserError(f"{path}: {above} may not be written to. Name another place for the results.")
+        raise UserError(f"{path}: {above} may not be written to. Name another place.")
 
 
 def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:

@@ -156,10 +156,12 @@ def _trace(detector: Detector, threshold: float, image_size: int) -> torch.onnx.
 def _written_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside the file, which it takes when all went well."""
     part = path.with_name(path.name + ".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         part.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}. Nothing was written.") from None
     finally:
         part.unlink(missing_ok=True)
 

@@ -5,10 +5,13 @@ Content-Type and some tables that are none end in a traceback. A served model lo
 its application, so it can put this around it. Elsewhere (`mlflow.pyfunc.load_model`) nothing is changed.
 """
 
+import math
 import os
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+
+from mlproject.errors import UserError
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -35,11 +38,15 @@ class TooLarge(Exception):
 
 
 class Guard:
-    """ASGI middleware around MLflow's application."""
+    """ASGI middleware around MLflow's application.
 
-    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+    Args:
+        limit: bytes that a request may have at most.
+    """
+
+    def __init__(self, app: Callable[..., Awaitable[None]], limit: float) -> None:
         self.app = app
-        self.limit = float(os.environ.get(LIMIT, DEFAULT_LIMIT)) * 1e6
+        self.limit = limit
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -85,16 +92,33 @@ async def _refuse(send: Send, status: int, reason: str) -> None:
     await send({"type": "http.response.body", "body": f"{reason}\n".encode()})
 
 
+def _limit() -> float:
+    """Return the largest request allowed, bytes."""
+    given = os.environ.get(LIMIT, DEFAULT_LIMIT)
+    try:
+        megabytes = float(given)
+    except ValueError:
+        megabytes = math.nan
+    if not 0 < megabytes < math.inf:
+        raise UserError(f"{LIMIT} is {given!r}: it must be a number of megabytes, such as {DEFAULT_LIMIT}")
+    return megabytes * 1e6
+
+
 def install() -> bool:
-    """Guard the application that this process is about to serve; say whether it is to serve one."""
+    """Guard the application that this process is about to serve; say whether it is to serve one.
+
+    Raises:
+        UserError: LIMIT is no size.
+    """
     if SERVER not in sys.modules:
         return False
+    limit = _limit()
     import fastapi
 
     class Guarded(fastapi.FastAPI):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
-            self.add_middleware(Guard)
+            self.add_middleware(Guard, limit=limit)
 
     fastapi.FastAPI = Guarded  # type: ignore[misc]  # MLflow imports it after the model is loaded
     return True

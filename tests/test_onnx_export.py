@@ -199,6 +199,28 @@ def test_a_wrong_name_or_ending_leaves_nothing(first, mlproject, tmp_path, model
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("file", "said"), [("folder.onnx", "is a folder"), ("file/model.onnx", "file may not be written to")]
+)
+def test_a_place_that_cannot_be_written_to_is_said_first(mlproject, tmp_path, file, said):
+    """Before the record is asked: none is there."""
+    (tmp_path / "folder.onnx").mkdir()
+    (tmp_path / "file").write_text("")
+    code, _, err = mlproject("export", "bottle/1", file)
+    assert code == 2
+    assert said in err
+
+
+def test_a_full_disk_is_a_line_of_text(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+    with (
+        pytest.raises(UserError, match="No space left"),
+        onnx_export._written_whole(tmp_path / "m.onnx") as part,
+    ):
+        part.write_bytes(b"")
+    assert names(tmp_path) == []
+
+
 def test_a_record_that_is_not_there_is_not_made(mlproject, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/nowhere.db")
     code, _, err = mlproject("export", "bottle/1", "model.onnx")

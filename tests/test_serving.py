@@ -21,9 +21,10 @@ import requests
 from mlflow import artifacts as mlflow_artifacts
 from PIL import Image
 
-from mlproject import judging
+from mlproject import judging, serving_guard
 from mlproject.data import sample
 from mlproject.data.decode import MAX_PIXELS
+from mlproject.errors import UserError
 from mlproject.models import base
 from mlproject.tracking import store
 
@@ -203,6 +204,15 @@ def test_a_body_of_unknown_length_is_read_up_to_the_limit(server):
         assert post(server, endless()).status_code == 413
     assert sent < 200
     assert requests.get(f"{server}/ping", timeout=60).status_code == 200
+
+
+@pytest.mark.parametrize("size", ["32MB", "", "0", "-1", "nan", "inf"])
+def test_a_limit_that_is_no_size_is_said_at_the_start(monkeypatch, size):
+    """`install` is called while the server's process loads the model."""
+    monkeypatch.setenv(serving_guard.LIMIT, size)
+    monkeypatch.setitem(sys.modules, serving_guard.SERVER, object())
+    with pytest.raises(UserError, match="must be a number of megabytes, such as 32"):
+        serving_guard.install()
 
 
 def test_a_photo_is_judged_after_all_that(server):

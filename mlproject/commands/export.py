@@ -15,8 +15,9 @@ def export(
     """Write a registered model as one ONNX file, threshold included, for machines without this project."""
     if out.suffix != ".onnx":
         raise UserError(f"{out}: the file's name must end in .onnx")
-    from mlproject import onnx_export
+    from mlproject import judging, onnx_export
 
+    judging.check_place(out)
     onnx_export.require_packages()
     from mlproject.tracking import loaded
 
