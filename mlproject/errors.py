@@ -1,6 +1,5 @@
 """Errors meant for people: what is wrong, where, what is allowed. Never a traceback."""
 
-import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -13,12 +12,6 @@ class UserError(Exception):
 
 class TooFewImages(UserError):
     """Fewer images than the question asked of them needs."""
-
-
-def without_password(text: str) -> str:
-    """Return an address, or a text that holds some, fit to be shown: without user names and passwords."""
-    text = re.sub(r"//(?:[^\s/:@]*:\S*|[^\s/]*)@", "//", text)
-    return re.sub(r"(?i)\b(password=)[^&\s]*", r"\1…", text)
 
 
 def unknown_name(where: str, name: str, allowed: Iterable[str]) -> UserError:

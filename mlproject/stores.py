@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from mlproject.errors import without_password
+from mlproject.tracking.store import without_password
 
 
 class Answer(NamedTuple):

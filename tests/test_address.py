@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from mlproject.errors import UserError, without_password
+from mlproject.errors import UserError
 from mlproject.tracking import store
 from mlproject.tracking.address import find_model
 
@@ -77,4 +77,4 @@ def test_what_can_be_no_name_is_not_known(client, name):
     ],
 )
 def test_an_address_is_shown_without_its_password(address, shown):
-    assert without_password(address) == shown
+    assert store.without_password(address) == shown

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from mlproject import artifacts
-from mlproject.errors import UserError, without_password
-from mlproject.tracking import card
+from mlproject.errors import UserError
+from mlproject.tracking import card, store
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -87,7 +87,7 @@ def files_of(version: "ModelVersion") -> Iterator[str]:
     try:
         yield uri
     except (MlflowException, OSError) as error:
-        why = without_password(str(error))
+        why = store.without_password(str(error))
         raise UserError(
             f"{uri}: its files cannot be brought back ({why}). `dvc repro` registers it again."
         ) from None

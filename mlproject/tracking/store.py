@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import re
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from mlproject import params
-from mlproject.errors import UserError, without_password
+from mlproject.errors import UserError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -50,6 +51,12 @@ def uri() -> str:
 def shown() -> str:
     """Return `uri` fit to be shown: without its password."""
     return without_password(uri())
+
+
+def without_password(text: str) -> str:
+    """Return an address, or a text that holds some, fit to be shown: without user names and passwords."""
+    text = re.sub(r"//(?:[^\s/:@]*:\S*|[^\s/]*)@", "//", text)
+    return re.sub(r"(?i)\b(password=)[^&\s]*", r"\1…", text)
 
 
 def is_file() -> bool:

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from mlproject.errors import without_password
 from mlproject.tracking import facts as lineage
 from mlproject.tracking import runs, store
 
@@ -126,7 +125,7 @@ class StudyRecord:
         except (MlflowException, OSError) as error:
             self.run_id = None
             print(
-                without_password(f"MLflow at {store.uri()}: {str(error).splitlines()[0]}. ")
+                store.without_password(f"MLflow at {store.uri()}: {str(error).splitlines()[0]}. ")
                 + "The study goes on; what is missing is logged when `mlproject tune` is called again.",
                 flush=True,
             )
