@@ -50,7 +50,8 @@ def result() -> dict[str, object]:
     at = {"f1": 0.8, "precision": 0.75, "recall": 0.86, "false_alarm_rate": 0.1}
     return {
         "category": "bracket", "model": "kd_cae", "auroc": 0.9, "auroc_low": 0.8, "auroc_high": 0.95,
-        "supervised": False, "n_good": 20, "n_defective": 30, "average_precision": 0.9, "all_defective_f1": 0.75,
+        "supervised": False, "n_good": 20, "n_defective": 30, "average_precision": 0.9,
+        "all_defective_f1": 0.75,
         "clean": at, "oracle": at, "shortcuts": {"strongest_auroc": 0.6},
     }  # fmt: skip
 
