@@ -3,12 +3,12 @@
 import shutil
 
 import pytest
-
 from conftest import ROOT
 from tuning_project import trials, tune
 
 from mlproject import sources
-from mlproject.tuning import plan
+from mlproject.tuning import plan, storage
+from mlproject.tuning import study as course
 
 pytest_plugins = ["tuning_project"]
 
@@ -50,3 +50,12 @@ def test_code_that_decides_no_trial_is_not(study_home, code, name):
     before = plan.load("disc", "pca").key
     code(name)
     assert plan.load("disc", "pca").key == before
+
+
+def test_a_process_killed_before_its_trial_had_a_folder_is_healed(study_home):
+    planned = plan.load("disc", "pca")
+    study = storage.open_study(planned)
+    study.ask()
+    assert course.heal(planned, study) == [0]
+    tune(trials=2)
+    assert [trial["number"] for trial in trials()] == [1, 2]

@@ -21,7 +21,7 @@ from mlproject.tuning.plan import Plan
 from mlproject.tuning.trial import Interrupted, Trial
 
 VALUES = "values"  # user attribute: also those of which there was no choice
-UNFINISHED = "unfinished"  # user attribute of a trial that has not yet ended by itself
+ITSELF = "failed_by_itself"  # user attribute: it was neither interrupted nor told by others that it failed
 SETTINGS = "settings_of_params_yaml"  # user attribute of the trial that the study starts from
 HOPELESS = 5  # so many trials and none without failure: something else is wrong
 # What settings can bring about: diverged, too many components, out of memory. Anything else ends the study.
@@ -37,7 +37,11 @@ class Record(Protocol):
 
 def counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """Return the trials that ended by themselves."""
-    return [t for t in trials if t.state.is_finished() and not t.user_attrs.get(UNFINISHED)]
+    return [
+        t
+        for t in trials
+        if t.state.is_finished() and (t.state != TrialState.FAIL or t.user_attrs.get(ITSELF))
+    ]
 
 
 def complete(study: optuna.Study) -> list[FrozenTrial]:
@@ -103,7 +107,6 @@ def _ask(plan: Plan, study: optuna.Study) -> tuple[optuna.Trial, IO[str]] | None
             return None
         study.sampler = storage.sampler(plan, position)
         trial = study.ask()
-        trial.set_user_attr(UNFINISHED, True)
         folder = plan.trial_folder(trial.number)
         folder.mkdir(parents=True, exist_ok=True)
         claim = (folder / "running").open("w")
@@ -126,8 +129,8 @@ def _run(
         content = trial.write(words, reason, began, time.time())
         if words != "interrupted":
             asked.set_user_attr("mlflow_run", record.trial(content))
-            asked.set_user_attr(UNFINISHED, False)
         asked.set_user_attr("reason", reason)
+        asked.set_user_attr(ITSELF, words == "failed")
         study.tell(asked, value, state=state)
         (plan.trial_folder(asked.number) / "running").unlink()
         return content
@@ -182,6 +185,7 @@ def heal(plan: Plan, study: optuna.Study) -> list[int]:
             claim = plan.trial_folder(trial.number) / "running"
             if plan.storage and not claim.exists():  # another machine's
                 continue
+            claim.parent.mkdir(parents=True, exist_ok=True)  # killed before it was made
             claim.touch()
             with claim.open("r+") as handle:
                 try:
