@@ -22,6 +22,7 @@ from mlproject.tuning.trial import Interrupted, Trial
 
 VALUES = "values"  # user attribute: also those of which there was no choice
 ITSELF = "failed_by_itself"  # user attribute: it was neither interrupted nor told by others that it failed
+POSITION = "position"  # user attribute: the seed of its draw; that of one that is not counted is free again
 SETTINGS = "settings_of_params_yaml"  # user attribute of the trial that the study starts from
 HOPELESS = 5  # so many trials and none without failure: something else is wrong
 # What settings can bring about: diverged, too many components, out of memory. Anything else ends the study.
@@ -50,10 +51,14 @@ def complete(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def begin(plan: Plan, examination: Examination, study: optuna.Study) -> str | None:
-    """Let a study's first trial be the settings as they are; return a line to print if they lie outside."""
+    """Let a study have a trial of the settings as they are; return a line to print if they lie outside.
+
+    It is the first one, unless that was interrupted: then the next.
+    """
     with storage.locked(plan), storage.readable_errors(plan):
-        alive = [t for t in study.get_trials(deepcopy=False) if not t.state.is_finished()]
-        if counted(study.get_trials(deepcopy=False)) or alive:
+        trials = study.get_trials(deepcopy=False)
+        alive = [t for t in trials if not t.state.is_finished()]
+        if any(t.user_attrs.get(SETTINGS) for t in [*counted(trials), *alive]):
             return None
         space = _space(plan, examination)
         values = search_space.current(space, plan.facts["settings"], plan.threshold["false_alarm_rate"])
@@ -102,11 +107,14 @@ def _ask(plan: Plan, study: optuna.Study) -> tuple[optuna.Trial, IO[str]] | None
     """Return a trial and the held lock that says its process lives; None when there are enough."""
     with storage.locked(plan):
         trials = study.get_trials(deepcopy=False)
-        position = len(counted(trials)) + sum(trial.state == TrialState.RUNNING for trial in trials)
-        if position >= plan.trials:
+        taken = counted(trials) + [trial for trial in trials if trial.state == TrialState.RUNNING]
+        if len(taken) >= plan.trials:
             return None
+        used = {trial.user_attrs.get(POSITION) for trial in taken}
+        position = min(set(range(plan.trials)) - used)
         study.sampler = storage.sampler(plan, position)
         trial = study.ask()
+        trial.set_user_attr(POSITION, position)
         folder = plan.trial_folder(trial.number)
         folder.mkdir(parents=True, exist_ok=True)
         claim = (folder / "running").open("w")
@@ -137,7 +145,7 @@ def _run(
 
     def report(epoch: int, value: float) -> None:
         asked.report(value, epoch)
-        if asked.should_prune():
+        if not asked.user_attrs.get(SETTINGS) and asked.should_prune():  # it is compared with at the end
             raise optuna.TrialPruned(f"worse than the median after {epoch} epochs")
 
     def check() -> None:
