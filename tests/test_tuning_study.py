@@ -2,14 +2,17 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import optuna
 import pytest
 import tuning_project as project
 from conftest import ROOT
+from optuna.trial import TrialState
 from tuning_project import trials, tune
 
 from mlproject import sources
+from mlproject.errors import UserError
 from mlproject.tuning import examination, plan, storage
 from mlproject.tuning import study as course
 from mlproject.tuning import trial as one
@@ -100,3 +103,41 @@ def test_the_settings_as_they_are_are_never_pruned(study_home, monkeypatch):
     project.edit(lambda tree: tree["models"]["ni_cae"].update(epochs=2))
     tune("ni_cae", trials=3)
     assert [trial["state"] for trial in trials("ni_cae")] == ["complete", "pruned", "pruned"]
+
+
+def test_nothing_is_chosen_or_evaluated_while_another_machine_runs_a_trial(study_home):
+    storage_url = "sqlite:///study.db"
+    study = storage.open_study(plan.load("disc", "pca", storage=storage_url))
+    study.ask().set_user_attr(course.PLACE, "mill:/data/work")
+    with pytest.raises(UserError, match=r"trial 0 \(mill:/data/work\)[^$]*--state fail --trial-number 0"):
+        tune(trials=3, storage=storage_url)
+    assert [trial["number"] for trial in trials()] == [1, 2]
+    assert not Path("data/tuned").exists()
+    assert not Path("reports").exists()
+    study.tell(0, state=TrialState.FAIL)  # as the message says
+    tune(trials=3, storage=storage_url)
+    assert [trial["number"] for trial in trials()] == [1, 2, 3]
+    assert project.report()["failed"] + project.report()["complete"] == 3
+
+
+def test_what_was_chosen_is_never_another_trial_than_the_best(study_home, capsys):
+    tune(trials=3, storage="sqlite:///study.db")
+    best = project.report()["best_trial"]
+    planned = plan.load("disc", "pca", storage="sqlite:///study.db")
+    shutil.rmtree(planned.trial_folder(best) / "model")  # as if another machine had run it
+    tune(trials=3, storage="sqlite:///study.db")
+    found = project.report()
+    assert (found["best_trial"], found["sealed"]["chosen_trial"]) == (best, best)
+    assert found["sealed"]["test_auroc_chosen"] is found["sealed"]["test_balanced_accuracy_chosen"] is None
+    assert found["sealed"]["n_trials_on_other_machines"] == 1
+    assert "Test AUROC: chosen not known, its model is on another machine" in capsys.readouterr().out
+
+
+def test_a_trial_that_was_given_up_while_it_ran_is_a_line_of_text(study_home, monkeypatch):
+    def told_by_others(self, report, check):
+        storage.open_study(self.plan).tell(self.number, state=TrialState.FAIL)
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(one.Trial, "run", told_by_others)
+    with pytest.raises(UserError, match="trial 0 was told as failed while it ran here"):
+        tune(trials=1)
