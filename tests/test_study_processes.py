@@ -223,3 +223,28 @@ def test_what_a_store_that_was_away_has_missed_is_logged_later(study_home, monke
     tune(trials=4)
     _, below = runs()
     assert [run.data.tags["mlproject.trial"] for run in below] == ["0", "1", "2", "3"]
+
+
+def test_a_study_of_more_trials_than_a_search_returns_has_one_run(study_home, recorded, monkeypatch):
+    from mlflow import MlflowClient
+
+    search = MlflowClient.search_runs
+    monkeypatch.setattr(
+        MlflowClient,
+        "search_runs",
+        lambda *given, max_results=2, **named: search(*given, max_results=max_results, **named),
+    )
+    tune(trials=3)
+    tune(trials=4)
+    monkeypatch.undo()
+    monkeypatch.chdir(study_home)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{study_home}/mlflow.db")
+    assert [run.data.tags["mlproject.trial"] for run in runs()[1]] == ["0", "1", "2", "3"]
+
+
+def test_a_deleted_experiment_is_told_once_and_no_study_waits_for_it(study_home, recorded, capsys):
+    client = store.connect()
+    client.delete_experiment(store.experiment(client, "sample-tuning"))
+    tune(trials=2)
+    assert len(trials()) == 2
+    assert capsys.readouterr().out.count("mlflow experiments restore --experiment-id") == 1
