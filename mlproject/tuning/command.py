@@ -107,5 +107,6 @@ def in_words(summary: dict[str, Any]) -> str:
     return (
         f"{ended}. Test AUROC: chosen {of_chosen}{beside}, "
         f"median {found['test_auroc_median']:.3f}, best {found['test_auroc_best']:.3f}. "
-        f"Spearman(objective, test AUROC) over {found['n_trials']} trials: {agreement}"
+        f"Spearman(objective, test AUROC) over {found['n_trials']} complete trials: {agreement}. "
+        "A pruned one keeps no model: median, best and correlation say nothing of it."
     )

@@ -63,7 +63,10 @@ def write_tuned(plan: Plan, study: optuna.Study, trial: FrozenTrial) -> Path:
 
 
 def summary(plan: Plan, study: optuna.Study, chosen: FrozenTrial, sealed: dict[str, Any]) -> dict[str, Any]:
-    """Return what tuning.json says."""
+    """Return what tuning.json says.
+
+    `complete`, `pruned` and `failed` count all trials; `sealed` (see `sealed.evaluate`) is over complete ones.
+    """
     return {
         "category": plan.category,
         "model": plan.model,

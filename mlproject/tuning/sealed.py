@@ -49,7 +49,8 @@ def evaluate(
     Returns:
         Counts; Spearman's rank correlations with their bootstrap 95 % intervals; the test AUROC of what the
         objective chose, beside the start's, the median trial's and the best trial's; and each trial. All over
-        the trials whose models are here; None for the chosen one or the start where its model is not.
+        the complete trials whose models are here: a pruned one keeps none, so what the objective thinks
+        little of is under-represented. None for the chosen one or the start where its model is not here.
         Where the test set lacks good or defective images, the counts alone.
     """
     images, labels = _test_images(plan)
