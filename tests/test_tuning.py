@@ -86,6 +86,8 @@ def test_the_labelled_objective_sees_its_half_and_is_judged_on_the_other(study_h
     tune(trials=2, objective="labelled")
     assert (report()["sealed"]["n_good"], report()["sealed"]["n_defective"]) == (3, 3)
     assert list(np.bincount(labels)) == [3, 3]
+    halves = {"data_hash": planned.facts["data_hash"], "split_seed": 0}
+    assert run_settings.read_tuned(Path("data/tuned/disc/pca.yaml")).labels == halves
 
 
 def test_proxy_images_are_held_out_good_images_with_defects(study_home):

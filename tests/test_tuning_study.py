@@ -130,7 +130,9 @@ def test_what_was_chosen_is_never_another_trial_than_the_best(study_home, capsys
     assert (found["best_trial"], found["sealed"]["chosen_trial"]) == (best, best)
     assert found["sealed"]["test_auroc_chosen"] is found["sealed"]["test_balanced_accuracy_chosen"] is None
     assert found["sealed"]["n_trials_on_other_machines"] == 1
-    assert "Test AUROC: chosen not known, its model is on another machine" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Test AUROC: chosen not known, its model is on another machine" in said
+    assert f"over {found['complete'] - 1} complete trials" in said
 
 
 def test_a_trial_that_was_given_up_while_it_ran_is_a_line_of_text(study_home, monkeypatch):

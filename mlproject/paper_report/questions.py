@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mlproject.comparison_columns import number
+from mlproject.comparison_columns import number, sees_labels
 from mlproject.paper_report.evidence import Evidence
 from mlproject.paper_report.tables import interval
 from mlproject.paper_report.text import bullets, escape, joined, picture, table
@@ -102,9 +102,9 @@ def _against(
 
 
 def _best(evidence: Evidence, category: str, models: Sequence[str]) -> Mapping[str, Any] | None:
-    """Return the row with the highest AUROC; supervised models, judged on other images, take no part."""
+    """Return the row with the highest AUROC; models that saw labels, judged on other images, take no part."""
     rows = [evidence.rows[category, model] for model in models if (category, model) in evidence.rows]
-    rows = [row for row in rows if not row["supervised"] and row["auroc"] is not None]
+    rows = [row for row in rows if not sees_labels(row) and row["auroc"] is not None]
     return max(rows, key=lambda row: row["auroc"]) if rows else None
 
 
