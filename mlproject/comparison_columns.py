@@ -64,6 +64,11 @@ HELD_OUT: Columns = NAMES | {
 }
 
 
+def sees_labels(row: Row) -> bool:
+    """Say whether a model learnt from half of the test images or was tuned on it: the other judges it."""
+    return bool(row["supervised"] or row["tuned_on_labels"])
+
+
 def notes(row: Row) -> dict[str, str]:
     """Return what must be said about a row, by the column that it qualifies."""
     said: dict[str, str] = {}
@@ -71,6 +76,11 @@ def notes(row: Row) -> dict[str, str]:
         said["model"] = (
             "Supervised: learnt from one half of the test images, judged on the other, held-out half only. "
             "The last table has every model on that half."
+        )
+    if row["tuned_on_labels"]:
+        said["model"] = (
+            "Tuned on labels: its settings were chosen on one half of the test images, with their labels; it "
+            "is judged on the other, held-out half only. The last table has every model on that half."
         )
     if row["auroc_low"] <= 0.5 <= row["auroc_high"]:
         said["AUROC [95%]"] = "The interval contains 0.50: not shown to be above chance."

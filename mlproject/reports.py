@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mlproject import artifacts
-from mlproject.comparison_columns import DECISIONS, HELD_OUT, NAMES, RANKING, Columns, Row, notes
+from mlproject.comparison_columns import DECISIONS, HELD_OUT, NAMES, RANKING, Columns, Row, notes, sees_labels
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -49,10 +49,10 @@ def by_category(rows: Sequence[Row]) -> dict[str, list[Row]]:
 def winner(rows: Sequence[Row]) -> str | None:
     """Return the model of a category whose AUROC interval lies above 0.5 and every other's, if there is one.
 
-    None too where a shortcut is flagged: the numbers may say who found the shortcut. Supervised models take
-    no part: they are judged on other images.
+    None too where a shortcut is flagged: the numbers may say who found the shortcut. Supervised models and
+    those tuned on labels take no part: they are judged on other images.
     """
-    rows = [row for row in rows if not row["supervised"]]
+    rows = [row for row in rows if not sees_labels(row)]
     if not rows:
         return None
     best = max(rows, key=lambda row: row["auroc"])
@@ -89,7 +89,7 @@ class Table:
 
 
 def tables(rows: Sequence[Row]) -> tuple[list[Table], list[str]]:
-    """Return the tables of the comparison and their numbered notes; the third where a model is supervised."""
+    """Return the tables of the comparison and their numbered notes; the third where a model sees labels."""
     texts = list(dict.fromkeys(text for row in rows for text in notes(row).values()))
     winners = {category: winner(group) for category, group in by_category(rows).items()}
     strong = frozenset(
@@ -102,7 +102,7 @@ def tables(rows: Sequence[Row]) -> tuple[list[Table], list[str]]:
     )
     title = "Decisions at the threshold from good images alone (protocol clean)"
     shown = [ranking, Table(title, tuple(DECISIONS), _lines(rows, DECISIONS, texts), frozenset())]
-    if any(row["supervised"] for row in rows):
+    if any(sees_labels(row) for row in rows):
         title = "All models on the held-out half of the test images, threshold from good images alone"
         shown.append(Table(title, tuple(HELD_OUT), _lines(rows, HELD_OUT, []), frozenset()))
     return shown, texts

@@ -24,7 +24,7 @@ class Tuned(Section):
     """data/tuned/<category>/<model>.yaml, as `mlproject tune` writes it.
 
     Attributes:
-        study: where the rest comes from; nothing reads it.
+        study: where the rest comes from; of it only `labels` is read.
         threshold: replaces these keys of params.yaml's section.
         settings: the model's section as a whole.
     """
@@ -33,25 +33,32 @@ class Tuned(Section):
     threshold: TunedThreshold
     settings: dict[str, Any]
 
+    @property
+    def labels(self) -> dict[str, Any] | None:
+        """The data (data_hash) and half (split_seed) whose labels chose the settings; None: no labels did."""
+        if self.study.get("objective") != "labelled":
+            return None
+        return {name: self.study.get(name) for name in ("data_hash", "split_seed")}
+
 
 def resolve(category: str, model: str) -> tuple[dict[str, Any], Threshold]:
-    """Return what settings.json is to hold (source, settings), and the section threshold.
+    """Return what settings.json is to hold (source, settings, labels), and the section threshold.
 
     Raises:
         UserError: the tuned file is not what `mlproject tune` writes, or has keys that params.yaml lacks.
     """
     settings, threshold = params.value(f"models.{model}"), params.load("threshold", Threshold)
     source = f"{params.FILE}: models.{model}"
-    path = artifacts.tuned_file(category, model)
+    path, labels = artifacts.tuned_file(category, model), None
     if _is_tuned() and path.is_file():
         tuned = read_tuned(path)
         for key in tuned.settings:
             if key not in settings:
                 raise unknown_name(f"{path}: settings.{key}", key, settings)
-        source, settings = f"{path}: settings", tuned.settings
+        source, settings, labels = f"{path}: settings", tuned.settings, tuned.labels
         checked = threshold.model_dump() | tuned.threshold.model_dump()
         threshold = params.check(checked, Threshold, f"{path}: threshold")
-    return {"source": source, "settings": settings}, threshold
+    return {"source": source, "settings": settings, "labels": labels}, threshold
 
 
 def _is_tuned() -> bool:
@@ -89,6 +96,28 @@ def model_settings(category: str, model: str) -> tuple[dict[str, Any], str]:
     """Return the model's settings, and where they come from in words, as the stage resolved them."""
     found = artifacts.read_json(artifacts.settings_file(category, model))
     return found["settings"], found["source"]
+
+
+def labels_seen(category: str, model: str) -> dict[str, Any] | None:
+    """Return `Tuned.labels` of the settings that the stage resolved; the pair is judged on the other half."""
+    found: dict[str, Any] | None = artifacts.read_json(artifacts.settings_file(category, model))["labels"]
+    return found
+
+
+def tuned_on_labels(category: str, model: str, data_hash: str, seed: int) -> bool:
+    """Say whether the pair's settings were chosen by the labels of the pool of this data and seed.
+
+    Raises:
+        UserError: they were chosen by another half of the test images: none is known to be unseen.
+    """
+    seen = labels_seen(category, model)
+    if seen and seen != {"data_hash": data_hash, "split_seed": seed}:
+        raise UserError(
+            f"{artifacts.tuned_file(category, model)}: chosen by the labels of half of the test images, of "
+            "other data or another seed than now: no half is known to be unseen. "
+            f"Run: mlproject tune --category {category} --model {model} --objective labelled"
+        )
+    return seen is not None
 
 
 def threshold_settings(category: str, model: str) -> Threshold:

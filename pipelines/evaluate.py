@@ -14,6 +14,7 @@ from mlproject import (
     paper_results,
     params,
     pixel_metrics,
+    run_settings,
     stage,
 )
 from mlproject.data import prepared
@@ -103,13 +104,15 @@ def _measure(data: prepared.Prepared, cases: Cases, scores: pd.DataFrame) -> dic
     settings = params.load("evaluate", params.Evaluate)
     matched = scores.loc[scores["subset"] == "test", "score_brightness_matched"].to_numpy()
     every = scores[scores["subset"].isin(("test", "pool"))]
+    tuned_on_labels = run_settings.labels_seen(cases.category, cases.model) is not None
     return {
         "category": cases.category,
         "model": cases.model,
         **metrics.evaluate(
             cases.labels, cases.scores, cases.threshold, resamples=settings.bootstrap, seed=BOOTSTRAP_SEED
         ),
-        "supervised": bool((scores["subset"] == "pool").any()),
+        "supervised": bool((scores["subset"] == "pool").any()) and not tuned_on_labels,
+        "tuned_on_labels": tuned_on_labels,
         "reconstructs": cases.reconstructions is not None,
         "n_labelled_defective": int(scores.loc[scores["subset"] == "pool", "label"].sum()),
         "defects": defect_sizes.found(cases.defects, cases.masks, cases.called_defective),

@@ -32,7 +32,8 @@ def main(category: str, model: str) -> None:
     about = data.manifest[["path", "defect", "label"]].copy()
     about.insert(1, "subset", _subsets(data.manifest))
     about.insert(2, "half", _halves(data))
-    if detector.supervised:  # it has learnt from these
+    tuned = run_settings.tuned_on_labels(category, model, data.data_hash, params.value("seed"))
+    if detector.supervised or tuned:  # it has learnt from these, or its settings were chosen by them
         about.loc[about["half"] == "pool", "subset"] = "pool"
     table = pd.concat([about, table[["score", "score_brightness_matched", *detector.part_names]]], axis=1)
 

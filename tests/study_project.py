@@ -75,6 +75,7 @@ def make() -> None:
         detector.save(artifacts.model_folder(CATEGORY, name))
         nothing = pd.DataFrame(columns=["path", "score"])
         artifacts.write_table(artifacts.out_of_fold_file(CATEGORY, name), nothing)
+        artifacts.write_json(artifacts.settings_file(CATEGORY, name), {"labels": None})
         artifacts.write_json(artifacts.threshold_settings_file(CATEGORY, name), params.value("threshold"))
         score.main(CATEGORY, name)
     generator = generators.create("dcgan", params.value("generators.dcgan"))

@@ -186,6 +186,7 @@ def test_table_shows_every_model(folder, mlproject):
     row = {
         "category": "bracket",
         "supervised": False,
+        "tuned_on_labels": False,
         "n_good": 20,
         "n_defective": 30,
         "auroc": 0.97,

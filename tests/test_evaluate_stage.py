@@ -80,7 +80,8 @@ def write_scores() -> None:
 
 
 def write_settings(settings: dict[str, Any]) -> None:
-    """What stage train leaves that is read here: the settings that the model was trained with."""
+    """What is read here of the stages before: the settings that the model was trained with."""
+    artifacts.write_json(artifacts.settings_file("bracket", "kd_cae"), {"labels": None})
     artifacts.write_json(artifacts.model_folder("bracket", "kd_cae") / "model.json", {"settings": settings})
 
 
@@ -246,6 +247,7 @@ def test_a_supervised_model_is_judged_on_images_it_has_not_learnt_from(
     assert (found["n_good"], found["n_defective"], found["auroc"]) == (1, 2, 1.0)
     assert found["held_out"]["auroc"] == found["auroc"]
     assert (found["supervised"], found["n_labelled_defective"], found["pixel_auroc"]) == (True, 1, 1.0)
+    assert found["tuned_on_labels"] is False
     assert OUT / "figures/reconstructions.png" not in run.after
     assert OUT / "figures/verdicts.png" in run.after
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # From the bottom up: a module imports from its own layer and from those before it.
 LAYERS = (
-    {"errors", "params", "thresholds", "combination", "run_key", "artifacts", "checkpoints"}
+    {"errors", "params", "thresholds", "combination", "run_key", "artifacts", "checkpoints", "sources"}
     | {"metrics", "pixel_metrics", "paper_protocol", "paper_results", "comparison_columns", "defect_sizes"}
     | {"paired", "gate", "search_space", "study_objective", "run_settings", "heat_scale"},
     {"training", "noise", "anomaly_maps", "kernel_density", "data", "shortcuts", "strips", "brightness"}

@@ -79,6 +79,16 @@ def test_a_short_training_is_left_to_its_files(folder, monkeypatch):
     assert steps(recorded().info.run_id) == list(range(1, project.EPOCHS + 1))
 
 
+def test_a_deleted_experiment_is_told_in_a_line_and_ends_nothing(folder, capsys):
+    client = store.connect()
+    client.delete_experiment(store.experiment(client, store.dataset()))
+    stream(range(1, 3))
+    told = capsys.readouterr()
+    assert told.out.count("mlflow experiments restore --experiment-id") == 1
+    assert "training goes on" in told.out
+    assert not told.err
+
+
 def test_other_settings_are_another_run(folder):
     stream(range(1, 6), status="KILLED")
     stream(range(1, 3), seed=1)

@@ -37,27 +37,36 @@ def test_questions_are_answered_from_data():
 
 
 def test_the_tuning_table_shows_choice_and_rank_correlation_whatever_they_say():
-    def sealed(chosen: float) -> dict[str, Any]:
+    def study_of(chosen: float, objective: str = "proxy", start: float | None = 0.78) -> dict[str, Any]:
         return {
+            "objective": objective,
+            "pruned": 8,
             "sealed": {
                 "n_trials": 22, "spearman_objective": 0.394, "spearman_objective_low": -0.02,
-                "spearman_objective_high": 0.72, "test_auroc_chosen": chosen, "test_auroc_start": 0.78,
+                "spearman_objective_high": 0.72, "test_auroc_chosen": chosen, "test_auroc_start": start,
                 "test_auroc_median": 0.789, "test_auroc_best": 0.827,
             }
         }  # fmt: skip
 
     tunings = {
-        ("bottle", "ni_cae"): sealed(0.79),
-        ("bracket", "ni_cae"): sealed(0.7),
-        ("bottle", "kd_cae"): {"sealed": {"reason": "one trial"}},
+        ("bottle", "ni_cae"): study_of(0.79),
+        ("bracket", "ni_cae"): study_of(0.7),
+        ("bracket", "kd_cae"): study_of(0.79, start=None),
+        ("bracket", "pca"): study_of(0.79, "labelled"),
+        ("bottle", "kd_cae"): {"objective": "proxy", "sealed": {"n_trials": 0}},
     }
     pictures = frozenset({"categories/bottle/ni_cae/tuning/history.png"})
     text = "\n\n".join(questions.blocks(evidence(tunings=tunings, pictures=pictures)))
     answer = text[text.index("### f.") : text.index("### g.")]
-    assert "In 1 of 2 studies the trial that the objective chose has a higher test AUROC" in answer
-    assert "| bottle | ni_cae | 22 | 0.39 [-0.02, 0.72] | 0.79 | 0.78 | 0.79 | 0.83 |" in answer
-    assert "| bracket | ni_cae | 22 | 0.39 [-0.02, 0.72] | 0.70 | 0.78 | 0.79 | 0.83 |" in answer
-    assert "kd_cae" not in answer
+    assert "In 1 of the 2 studies without labels (objective proxy) that can tell, the trial" in answer
+    shown = {(cells[0], cells[1]): cells[2:] for cells in table(text, "f.")[2:]}
+    rest = ["22 complete, 8 pruned", "0.39 [-0.02, 0.72]"]
+    assert shown == {
+        ("bottle", "ni_cae"): ["proxy", *rest, "0.79", "0.78", "0.79", "0.83"],
+        ("bracket", "ni_cae"): ["proxy", *rest, "0.70", "0.78", "0.79", "0.83"],
+        ("bracket", "kd_cae"): ["proxy", *rest, "0.79", "-", "0.79", "0.83"],
+        ("bracket", "pca"): ["labelled", *rest, "0.79", "0.78", "0.79", "0.83"],
+    }
     assert "categories/bottle/ni_cae/tuning/history.png" in answer
 
 

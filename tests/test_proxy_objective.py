@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import spearmanr
 from test_models import small
 
-from mlproject import models, noise, proxy_defects
+from mlproject import models, proxy_defects
 from mlproject.combination import Combination
 from mlproject.errors import TooFewImages
 from mlproject.study_objective import judge, spearman, spearman_interval
@@ -45,10 +45,6 @@ def test_a_flat_image_gets_what_can_be_seen_of_its_defects():
     made = dict(zip(proxy_defects.KINDS, proxy_defects.make(flat, 0).images, strict=True))
     assert (made["stain"] != 128).any()
     assert (made["erased"] == 128).mean() > 0.99
-
-
-def test_training_injects_none_of_the_kinds():
-    assert not set(proxy_defects.KINDS) & set(noise.KINDS)
 
 
 def test_a_trained_detector_is_far_above_chance_and_one_that_guesses_is_not(defects, small_images):

@@ -25,7 +25,7 @@ def result(category: str = "bracket", model: str = "kd_cae", **changed: Any) -> 
         "clean": at, "paper": paper, "oracle": at | {"f1": 0.94}, "threshold_optimism": 0.03,
         "false_alarm_rate_asked": 0.05, "false_alarm_rate_supported": 0.05,
         "n_calibration": 21, "supported": True,
-        "supervised": False, "n_labelled_defective": 0, "reconstructs": True,
+        "supervised": False, "tuned_on_labels": False, "n_labelled_defective": 0, "reconstructs": True,
         "held_out": {
             "n_good": 10, "n_defective": 32, "auroc": 0.86, "auroc_low": 0.74, "auroc_high": 0.94,
             "average_precision": 0.95, "all_defective_f1": 0.865, "clean": at, "oracle": at,
@@ -86,6 +86,18 @@ def test_a_supervised_model_is_marked_and_all_are_shown_on_the_held_out_half() -
     assert cell(merged, "model", 1) == "cnn (1)"
     assert texts[0].startswith("Supervised: learnt from one half of the test images")
     assert reports.winner(merged) is None  # judged on other images than the rest
+
+
+def test_a_model_tuned_on_labels_is_marked_and_ranked_with_none_as_a_supervised_one_is() -> None:
+    tuned = result(model="ni_cae", tuned_on_labels=True, n_labelled_defective=31, auroc=0.99, auroc_low=0.97)
+    merged = rows(
+        result(auroc_high=0.9), result(model="pca", auroc=0.5, auroc_low=0.4, auroc_high=0.6), tuned
+    )
+    shown, texts = reports.tables(merged)
+    assert len(shown) == 3
+    assert cell(merged, "model", 2) == "ni_cae (2)"
+    assert texts[1].startswith("Tuned on labels: its settings were chosen on one half of the test images")
+    assert reports.winner(merged) == "kd_cae"
 
 
 def test_a_row_without_anything_to_say_has_no_notes() -> None:

@@ -16,6 +16,8 @@ STAGES = {
     "shortcuts@disc": ["disc"],
     "tune@disc-ni_cae": ["disc", "ni_cae"],
     "tune@disc-kd_cae": ["disc", "kd_cae"],
+    "tune@disc-pca": ["disc", "pca"],
+    "tune@disc-anogan": ["disc", "anogan"],
     "settings@disc-kd_cae": ["disc", "kd_cae"],
     "settings@disc-pca": ["disc", "pca"],
     "train@disc-kd_cae": ["disc", "kd_cae"],
@@ -54,7 +56,9 @@ print("DECLARED" + json.dumps(found))
 def project(tmp_path_factory):
     """A clone whose pipeline has run for one category."""
     made = Project(tmp_path_factory.mktemp("stages"))
-    made.edit(lambda tree: tree.update(categories=["disc"], models_tuned=["kd_cae", "ni_cae"]))
+    made.edit(
+        lambda tree: tree.update(categories=["disc"], models_tuned=["kd_cae", "ni_cae", "pca", "anogan"])
+    )
     made.edit(lambda tree: tree["tune"].update(trials=2))
     made.edit(lambda tree: tree.update(tuned=True))
     made.call("dvc", "repro", "report")

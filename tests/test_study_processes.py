@@ -1,5 +1,6 @@
 """Studies in real processes: several at once, stopped, killed, over PostgreSQL, recorded by MLflow."""
 
+import json
 import os
 import re
 import shutil
@@ -140,11 +141,23 @@ def test_two_commands_share_a_study_over_postgresql(study_home, tmp_path_factory
     arguments = ("--model", "pca", "--trials", "8", "--storage", postgresql)
     processes = [project.start(*arguments, folder=place) for place in (study_home, other)]
     printed = [process.communicate(timeout=300)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], printed
+    codes = [process.returncode for process in processes]
+    assert 0 in codes, printed
+    for code, said in zip(codes, printed, strict=True):  # whoever finds no trial left waits for no other
+        assert code == 0 or (code == 2 and "Still running elsewhere" in said), said
     here, there = numbers(trials()), numbers(trials(folder=other))
     assert not set(here) & set(there)
     # each asks under a lock of its own machine: the two may both take what was the last trial
     assert len(here) + len(there) in (8, 9)
+    found = []
+    for place in (study_home, other):
+        again = project.start(*arguments, folder=place)
+        assert again.communicate(timeout=300) and again.returncode == 0
+        found.append(json.loads((place / "reports/categories/disc/pca/tuning.json").read_text()))
+    assert found[0]["best_trial"] == found[1]["best_trial"]
+    sealed = [report["sealed"] for report in found]
+    assert {one["chosen_trial"] for one in sealed} == {found[0]["best_trial"]}
+    assert [one["test_auroc_chosen"] is None for one in sealed].count(True) == 1, "one machine has its model"
 
 
 def test_several_processes_share_a_study_over_postgresql(study_home, postgresql):
@@ -210,3 +223,28 @@ def test_what_a_store_that_was_away_has_missed_is_logged_later(study_home, monke
     tune(trials=4)
     _, below = runs()
     assert [run.data.tags["mlproject.trial"] for run in below] == ["0", "1", "2", "3"]
+
+
+def test_a_study_of_more_trials_than_a_search_returns_has_one_run(study_home, recorded, monkeypatch):
+    from mlflow import MlflowClient
+
+    search = MlflowClient.search_runs
+    monkeypatch.setattr(
+        MlflowClient,
+        "search_runs",
+        lambda *given, max_results=2, **named: search(*given, max_results=max_results, **named),
+    )
+    tune(trials=3)
+    tune(trials=4)
+    monkeypatch.undo()
+    monkeypatch.chdir(study_home)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{study_home}/mlflow.db")
+    assert [run.data.tags["mlproject.trial"] for run in runs()[1]] == ["0", "1", "2", "3"]
+
+
+def test_a_deleted_experiment_is_told_once_and_no_study_waits_for_it(study_home, recorded, capsys):
+    client = store.connect()
+    client.delete_experiment(store.experiment(client, "sample-tuning"))
+    tune(trials=2)
+    assert len(trials()) == 2
+    assert capsys.readouterr().out.count("mlflow experiments restore --experiment-id") == 1

@@ -6,9 +6,9 @@ import pytest
 import study_project as project
 from study_project import CATEGORY
 
-from mlproject import artifacts, metrics, paired
+from mlproject import artifacts, metrics, paired, sources
 from mlproject.data.prepare import prepare_category
-from mlproject.studies import cells, intervals, labels_result, sources, tables
+from mlproject.studies import cells, intervals, labels_result, tables
 
 LABELS = np.array([0, 0, 1, 1])
 APART, MIXED = np.array([0.1, 0.2, 0.8, 0.9]), np.array([0.1, 0.8, 0.2, 0.9])  # AUROC 1 and .75

@@ -10,7 +10,7 @@ from tracked_project import all_runs, recorded, steps
 
 from mlproject import artifacts
 from mlproject.errors import UserError
-from mlproject.tracking import facts, lineage, record, runs, store
+from mlproject.tracking import card, facts, lineage, record, runs, store
 
 pytest_plugins = ["tracked_project"]
 
@@ -144,3 +144,14 @@ def test_a_deleted_experiment_is_not_written_to_in_silence(folder):
     client.delete_experiment(store.experiment(client, project.DATASET))
     with pytest.raises(UserError, match="mlflow experiments restore"):
         recorded()
+
+
+def test_a_card_says_whose_labels_chose_the_settings(folder):
+    path = artifacts.report_folder(project.CATEGORY, project.MODEL) / "metrics.json"
+    told = artifacts.read_json(path) | {"tuned_on_labels": True, "n_labelled_defective": 31}
+    before = card.model_card("mvtec", facts.Facts.read(project.CATEGORY, project.MODEL))
+    artifacts.write_json(path, told)
+    after = card.model_card("mvtec", facts.Facts.read(project.CATEGORY, project.MODEL))
+    line = "by the labels of half of the test set (31 defective images); all figures are of the other half"
+    assert line in after
+    assert line not in before

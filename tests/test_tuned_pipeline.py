@@ -85,6 +85,29 @@ def test_a_key_that_is_none_names_the_nearest(project):
     assert "Traceback" not in printed
 
 
+def test_settings_chosen_by_labels_are_judged_on_the_images_whose_labels_they_have_not_seen(project):
+    kept = tuned_file(project).read_text()
+    prepared = json.loads((project.folder / "data/prepared/disc/prepared.json").read_text())
+    study = {"objective": "labelled", "data_hash": prepared["data_hash"], "split_seed": 0}
+    tree = yaml.safe_load(kept)
+    try:
+        tuned_file(project).write_text(yaml.safe_dump(tree | {"study": study}))
+        project.repro("compare")
+        found = json.loads((project.folder / "reports/categories/disc/pca/metrics.json").read_text())
+        assert (found["tuned_on_labels"], found["supervised"]) == (True, False)
+        assert (found["n_good"], found["n_defective"], found["n_labelled_defective"]) == (3, 3, 3)
+        assert found["auroc"] == found["held_out"]["auroc"]
+        assert "Tuned on labels: " in (project.folder / "reports/comparison.md").read_text()
+        tuned_file(project).write_text(yaml.safe_dump(tree | {"study": study | {"split_seed": 1}}))
+        printed = project.call("dvc", "repro", "score@disc-pca", check=False)
+        assert "no half is known to be unseen" in printed
+    finally:
+        tuned_file(project).write_text(kept)
+    project.repro("compare")
+    found = json.loads((project.folder / "reports/categories/disc/pca/metrics.json").read_text())
+    assert (found["tuned_on_labels"], found["n_good"]) == (False, 6)
+
+
 def test_the_stage_tune_is_off_and_on_by_one_parameter(project):
     """On, its study decides what the pair trains with in the same `dvc repro`."""
     assert not {stage for stage in project.repro("compare") if stage.startswith("tune")}

@@ -86,6 +86,8 @@ def test_the_labelled_objective_sees_its_half_and_is_judged_on_the_other(study_h
     tune(trials=2, objective="labelled")
     assert (report()["sealed"]["n_good"], report()["sealed"]["n_defective"]) == (3, 3)
     assert list(np.bincount(labels)) == [3, 3]
+    halves = {"data_hash": planned.facts["data_hash"], "split_seed": 0}
+    assert run_settings.read_tuned(Path("data/tuned/disc/pca.yaml")).labels == halves
 
 
 def test_proxy_images_are_held_out_good_images_with_defects(study_home):
@@ -171,15 +173,17 @@ def test_judging_on_the_way_changes_no_weight(study_home, monkeypatch):
     assert with_rungs["verdict"] == without["verdict"]
 
 
-def test_epochs_without_a_validation_loss_are_not_judged(study_home, monkeypatch):
-    """AnoGAN's first epochs are its GAN's: an encoder that has learnt nothing would decide who is pruned."""
-    monkeypatch.setattr(one, "FIRST_RUNG", 1)
-    project.edit(lambda tree: tree["models"]["anogan"].update(epochs=3, patience=3, filters=2))
+def test_epochs_without_a_validation_loss_are_neither_judged_nor_counted(study_home):
+    """AnoGAN's first epochs are its GAN's: an encoder that has learnt nothing would decide who is pruned.
+
+    Were they counted, its encoder would never meet a rung: with 50 epochs each these are 48 and 96.
+    """
+    project.edit(lambda tree: tree["models"]["anogan"].update(epochs=4, patience=4, filters=2))
     tune("anogan", trials=1)
     (trial,) = trials("anogan")
     assert trial["state"] == "complete"
-    assert ["validation_loss" in row for row in trial["history"]] == [False] * 3 + [True] * 3
-    assert set(trial["rungs"]) == {"4"}
+    assert ["validation_loss" in row for row in trial["history"]] == [False] * 4 + [True] * 4
+    assert set(trial["rungs"]) == {"7"}, "the encoder's third"
 
 
 def test_a_kept_model_scores_as_its_trial_said(study_home):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mlproject.comparison_columns import number
+from mlproject.comparison_columns import number, sees_labels
 from mlproject.paper_report.evidence import Evidence
 from mlproject.paper_report.tables import interval
 from mlproject.paper_report.text import bullets, escape, joined, picture, table
@@ -102,9 +102,9 @@ def _against(
 
 
 def _best(evidence: Evidence, category: str, models: Sequence[str]) -> Mapping[str, Any] | None:
-    """Return the row with the highest AUROC; supervised models, judged on other images, take no part."""
+    """Return the row with the highest AUROC; models that saw labels, judged on other images, take no part."""
     rows = [evidence.rows[category, model] for model in models if (category, model) in evidence.rows]
-    rows = [row for row in rows if not row["supervised"] and row["auroc"] is not None]
+    rows = [row for row in rows if not sees_labels(row) and row["auroc"] is not None]
     return max(rows, key=lambda row: row["auroc"]) if rows else None
 
 
@@ -125,19 +125,22 @@ def _cell(row: Mapping[str, Any]) -> tuple[str, str]:
 def _tuning(evidence: Evidence) -> list[str]:
     """Return, for each study, how its objective ranks trials beside how the test set ranks them."""
     columns = (
-        "category", "model", "trials", "rank correlation [95%]", "test AUROC: chosen", "as set before",
-        "median trial", "best trial",
+        "category", "model", "objective", "trials", "rank correlation [95%]", "test AUROC: chosen",
+        "as set before", "median trial", "best trial",
     )  # fmt: skip
-    lines, found = [], []
+    lines, found, outcomes = [], [], []
     for (category, model), tuning in evidence.tunings.items():
         sealed = tuning["sealed"]
         if "spearman_objective" not in sealed:
             continue
         chosen = [sealed[f"test_auroc_{what}"] for what in ("chosen", "start", "median", "best")]
+        if tuning["objective"] == "proxy" and None not in chosen[:2]:
+            outcomes.append(chosen[0] > chosen[1])
         agreement = [number(sealed[f"spearman_objective{end}"]) for end in ("", "_low", "_high")]
         lines.append(
             [
-                escape(category), escape(model), str(sealed["n_trials"]),
+                escape(category), escape(model), tuning["objective"],
+                f"{sealed['n_trials']} complete, {tuning['pruned']} pruned",
                 "{} [{}, {}]".format(*agreement), *map(number, chosen),
             ]
         )  # fmt: skip
@@ -145,18 +148,14 @@ def _tuning(evidence: Evidence) -> list[str]:
         found += [picture(f"Trials of {category}, {model}", path)] if path else []
     if not lines:
         return ["Not run: no study has been made (`mlproject tune`)."]
-    better = sum(_better(tuning["sealed"]) for tuning in evidence.tunings.values())
     sentence = (
-        f"In {better} of {len(lines)} studies the trial that the objective chose has a higher test AUROC "
-        "than the settings that stood before; the correlation says whether it ranks trials as the test "
-        "set does."
+        f"In {sum(outcomes)} of the {len(outcomes)} studies without labels (objective proxy) that can tell, "
+        "the trial that the objective chose has a higher test AUROC than the settings that stood before; the "
+        "correlation says whether it ranks trials as the test set does. Median, best and correlation are "
+        "over complete trials: a pruned one keeps no model. A study by labels (objective labelled) chose on "
+        "half of the test images and is judged on the other."
     )
-    return [sentence, table(columns, lines, words=2), *found]
-
-
-def _better(sealed: Mapping[str, Any]) -> bool:
-    start = sealed.get("test_auroc_start")
-    return start is not None and sealed["test_auroc_chosen"] > start
+    return [sentence, table(columns, lines, words=4), *found]
 
 
 def _small_defects(evidence: Evidence) -> list[str]:

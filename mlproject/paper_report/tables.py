@@ -241,4 +241,10 @@ def _notes(evidence: Evidence, model: str, rule: str) -> str:
             f"Settings that differ from the paper's: {joined(differing)}. `mlproject preset paper` sets "
             "those."
         )
+    rows = {category: row for (category, name), row in evidence.rows.items() if name == model}
+    tuned = [escape(category) for category, row in rows.items() if row["tuned_on_labels"]]
+    if tuned:
+        sentences.append(
+            f"Tuned on labels, so judged on the held-out half of the test images: {joined(tuned)}."
+        )
     return bullets(sentences)

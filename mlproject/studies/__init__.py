@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mlproject.studies.base import Study
     from mlproject.studies.material import Material
 
-NOT_STUDIES = {"anew", "base", "cells", "fitting", "intervals", "material", "sources", "tables"}
+NOT_STUDIES = {"anew", "base", "cells", "fitting", "intervals", "material", "tables"}
 
 
 def names() -> list[str]:

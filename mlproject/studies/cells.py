@@ -20,8 +20,8 @@ from typing import Any
 
 import pandas as pd
 
-from mlproject import artifacts, params, studies
-from mlproject.studies import fitting, sources
+from mlproject import artifacts, params, sources, studies
+from mlproject.studies import fitting
 from mlproject.studies.base import Cell, Study
 from mlproject.studies.material import Material
 

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from pydantic import Field, field_validator
 
-from mlproject import artifacts, noise, training
+from mlproject import artifacts, noise, run_settings, training
 from mlproject.models import base, blocks
 from mlproject.models.base import Detector
 from mlproject.params import Section
@@ -169,7 +169,12 @@ class NoiseStudy(Study):
         return noise_result.result(scored, thresholds, self.material.resamples, self._notes())
 
     def _notes(self) -> list[str]:
-        notes = []
+        listed = [name for name in (NOISY, OTHER) if name in self.folders]
+        notes = [
+            f"The settings of {name} were chosen by the labels of half of these test images."
+            for name in listed
+            if run_settings.labels_seen(self.material.category, name)
+        ]
         if NOISY not in self.folders:
             notes.append(f"{NOISY} is not among the detectors: only {OTHER} was looked at.")
         elif WITHOUT not in self.folders:

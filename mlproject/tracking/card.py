@@ -65,6 +65,7 @@ def model_card(dataset: str, facts: Facts, *, in_registry: bool = False) -> str:
         f"- Trained on {run['n_train']} good images, {run['n_validation']} more chose the epoch "
         f"(data `{run['data_hash']}`).",
         *_labelled(run),
+        *_tuned(m),
         f"- Threshold: from {m['n_calibration']} good images, for a false-alarm rate of "
         f"{m['false_alarm_rate_supported']:.3g} (asked: {m['false_alarm_rate_asked']:.3g}).",
         f"- Tested on {m['n_good']} good and {m['n_defective']} defective images. Brackets: 95% intervals.",
@@ -87,6 +88,16 @@ def _labelled(run: dict[str, Any]) -> list[str]:
         return []
     counts = f"{run['labelled_good']} good and {run['labelled_defective']} defective images"
     return [f"- It also learnt from {counts} of the test set; all figures are of the others."]
+
+
+def _tuned(metrics: dict[str, Any]) -> list[str]:
+    """Return the line about labels that chose the settings."""
+    if not metrics.get("tuned_on_labels"):
+        return []
+    return [
+        "- Its settings were chosen by the labels of half of the test set "
+        f"({metrics['n_labelled_defective']} defective images); all figures are of the other half."
+    ]
 
 
 def _decisions(facts: Facts) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from mlproject.errors import UserError
 from mlproject.progress import SilentRun
 from mlproject.tracking import facts as lineage
 from mlproject.tracking import runs, store
@@ -126,7 +127,7 @@ class LiveRun:
         try:
             client = store.connect()
             _Stream(client, *self._open(client)).send_all(self._waiting, self._closing)
-        except (MlflowException, OSError) as error:
+        except (MlflowException, OSError, UserError) as error:  # the last: somebody deleted the experiment
             refused = (
                 f"MLflow at {store.uri()} refused the run ({str(error).splitlines()[0]}): training goes on."
             )

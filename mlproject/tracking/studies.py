@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from mlproject.errors import UserError
 from mlproject.tracking import facts as lineage
 from mlproject.tracking import runs, store
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 if importlib.util.find_spec("mlflow") is None:  # as `import mlflow` would, which takes over a second
     raise ModuleNotFoundError("No module named 'mlflow'", name="mlflow")
 
+WHOLE = "mlproject.study_run"  # on the study's own run only: its trials may be more than a search returns
 STUDY, TRIAL, STATE, REASON = (f"mlproject.{name}" for name in ("study", "trial", "trial_state", "reason"))
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 
@@ -38,9 +40,8 @@ class StudyRecord:
         """Make the study's run, or go on with it."""
         with self._quiet():
             client = _client()
-            found = client.search_runs([self._experiment(client)], f"tags.`{STUDY}` = '{self.key}'")
-            parents = [run for run in found if TRIAL not in run.data.tags]
-            self.run_id = parents[0].info.run_id if parents else self._create(client)
+            found = client.search_runs([self._experiment(client)], f"tags.`{WHOLE}` = '{self.key}'")
+            self.run_id = found[0].info.run_id if found else self._create(client)
             client.update_run(self.run_id, status="RUNNING")
         return self
 
@@ -110,7 +111,8 @@ class StudyRecord:
 
         name = f"study {self.category} {self.model} {time.strftime('%Y-%m-%d %H:%M')}"
         source = f"mlproject tune --category {self.category} --model {self.model}"
-        tags = self._tags() | {"mlflow.runName": name, "mlflow.source.name": source} | lineage.git_tags()
+        own = {WHOLE: self.key, "mlflow.runName": name, "mlflow.source.name": source}
+        tags = self._tags() | own | lineage.git_tags()
         run_id = str(client.create_run(self._experiment(client), tags=tags).info.run_id)
         flat = lineage.flatten(self.parameters)
         client.log_batch(run_id, params=[Param(key, str(value)) for key, value in flat.items()])
@@ -122,7 +124,7 @@ class StudyRecord:
 
         try:
             yield
-        except (MlflowException, OSError) as error:
+        except (MlflowException, OSError, UserError) as error:  # the last: somebody deleted the experiment
             self.run_id = None
             print(
                 store.without_password(f"MLflow at {store.uri()}: {str(error).splitlines()[0]}. ")

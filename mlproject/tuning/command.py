@@ -30,7 +30,7 @@ def tune(category: str, model: str, **options: Any) -> None:
 
     Raises:
         Stopped: by Ctrl-C; the best settings so far are written, the test set stays closed.
-        UserError: what the user can mend.
+        UserError: what the user can mend; or trials of the study still run elsewhere: nothing is written.
     """
     plan.check_category(category)
     planned = plan.load(category, model, **options)
@@ -41,6 +41,8 @@ def tune(category: str, model: str, **options: Any) -> None:
         if line := course.begin(planned, examination.prepare(planned), study):
             print(line)
         stopped = _run(planned, study, record)
+        if not stopped and (blocked := course.still_running(planned, study)):
+            raise UserError(blocked)
         chosen = report.best(study)
         if chosen is None and stopped:
             raise Stopped(f"stopped before any of {planned.trials} trials ran to its end; nothing written")
@@ -74,7 +76,7 @@ def _evaluate(
 ) -> None:
     """Open the test set, once there is nothing left to choose; write tuning.json and the plots."""
     verdicts = {trial.number: trial.user_attrs["verdict"] for trial in course.complete(study)}
-    found = sealed.evaluate(planned, verdicts, report.start_trial(study))
+    found = sealed.evaluate(planned, verdicts, chosen.number, report.start_trial(study))
     summary = report.summary(planned, study, chosen, found)
     path = artifacts.report_folder(planned.category, planned.model) / "tuning.json"
     artifacts.write_json(path, summary)
@@ -90,6 +92,8 @@ def in_words(summary: dict[str, Any]) -> str:
     """Return what the sealed evaluation says, for a reader."""
     found = summary["sealed"]
     ended = f"{summary['complete']} trials complete, {summary['pruned']} pruned, {summary['failed']} failed"
+    if not found["n_trials"]:
+        return f"{ended}. All their models are on other machines: the test set says nothing of them here."
     if "test_auroc_chosen" not in found:
         return f"{ended}. The test set lacks good or defective images: it says nothing."
     rank = found["spearman_objective"]
@@ -97,10 +101,12 @@ def in_words(summary: dict[str, Any]) -> str:
     if found["spearman_objective_low"] is not None:
         low, high = found["spearman_objective_low"], found["spearman_objective_high"]
         agreement += f" [{low:.2f}, {high:.2f}]"
-    start = found["test_auroc_start"]
+    chosen, start = found["test_auroc_chosen"], found["test_auroc_start"]
+    of_chosen = "not known, its model is on another machine" if chosen is None else f"{chosen:.3f}"
     beside = "" if start is None else f", params.yaml's settings {start:.3f}"
     return (
-        f"{ended}. Test AUROC: chosen {found['test_auroc_chosen']:.3f}{beside}, "
+        f"{ended}. Test AUROC: chosen {of_chosen}{beside}, "
         f"median {found['test_auroc_median']:.3f}, best {found['test_auroc_best']:.3f}. "
-        f"Spearman(objective, test AUROC) over {found['n_trials']} trials: {agreement}"
+        f"Spearman(objective, test AUROC) over {found['n_trials']} complete trials: {agreement}. "
+        "A pruned one keeps no model: median, best and correlation say nothing of it."
     )

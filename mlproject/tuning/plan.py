@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mlproject import artifacts, models, params, run_facts, search_space
+from mlproject import artifacts, models, params, run_facts, search_space, sources
 from mlproject.data import prepared
 from mlproject.errors import UserError, unknown_name
 from mlproject.models.base import Detector
@@ -14,6 +14,7 @@ from mlproject.search_space import Space, Value
 
 Objective = Literal["proxy", "labelled"]
 OBJECTIVES = ("proxy", "labelled")
+TRIAL = "mlproject.tuning.trial"  # with what it imports and the model, the code that decides a result
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Plan:
         decisive = asdict(self) | {"space": {k: asdict(v) for k, v in self.space().items()}}
         for name in ("trials", "workers", "storage"):
             del decisive[name]
+        decisive["code"] = sources.code_hash(f"mlproject.models.{self.model}", TRIAL)
         text = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

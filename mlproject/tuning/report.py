@@ -53,6 +53,7 @@ def write_tuned(plan: Plan, study: optuna.Study, trial: FrozenTrial) -> Path:
         "seed": plan.study_seed,
         "epochs": plan.epochs,
         "data_hash": plan.facts["data_hash"],
+        "split_seed": plan.facts["seed"],
     }
     rate = search_space.rate(found, plan.threshold["false_alarm_rate"])
     run_settings.write_tuned(
@@ -63,7 +64,10 @@ def write_tuned(plan: Plan, study: optuna.Study, trial: FrozenTrial) -> Path:
 
 
 def summary(plan: Plan, study: optuna.Study, chosen: FrozenTrial, sealed: dict[str, Any]) -> dict[str, Any]:
-    """Return what tuning.json says."""
+    """Return what tuning.json says.
+
+    `complete`, `pruned`, `failed` count all trials; `sealed`, see `sealed.evaluate`, is over complete ones.
+    """
     return {
         "category": plan.category,
         "model": plan.model,

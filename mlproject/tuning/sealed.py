@@ -36,16 +36,21 @@ class Judged:
     test_balanced_accuracy: float
 
 
-def evaluate(plan: Plan, verdicts: Mapping[int, Mapping[str, Any]], start: int | None) -> dict[str, Any]:
+def evaluate(
+    plan: Plan, verdicts: Mapping[int, Mapping[str, Any]], chosen: int, start: int | None
+) -> dict[str, Any]:
     """Return how the objective ranks the complete trials beside how the test AUROC ranks them.
 
     Args:
         verdicts: trial's number → `Verdict` of it, of the complete trials.
+        chosen: number of the best of them by the objective.
         start: number of the trial with params.yaml's own settings, if it is among them.
 
     Returns:
         Counts; Spearman's rank correlations with their bootstrap 95 % intervals; the test AUROC of what the
-        objective chose, beside the start's, the median trial's and the best trial's; and each trial.
+        objective chose, beside the start's, the median trial's and the best trial's; and each trial. All over
+        the complete trials whose models are here: a pruned one keeps none, so what the objective thinks
+        little of is under-represented. None for the chosen one or the start where its model is not here.
         Where the test set lacks good or defective images, the counts alone.
     """
     images, labels = _test_images(plan)
@@ -62,7 +67,7 @@ def evaluate(plan: Plan, verdicts: Mapping[int, Mapping[str, Any]], start: int |
     return {
         **counts,
         **_agreement(judged, plan.study_seed),
-        **_choice(judged, start),
+        **_choice(judged, chosen, start),
         "trials": [asdict(one) for one in judged],
     }
 
@@ -97,15 +102,15 @@ def _agreement(judged: Sequence[Judged], seed: int) -> dict[str, Any]:
     return found
 
 
-def _choice(judged: Sequence[Judged], start: int | None) -> dict[str, Any]:
-    chosen = max(judged, key=lambda one: one.objective)
-    at_start = next((one for one in judged if one.trial == start), None)
+def _choice(judged: Sequence[Judged], chosen: int, start: int | None) -> dict[str, Any]:
+    by_number: dict[int | None, Judged] = {one.trial: one for one in judged}
+    at_chosen, at_start = by_number.get(chosen), by_number.get(start)
     return {
-        "chosen_trial": chosen.trial,
-        "test_auroc_chosen": chosen.test_auroc,
+        "chosen_trial": chosen,
+        "test_auroc_chosen": at_chosen.test_auroc if at_chosen else None,
         "test_auroc_start": at_start.test_auroc if at_start else None,
         "test_auroc_median": float(np.median([one.test_auroc for one in judged])),
         "test_auroc_best": max(one.test_auroc for one in judged),
-        "test_balanced_accuracy_chosen": chosen.test_balanced_accuracy,
+        "test_balanced_accuracy_chosen": at_chosen.test_balanced_accuracy if at_chosen else None,
         "test_balanced_accuracy_start": at_start.test_balanced_accuracy if at_start else None,
     }

@@ -5,6 +5,7 @@ process died, stays in the study as failed and is not counted: another takes its
 """
 
 import fcntl
+import socket
 import time
 from collections.abc import Callable, Sequence
 from typing import IO, Any, Protocol
@@ -21,7 +22,9 @@ from mlproject.tuning.plan import Plan
 from mlproject.tuning.trial import Interrupted, Trial
 
 VALUES = "values"  # user attribute: also those of which there was no choice
-UNFINISHED = "unfinished"  # user attribute of a trial that has not yet ended by itself
+ITSELF = "failed_by_itself"  # user attribute: it was neither interrupted nor told by others that it failed
+POSITION = "position"  # user attribute: the seed of its draw; that of one that is not counted is free again
+PLACE = "place"  # user attribute: machine and folder of the process that runs it
 SETTINGS = "settings_of_params_yaml"  # user attribute of the trial that the study starts from
 HOPELESS = 5  # so many trials and none without failure: something else is wrong
 # What settings can bring about: diverged, too many components, out of memory. Anything else ends the study.
@@ -37,7 +40,11 @@ class Record(Protocol):
 
 def counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """Return the trials that ended by themselves."""
-    return [t for t in trials if t.state.is_finished() and not t.user_attrs.get(UNFINISHED)]
+    return [
+        t
+        for t in trials
+        if t.state.is_finished() and (t.state != TrialState.FAIL or t.user_attrs.get(ITSELF))
+    ]
 
 
 def complete(study: optuna.Study) -> list[FrozenTrial]:
@@ -46,10 +53,14 @@ def complete(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def begin(plan: Plan, examination: Examination, study: optuna.Study) -> str | None:
-    """Let a study's first trial be the settings as they are; return a line to print if they lie outside."""
+    """Let a study have a trial of the settings as they are; return a line to print if they lie outside.
+
+    It is the first one, unless that was interrupted: then the next.
+    """
     with storage.locked(plan), storage.readable_errors(plan):
-        alive = [t for t in study.get_trials(deepcopy=False) if not t.state.is_finished()]
-        if counted(study.get_trials(deepcopy=False)) or alive:
+        trials = study.get_trials(deepcopy=False)
+        alive = [t for t in trials if not t.state.is_finished()]
+        if any(t.user_attrs.get(SETTINGS) for t in [*counted(trials), *alive]):
             return None
         space = _space(plan, examination)
         values = search_space.current(space, plan.facts["settings"], plan.threshold["false_alarm_rate"])
@@ -83,14 +94,17 @@ def work(
         ended: given each trial.json.
 
     Raises:
-        UserError: all of the first trials failed, or the storage is away.
+        UserError: all of the first trials failed, one was told as failed by others, the storage is away.
         Exception: whatever is no consequence of a trial's settings, after the trial was told as failed.
     """
     with storage.readable_errors(plan):
         while not stopped() and (asked := _ask(plan, study)):
             trial, claim = asked
             with claim:
-                ended(_run(plan, examination, study, trial, record, stopped))
+                try:
+                    ended(_run(plan, examination, study, trial, record, stopped))
+                except optuna.exceptions.UpdateFinishedTrialError:
+                    raise UserError(f"trial {trial.number} was told as failed while it ran here.") from None
             _give_up_if_hopeless(study)
 
 
@@ -98,17 +112,43 @@ def _ask(plan: Plan, study: optuna.Study) -> tuple[optuna.Trial, IO[str]] | None
     """Return a trial and the held lock that says its process lives; None when there are enough."""
     with storage.locked(plan):
         trials = study.get_trials(deepcopy=False)
-        position = len(counted(trials)) + sum(trial.state == TrialState.RUNNING for trial in trials)
-        if position >= plan.trials:
+        taken = counted(trials) + [trial for trial in trials if trial.state == TrialState.RUNNING]
+        if len(taken) >= plan.trials:
             return None
+        used = {trial.user_attrs.get(POSITION) for trial in taken}
+        position = min(set(range(plan.trials)) - used)
         study.sampler = storage.sampler(plan, position)
         trial = study.ask()
-        trial.set_user_attr(UNFINISHED, True)
+        trial.set_user_attr(POSITION, position)
+        trial.set_user_attr(PLACE, _here(plan))
         folder = plan.trial_folder(trial.number)
         folder.mkdir(parents=True, exist_ok=True)
         claim = (folder / "running").open("w")
         fcntl.flock(claim, fcntl.LOCK_EX)
     return trial, claim
+
+
+def _here(plan: Plan) -> str:
+    return f"{socket.gethostname()}:{plan.folder.absolute()}"
+
+
+def still_running(plan: Plan, study: optuna.Study) -> str | None:
+    """Return what to tell a user whose study has its trials, but for those that other commands still run."""
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    if not running:
+        return None
+    places = [f"trial {t.number} ({t.user_attrs.get(PLACE, 'place not known')})" for t in running]
+    said = (
+        f"Still running elsewhere: {', '.join(places)}. Nothing was chosen and the test set stays closed: "
+        "once they have ended, the same command evaluates the study."
+    )
+    if plan.storage:
+        said += (
+            "\nIf a machine is gone for good, tell its trial as failed, and another takes its place:\n"
+            f"  optuna tell --storage {storage.shown(plan.storage)} --study-name {plan.name} --state fail "
+            f"--trial-number {running[0].number}"
+        )
+    return said
 
 
 def _run(
@@ -126,15 +166,15 @@ def _run(
         content = trial.write(words, reason, began, time.time())
         if words != "interrupted":
             asked.set_user_attr("mlflow_run", record.trial(content))
-            asked.set_user_attr(UNFINISHED, False)
         asked.set_user_attr("reason", reason)
+        asked.set_user_attr(ITSELF, words == "failed")
         study.tell(asked, value, state=state)
         (plan.trial_folder(asked.number) / "running").unlink()
         return content
 
     def report(epoch: int, value: float) -> None:
         asked.report(value, epoch)
-        if asked.should_prune():
+        if not asked.user_attrs.get(SETTINGS) and asked.should_prune():  # it is compared with at the end
             raise optuna.TrialPruned(f"worse than the median after {epoch} epochs")
 
     def check() -> None:
@@ -180,8 +220,9 @@ def heal(plan: Plan, study: optuna.Study) -> list[int]:
     with storage.locked(plan):
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             claim = plan.trial_folder(trial.number) / "running"
-            if plan.storage and not claim.exists():  # another machine's
-                continue
+            if plan.storage and not claim.exists() and trial.user_attrs.get(PLACE) != _here(plan):
+                continue  # another machine's
+            claim.parent.mkdir(parents=True, exist_ok=True)  # killed before it was made
             claim.touch()
             with claim.open("r+") as handle:
                 try:

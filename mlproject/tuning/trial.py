@@ -21,7 +21,7 @@ class Interrupted(Exception):
 
 
 def is_rung(epoch: int) -> bool:
-    """Say whether a training is judged after this epoch: 3, 6, 12, 24, …"""
+    """Say whether a training is judged after this epoch, counted from 1: 3, 6, 12, 24, …"""
     while epoch > FIRST_RUNG and epoch % 2 == 0:
         epoch //= 2
     return epoch == FIRST_RUNG
@@ -49,7 +49,8 @@ class Trial:
         """Return the verdict, and leave the calibrated model in the trial's folder.
 
         Args:
-            report: given epoch and objective at each rung; what it raises ends the trial.
+            report: given epoch and objective at each rung; what it raises ends the trial. AnoGAN's encoder
+                counts as its first the epoch after the GAN's.
             check: called after each epoch; what it raises ends the trial.
 
         Raises:
@@ -64,11 +65,12 @@ class Trial:
             self.history.append({"epoch": epoch.number, **finite})
             check()
             # no validation loss: a phase (AnoGAN's first) in which there is nothing to be judged yet
-            judged = is_rung(epoch.number) and epoch.number < epoch.limit and "validation_loss" in finite
+            number = sum("validation_loss" in row for row in self.history)
+            judged = is_rung(number) and epoch.number < epoch.limit and "validation_loss" in finite
             if plan.prune and judged:
                 detector.after_fit(images.train, images.validation)
                 self.rungs[epoch.number] = self._judge(detector).value
-                report(epoch.number, self.rungs[epoch.number])
+                report(number, self.rungs[epoch.number])
 
         detector.fit(
             images.train,
