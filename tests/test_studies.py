@@ -14,6 +14,7 @@ from mlproject.errors import UserError
 from mlproject.studies import cells, fitting, noise
 from mlproject.studies.base import MIN_SEEDS
 from mlproject.studies.material import Material
+from pipelines import score
 from pipelines import study as stage
 
 NAMES = ["generated", "labels", "noise"]
@@ -103,6 +104,27 @@ def test_a_changed_level_reruns_its_cells_alone_and_forgets_the_old_ones(restore
     stage.main(CATEGORY, "labels")
     assert len(after.keys() - before.keys()) == len(before.keys() - after.keys()) == 2 * MIN_SEEDS
     assert all(before[name] == after[name] for name in before.keys() & after.keys())
+
+
+def test_another_false_alarm_rate_sets_every_threshold_anew_and_trains_nothing(trained, monkeypatch):
+    """Also that of the detector that the study trained itself."""
+    monkeypatch.setattr(fitting, "fit", None)  # would fail if called
+    study = cells.opened(CATEGORY, "noise")
+
+    def thresholds():
+        study.prepare(artifacts.study_folder(CATEGORY, "noise"))
+        return {arm: study.threshold_of(arm) for arm in study.folders}
+
+    before, kept = thresholds(), artifacts.threshold_settings_file(CATEGORY, "ni_cae").read_text()
+    for rate in (0.6, 0.05):
+        for name in ("kd_cae", "ni_cae"):
+            settings = json.loads(kept) | {"false_alarm_rate": rate}
+            artifacts.write_json(artifacts.threshold_settings_file(CATEGORY, name), settings)
+            score.main(CATEGORY, name)
+        if rate == 0.6:
+            lower = thresholds()
+    assert all(lower[arm] < before[arm] for arm in ("kd_cae", "ni_cae", noise.WITHOUT))
+    assert thresholds() == before
 
 
 def test_workers_change_no_score(restored, tmp_path):

@@ -21,7 +21,7 @@ from mlproject import artifacts, noise, training
 from mlproject.models import base, blocks
 from mlproject.models.base import Detector
 from mlproject.params import Section
-from mlproject.studies import anew, cells, fitting, noise_result
+from mlproject.studies import anew, cells, fitting, noise_result, tables
 from mlproject.studies.base import Cell, Result, Shown, Study, silently
 
 NOISY, OTHER = "ni_cae", "kd_cae"
@@ -128,10 +128,12 @@ class NoiseStudy(Study):
             if stale not in kept:
                 shutil.rmtree(stale)
 
-    def _threshold(self, arm: str) -> float:
+    def threshold_of(self, arm: str) -> float:
+        """Return the threshold that good images set for an arm of `prepare`."""
         if self.folders[arm].name == "model":
             return self.material.recorded_threshold(arm)["threshold"]
-        return artifacts.read_json(self.folders[arm] / anew.THRESHOLD)["threshold"]
+        good = anew.good_scores(self.folders[arm])
+        return tables.threshold(good, self.material.false_alarm_rate_of(NOISY))
 
     def cells(self) -> list[Cell]:
         found = []
@@ -165,7 +167,7 @@ class NoiseStudy(Study):
         return material.about(material.test, "test").assign(score=scores)
 
     def result(self, scored: Mapping[Cell, pd.DataFrame]) -> Result:
-        thresholds = {arm: self._threshold(arm) for arm in dict.fromkeys(cell.arm for cell in scored)}
+        thresholds = {arm: self.threshold_of(arm) for arm in dict.fromkeys(cell.arm for cell in scored)}
         return noise_result.result(scored, thresholds, self.material.resamples, self._notes())
 
     def _notes(self) -> list[str]:
