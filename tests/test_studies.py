@@ -127,6 +127,15 @@ def test_another_false_alarm_rate_sets_every_threshold_anew_and_trains_nothing(t
     assert thresholds() == before
 
 
+def test_what_a_killed_training_left_is_cleared_away_once_other_settings_hold(trained):
+    models = artifacts.study_folder(CATEGORY, "noise") / "models"
+    before = set(models.iterdir())
+    (models / f"{'0' * 16}.checkpoint").write_bytes(b"of other epochs")
+    (models / f"{'1' * 16}.part").mkdir()
+    stage.main(CATEGORY, "noise")
+    assert set(models.iterdir()) == before
+
+
 def test_workers_change_no_score(restored, tmp_path):
     material = Material.load(CATEGORY)
     study = cells.opened(CATEGORY, "generated")

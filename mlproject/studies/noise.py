@@ -125,8 +125,10 @@ class NoiseStudy(Study):
             anew.train(NOISY, chosen, self.folders[arm], material, shown, title)
         kept = set(self.folders.values())
         for stale in (folder / "models").iterdir():
-            if stale not in kept:
+            if stale.is_dir() and stale not in kept:  # a file is the checkpoint of a training that was killed
                 shutil.rmtree(stale)
+            elif stale.is_file():
+                stale.unlink()
 
     def threshold_of(self, arm: str) -> float:
         """Return the threshold that good images set for an arm of `prepare`."""
