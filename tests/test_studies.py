@@ -11,7 +11,7 @@ from study_project import CATEGORY
 
 from mlproject import artifacts, metrics, params, studies
 from mlproject.errors import UserError
-from mlproject.studies import cells, fitting, noise
+from mlproject.studies import cells, fitting, noise, sources
 from mlproject.studies.base import MIN_SEEDS
 from mlproject.studies.material import Material
 from pipelines import score
@@ -136,6 +136,32 @@ def test_what_a_killed_training_left_is_cleared_away_once_other_settings_hold(tr
     assert set(models.iterdir()) == before
 
 
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("noise", "studies/noise.py"),
+        ("labels", "studies/labels.py"),
+        ("generated", "studies/generated.py"),
+        ("generated", "generators/dcgan.py"),
+        (None, "figures/study_charts.py"),
+    ],
+)
+def test_changed_code_reworks_the_cells_that_it_made(trained, monkeypatch, name, changed):
+    monkeypatch.setattr(sources, "code_hash", sources.code_hash.__wrapped__)  # the cached one sees no change
+    made = {study: cells.opened(CATEGORY, study) for study in NAMES}
+    made["noise"].prepare(artifacts.study_folder(CATEGORY, "noise"))
+
+    def keys():
+        firsts = {study: one.cells()[0] for study, one in made.items()}
+        return {s: cells.key(c.facts, made[s].material, made[s].code) for s, c in firsts.items()}
+
+    before, read = keys(), Path.read_bytes
+    altered = sources.ROOT / "mlproject" / changed
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + b"#" * (path == altered))
+    after = keys()
+    assert {study for study in NAMES if before[study] != after[study]} == ({name} if name else set())
+
+
 def test_workers_change_no_score(restored, tmp_path):
     material = Material.load(CATEGORY)
     study = cells.opened(CATEGORY, "generated")
@@ -143,7 +169,7 @@ def test_workers_change_no_score(restored, tmp_path):
     folder = artifacts.study_folder(CATEGORY, "generated") / "cells"
     here = cells.run_all(study, wanted, tmp_path / "one", 1, lambda *progress: None)
     there = cells.run_all(study, wanted, tmp_path / "two", 2, lambda *progress: None)
-    assert {cells.key(cell.facts, material) for cell in wanted} <= {path.stem for path in folder.iterdir()}
+    assert {cells.key(cell.facts, material, study.code) for cell in wanted} <= {path.stem for path in folder.iterdir()}
     for cell in wanted:
         pd.testing.assert_frame_equal(here[cell], there[cell], check_exact=True)
 

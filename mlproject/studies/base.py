@@ -131,6 +131,11 @@ class Study(ABC):
         self.settings = settings
         self.material = material
 
+    @property
+    def code(self) -> tuple[str, ...]:
+        """Modules that decide the cells' scores, besides the models' own: a change reworks the cells."""
+        return (type(self).__module__,)
+
     @abstractmethod
     def gap(self) -> str | None:
         """Return why the study cannot be made with what params.yaml lists; None if it can."""

@@ -28,12 +28,14 @@ from mlproject.studies.material import Material
 OnCell = Callable[[int, int, Cell, float], None]  # (done, of all, cell, seconds)
 
 
-def key(facts: Mapping[str, Any], material: Material) -> str:
+def key(facts: Mapping[str, Any], material: Material, modules: Sequence[str]) -> str:
     """Return 16 hex digits that depend on what decides a result: facts, images, split, device, code.
 
     Args:
         facts: JSON values; `model` names the detector whose code counts.
+        modules: whose code counts besides, with all that they import.
     """
+    model = f"mlproject.models.{facts['model']}"
     decisive = {
         **facts,
         "category": material.category,
@@ -42,7 +44,7 @@ def key(facts: Mapping[str, Any], material: Material) -> str:
         "project_seed": material.seed,
         "device": material.device,
         "precision": material.precision,
-        "code": sources.code_hash(f"mlproject.models.{facts['model']}", "mlproject.studies.fitting"),
+        "code": sources.code_hash(model, "mlproject.studies.fitting", *modules),
     }
     text = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -65,7 +67,7 @@ def run_all(
         workers: processes; 1 works in this one. The scores are the same.
         on_cell: called after each cell.
     """
-    keys = {cell: key(cell.facts, study.material) for cell in cells}
+    keys = {cell: key(cell.facts, study.material, study.code) for cell in cells}
     missing = list(dict.fromkeys(keys[cell] for cell in cells if not _finished(folder, keys[cell])))
     by_key = {keys[cell]: cell for cell in reversed(cells)}
     done = len(set(keys.values())) - len(missing)
@@ -136,7 +138,7 @@ def _open(category: str, name: str) -> None:
     study = opened(category, name)
     study.prepare(artifacts.study_folder(category, name))
     _worker["study"] = study
-    _worker["cells"] = {key(cell.facts, study.material): cell for cell in study.cells()}
+    _worker["cells"] = {key(cell.facts, study.material, study.code): cell for cell in study.cells()}
 
 
 def _end_with_parent() -> None:

@@ -69,6 +69,10 @@ class Generated(Study):
         return None
 
     @property
+    def code(self) -> tuple[str, ...]:
+        return (*super().code, f"mlproject.generators.{self.settings.generator}")
+
+    @property
     def arms(self) -> list[str]:
         """Models that are trained; the CNN only where it has a defect to learn from."""
         known = [arm for arm in ARMS if self.material.known(arm)]

@@ -120,7 +120,7 @@ class NoiseStudy(Study):
             anew_settings[NOISY] = settings
         for arm, chosen in anew_settings.items():
             facts = {"model": NOISY, "settings": chosen, "seed": material.seed}
-            self.folders[arm] = folder / "models" / cells.key(facts, material)
+            self.folders[arm] = folder / "models" / cells.key(facts, material, [anew.__name__])
             title = f"{material.category} noise: {arm}"
             anew.train(NOISY, chosen, self.folders[arm], material, shown, title)
         kept = set(self.folders.values())
