@@ -17,6 +17,7 @@ from mlproject.studies.material import Material
 from pipelines import score
 from pipelines import study as stage
 
+SHORT = {"image_size": None, "epochs": 1, "patience": None}
 NAMES = ["generated", "labels", "noise"]
 
 
@@ -169,9 +170,32 @@ def test_workers_change_no_score(restored, tmp_path):
     folder = artifacts.study_folder(CATEGORY, "generated") / "cells"
     here = cells.run_all(study, wanted, tmp_path / "one", 1, lambda *progress: None)
     there = cells.run_all(study, wanted, tmp_path / "two", 2, lambda *progress: None)
-    assert {cells.key(cell.facts, material, study.code) for cell in wanted} <= {path.stem for path in folder.iterdir()}
+    assert {cells.key(cell.facts, material, study.code) for cell in wanted} <= {
+        path.stem for path in folder.iterdir()
+    }
     for cell in wanted:
         pd.testing.assert_frame_equal(here[cell], there[cell], check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "words"),
+    [
+        (
+            "labels",
+            {"epochs": 1, "filters": [4]},
+            "filters [4], epochs 1: it is not the CNN of the report's T",
+        ),
+        (
+            "generated",
+            {"kd_cae": SHORT},
+            "kd_cae with and without them is trained anew and alike here (epochs 1)",
+        ),
+    ],
+)
+def test_a_model_made_smaller_for_a_study_is_said_not_to_be_the_pipelines(restored, name, changes, words):
+    assert "Table" not in " ".join(cells.opened(CATEGORY, name).notes())
+    project.edit_study(name, **changes)
+    assert words in " ".join(cells.opened(CATEGORY, name).notes())
 
 
 def test_every_arm_is_judged_on_the_same_held_out_images(trained):

@@ -88,3 +88,11 @@ def judged(detector: Detector, images: Shrunk, settings: Mapping[str, Any]) -> p
 def overridden(trained: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings as trained with, but for those that a study sets; None leaves as trained."""
     return dict(trained) | {name: value for name, value in overrides.items() if value is not None}
+
+
+def in_words(overrides: Mapping[str, Any]) -> str:
+    """Return the settings that a study sets, such as ``image_size 64, epochs 10``; empty for none."""
+    given = {name: value for name, value in overrides.items() if value is not None}
+    return ", ".join(
+        f"{name} {list(value) if isinstance(value, tuple) else value}" for name, value in given.items()
+    )

@@ -143,9 +143,10 @@ class Generated(Study):
 
     def result(self, scored: Mapping[Cell, pd.DataFrame]) -> Result:
         rates = {arm: self.material.false_alarm_rate_of(arm) for arm in self.arms}
-        return generated_result.result(scored, rates, self.material.resamples, self._notes())
+        return generated_result.result(scored, rates, self.material.resamples, self.notes())
 
-    def _notes(self) -> list[str]:
+    def notes(self) -> list[str]:
+        """Return what was left out, and what to beware of."""
         notes = self.material.notes()
         if "cnn" not in self.arms:
             why = (
@@ -158,6 +159,13 @@ class Generated(Study):
             if verdict[fault]:
                 because = verdict[f"{fault}_because"]
                 notes.append(f"The generator has {fault}: {because}. What is said here is of such images.")
+        for arm in self.arms:
+            if changed := fitting.in_words(getattr(self.settings, arm).model_dump()):
+                table = "1" if arm == "cnn" else "2"
+                notes.append(
+                    f"{arm} with and without them is trained alike here ({changed}): it is not that of the "
+                    f"report's Table {table}."
+                )
         notes.append(
             f"{self.count} generated images beside {len(self.material.roles.train)} real ones; both ways the "
             "training shows equally many images, so the epochs are fewer with more images."

@@ -7,7 +7,7 @@ Series type_left_out: all labels but those of one type, judged on its held-out i
 
 import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -141,11 +141,17 @@ class Labels(Study):
             recorded,
             material.false_alarm_rate_of(MODEL),
             material.resamples,
-            self._notes(),
+            self.notes(),
         )
 
-    def _notes(self) -> Sequence[str]:
+    def notes(self) -> list[str]:
+        """Return what was left out, and what to beware of."""
         notes, n = self.material.notes(), len(self.pool)
+        if changed := fitting.in_words(self.settings.overrides):
+            notes.append(
+                f"The CNN here is trained with {changed}: it is not the CNN of the report's Table 1. The "
+                "others are those that the pipeline trained, at their full size."
+            )
         if not n:
             notes.append("The labelled pool has no defective image: only 0 labels could be tried.")
         if omitted := sorted({level for level in self.settings.levels if level > n}):

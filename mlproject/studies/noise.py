@@ -170,19 +170,19 @@ class NoiseStudy(Study):
 
     def result(self, scored: Mapping[Cell, pd.DataFrame]) -> Result:
         thresholds = {arm: self.threshold_of(arm) for arm in dict.fromkeys(cell.arm for cell in scored)}
-        return noise_result.result(scored, thresholds, self.material.resamples, self._notes())
+        return noise_result.result(scored, thresholds, self.material.resamples, self.notes())
 
-    def _notes(self) -> list[str]:
+    def notes(self) -> list[str]:
+        """Return what was left out, and what to beware of."""
         notes = []
         if NOISY not in self.folders:
             notes.append(f"{NOISY} is not among the detectors: only {OTHER} was looked at.")
         elif WITHOUT not in self.folders:
             notes.append(f"{NOISY} was trained without noise: there is no other one to compare it with.")
         elif self.shortened:
-            given = {name: value for name, value in self.settings.overrides.items() if value is not None}
-            words = ", ".join(f"{name} {value}" for name, value in given.items())
+            changed = fitting.in_words(self.settings.overrides)
             notes.append(
-                f"{NOISY} with and without noise was trained anew and alike here ({words}); {OTHER} is "
+                f"{NOISY} with and without noise was trained anew and alike here ({changed}); {OTHER} is "
                 "the one that the comparison shows."
             )
         if OTHER not in self.folders:
