@@ -17,7 +17,6 @@ from mlproject.studies.material import Material
 from pipelines import score
 from pipelines import study as stage
 
-SHORT = {"image_size": None, "epochs": 1, "patience": None}
 NAMES = ["generated", "labels", "noise"]
 
 
@@ -177,27 +176,6 @@ def test_workers_change_no_score(restored, tmp_path):
         pd.testing.assert_frame_equal(here[cell], there[cell], check_exact=True)
 
 
-@pytest.mark.parametrize(
-    ("name", "changes", "words"),
-    [
-        (
-            "labels",
-            {"epochs": 1, "filters": [4]},
-            "filters [4], epochs 1: it is not the CNN of the report's T",
-        ),
-        (
-            "generated",
-            {"kd_cae": SHORT},
-            "kd_cae with and without them is trained anew and alike here (epochs 1)",
-        ),
-    ],
-)
-def test_a_model_made_smaller_for_a_study_is_said_not_to_be_the_pipelines(restored, name, changes, words):
-    assert "Table" not in " ".join(cells.opened(CATEGORY, name).notes())
-    project.edit_study(name, **changes)
-    assert words in " ".join(cells.opened(CATEGORY, name).notes())
-
-
 def test_every_arm_is_judged_on_the_same_held_out_images(trained):
     material = Material.load(CATEGORY)
     held_out = material.data.paths(material.test[material.held_out])
@@ -269,12 +247,6 @@ def test_a_bad_generator_is_named_beside_what_its_images_did(trained):
     assert "collapsed: all the same" in " ".join(summary("generated")["notes"])
 
 
-def test_both_ways_the_training_shows_as_many_images(trained):
-    study = cells.opened(CATEGORY, "generated")
-    epochs = {cell.level: cell.facts["settings"]["epochs"] for cell in study.cells() if cell.arm == "kd_cae"}
-    assert epochs == {0: 2, len(study.material.roles.train): 1}
-
-
 @pytest.mark.parametrize(
     ("name", "changes", "reason"),
     [
@@ -291,18 +263,3 @@ def test_what_cannot_be_made_is_a_reported_gap(restored, tmp_path, monkeypatch, 
     assert reason in summary(name)["gap"]
     assert table(name).empty
     assert (artifacts.study_report_folder(CATEGORY, name) / f"figures/{name}.png").is_file()
-
-
-@pytest.mark.parametrize(
-    ("name", "changes", "words"),
-    [
-        ("labels", {"seeds": 2}, "studies.labels.seeds"),
-        ("labels", {"levls": [1]}, "Did you mean levels"),
-        ("noise", {"kinds": ["gausian"]}, "gausian is no noise"),
-        ("generated", {"share": 0}, "studies.generated.share"),
-    ],
-)
-def test_a_wrong_setting_is_named(restored, name, changes, words):
-    project.edit_study(name, **changes)
-    with pytest.raises(UserError, match=words):
-        stage.main(CATEGORY, name)

@@ -1,0 +1,77 @@
+"""What a study's settings may be, and what it says of trainings that they change. Nothing is trained anew."""
+
+from pathlib import Path
+
+import pytest
+import study_project as project
+from study_project import CATEGORY
+
+from mlproject import models
+from mlproject.errors import UserError
+from mlproject.studies import cells
+from pipelines import study as stage
+
+SHORT = {"image_size": None, "epochs": 1, "patience": None}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A project folder whose detectors and generator are trained."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("settings"))
+        project.make()
+        yield
+
+
+@pytest.fixture
+def restored(made):
+    """The same; params.yaml is put back afterwards."""
+    before = Path("params.yaml").read_text()
+    yield
+    Path("params.yaml").write_text(before)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "words"),
+    [
+        ("labels", {"epochs": 1, "filters": [4]}, "filters [4], epochs 1: it is not the CNN of the report's"),
+        ("generated", {"kd_cae": SHORT}, "kd_cae with and without them is trained alike here (epochs 1)"),
+    ],
+)
+def test_a_model_made_smaller_for_a_study_is_said_not_to_be_the_pipelines(restored, name, changes, words):
+    assert "Table" not in " ".join(cells.opened(CATEGORY, name).notes())
+    project.edit_study(name, **changes)
+    assert words in " ".join(cells.opened(CATEGORY, name).notes())
+
+
+@pytest.mark.parametrize(("epochs", "fewer"), [(2, 1), (5, 2), (6, 3)])
+def test_both_ways_the_training_shows_as_many_images(restored, epochs, fewer):
+    project.edit_study("generated", **dict.fromkeys(("cnn", "kd_cae"), SHORT | {"epochs": epochs}))
+    study, shown = cells.opened(CATEGORY, "generated"), {}
+    for cell in study.cells():
+        detector = models.create(cell.arm, cell.facts["settings"])
+        labelled = 12 if detector.supervised else 0  # of 6 good and 8 defects, a fifth chooses the epoch
+        images = len(study.material.roles.train) + int(cell.level) + labelled
+        shown[cell.arm, cell.level > 0] = detector.epoch_limit * images
+    assert shown["kd_cae", False] == shown["kd_cae", True] == 2 * fewer * len(study.material.roles.train)
+    one_epoch = len(study.material.roles.train) + 12  # nearer than that whole epochs need not come
+    assert abs(shown["cnn", False] - shown["cnn", True]) <= one_epoch / 2
+    notes = " ".join(study.notes())
+    for images in shown.values():
+        assert f" {images:,} images (" in notes
+    assert "Each labelled image is shown" in notes
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "words"),
+    [
+        ("labels", {"seeds": 2}, "studies.labels.seeds"),
+        ("labels", {"levls": [1]}, "Did you mean levels"),
+        ("noise", {"kinds": ["gausian"]}, "gausian is no noise"),
+        ("generated", {"share": 0}, "studies.generated.share"),
+    ],
+)
+def test_a_wrong_setting_is_named(restored, name, changes, words):
+    project.edit_study(name, **changes)
+    with pytest.raises(UserError, match=words):
+        stage.main(CATEGORY, name)
