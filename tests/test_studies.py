@@ -11,6 +11,7 @@ from study_project import CATEGORY
 
 from mlproject import artifacts, metrics, params, studies
 from mlproject.errors import UserError
+from mlproject.figures import study_charts
 from mlproject.studies import cells, fitting, noise, sources
 from mlproject.studies.base import MIN_SEEDS
 from mlproject.studies.material import Material
@@ -80,6 +81,18 @@ def test_made_again_nothing_is_trained_and_the_same_is_said(trained, name, monke
     stage.main(CATEGORY, name)
     assert cell_times(name) == before
     pd.testing.assert_frame_equal(table(name), reported)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_intervals_hold_is_said_in_files_and_beneath_the_figure(trained, monkeypatch, name):
+    captions, drawn = [], study_charts.charts
+    monkeypatch.setattr(study_charts, "charts", lambda *given: captions.append(given[2]) or drawn(*given))
+    stage.main(CATEGORY, name)
+    said = summary(name)
+    assert said["interval"] in captions[0]
+    assert "several comparisons" in said["interval"]
+    over_draws = "draws of the noise" in said["interval"]
+    assert over_draws == ("one training each" in " ".join(said["notes"])) == (name == "noise")
 
 
 def test_a_killed_study_goes_on_with_the_cells_that_are_missing(trained):

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from mlproject import params
+from mlproject.studies import intervals
 from mlproject.studies.material import Material
 from mlproject.training import Epoch
 
@@ -120,12 +121,14 @@ class Study(ABC):
 
     Attributes:
         title: the question.
+        interval: what its intervals hold, and what they do not.
         settings: the study's section of params.yaml.
         material: the category's images and what was trained on them.
     """
 
     Parameters: ClassVar[type[params.Section]]
     title: ClassVar[str]
+    interval: ClassVar[str] = intervals.WORDS
 
     def __init__(self, settings: Any, material: Material) -> None:
         self.settings = settings

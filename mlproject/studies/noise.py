@@ -21,7 +21,7 @@ from mlproject import artifacts, noise, training
 from mlproject.models import base, blocks
 from mlproject.models.base import Detector
 from mlproject.params import Section
-from mlproject.studies import anew, cells, fitting, noise_result, tables
+from mlproject.studies import anew, cells, fitting, intervals, noise_result, tables
 from mlproject.studies.base import Cell, Result, Shown, Study, silently
 
 NOISY, OTHER = "ni_cae", "kd_cae"
@@ -91,6 +91,7 @@ class NoiseStudy(Study):
 
     Parameters = Parameters
     title = "Does noise injected while training make NI-CAE robust to noise?"
+    interval = intervals.WORDS_OF_DRAWS
 
     def __init__(self, settings: Any, material: Any) -> None:
         super().__init__(settings, material)
@@ -184,6 +185,11 @@ class NoiseStudy(Study):
             notes.append(
                 f"{NOISY} with and without noise was trained anew and alike here ({changed}); {OTHER} is "
                 "the one that the comparison shows."
+            )
+        if WITHOUT in self.folders:
+            notes.append(
+                f"{NOISY} with noise and without: one training each. The interval of their difference does "
+                "not hold another training, which might turn it round."
             )
         if OTHER not in self.folders:
             notes.append(f"{OTHER} is not among the detectors: left out.")

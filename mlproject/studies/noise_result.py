@@ -97,8 +97,9 @@ def _injection(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
     better, worse = (sum(c["clear"] == word for c in noisy) for word in ("above", "below"))
     clean = next(c for c in pairs if not c["level"])
     return [
-        f"Noise injected while training changes NI-CAE's AUROC by {clean['difference']:+.2f} on clean images "
-        f"[{clean['low']:+.2f}, {clean['high']:+.2f}], and on {len(noisy)} kinds and levels of noise by "
+        "Noise injected while training changes NI-CAE's AUROC (one training each) by "
+        f"{clean['difference']:+.2f} on clean images [{clean['low']:+.2f}, {clean['high']:+.2f}], "
+        f"and on {len(noisy)} kinds and levels of noise by "
         f"{np.mean([c['difference'] for c in noisy]):+.2f} on average: clearly better on {better}, "
         f"clearly worse on {worse}."
     ]
