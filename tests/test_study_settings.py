@@ -1,5 +1,6 @@
 """What a study's settings may be, and what it says of trainings that they change. Nothing is trained anew."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,15 @@ def test_a_model_made_smaller_for_a_study_is_said_not_to_be_the_pipelines(restor
     assert "Table" not in " ".join(cells.opened(CATEGORY, name).notes())
     project.edit_study(name, **changes)
     assert words in " ".join(cells.opened(CATEGORY, name).notes())
+
+
+@pytest.mark.parametrize(("name", "at_once"), [("noise", 3), ("labels", 1), ("generated", 1)])
+def test_a_gpu_is_not_shared_out_but_what_only_scores_needs_none(made, name, at_once):
+    study = cells.opened(CATEGORY, name)
+    assert cells.processes(study, 5, 3) == 3
+    study.material = dataclasses.replace(study.material, device="cuda")
+    assert cells.processes(study, 5, 3) == at_once
+    assert cells.processes(study, 0, 3) == 1
 
 
 @pytest.mark.parametrize(("epochs", "fewer"), [(2, 1), (5, 2), (6, 3)])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mlproject import artifacts, checkpoints, cross_calibration, models
-from mlproject.models.base import Detector
+from mlproject.models.base import Detector, load
 from mlproject.studies import base, fitting
 from mlproject.studies.material import Material
 
@@ -31,7 +31,8 @@ def train(
         with shown(title) as on_epoch:
             fitting.fit(detector, learnt, choose, None, material.seed, material, checkpoint, on_epoch)
         detector.save(folder)
-        good = _good_scores(detector, model, settings, images)
+        # loaded: on the CPU, as the cells score
+        good = _good_scores(load(folder), model, settings, images)
     artifacts.write_json(folder / GOOD_SCORES, good.tolist())
     checkpoints.keep_only("", folder.parent)
 

@@ -122,6 +122,7 @@ class Study(ABC):
     Attributes:
         title: the question.
         interval: what its intervals hold, and what they do not.
+        trains: its cells train, on the device that params.yaml has; else they only score, on the CPU.
         settings: the study's section of params.yaml.
         material: the category's images and what was trained on them.
     """
@@ -129,6 +130,7 @@ class Study(ABC):
     Parameters: ClassVar[type[params.Section]]
     title: ClassVar[str]
     interval: ClassVar[str] = intervals.WORDS
+    trains: ClassVar[bool] = True
 
     def __init__(self, settings: Any, material: Material) -> None:
         self.settings = settings

@@ -92,6 +92,15 @@ def count_workers(wanted: int | str) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def processes(study: Study, missing: int, workers: int) -> int:
+    """Return in how many processes `missing` cells are worked on.
+
+    A GPU is not shared out, as its memory may not hold several; a detector that was loaded scores on the CPU.
+    """
+    on_gpu = study.trains and study.material.device == "cuda"
+    return 1 if on_gpu else max(1, min(workers, missing))
+
+
 def _finished(folder: Path, name: str) -> bool:
     return (folder / f"{name}.json").is_file() and (folder / f"{name}.csv").is_file()
 
@@ -100,17 +109,15 @@ def _work_on(
     study: Study, missing: Sequence[str], cells: Mapping[str, Cell], folder: Path, workers: int
 ) -> Iterator[tuple[str, float]]:
     """Yield each cell's key and seconds as it is finished."""
-    # a GPU is not shared out: its memory may not hold several
-    if min(workers, len(missing)) < 2 or study.material.device == "cuda":
+    at_once = processes(study, len(missing), workers)
+    if at_once == 1:
         for name in missing:
             yield name, _work(study, cells[name], name, folder)
         return
     study_name = type(study).__module__.rsplit(".", 1)[-1]
     arguments = (study.material.category, study_name)
     # spawned, not forked: a forked torch may wait for threads that were not copied
-    with ProcessPoolExecutor(
-        min(workers, len(missing)), get_context("spawn"), initializer=_open, initargs=arguments
-    ) as pool:
+    with ProcessPoolExecutor(at_once, get_context("spawn"), initializer=_open, initargs=arguments) as pool:
         futures = {pool.submit(_work_by_key, name, folder): name for name in missing}
         try:
             for future in as_completed(futures):

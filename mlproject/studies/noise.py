@@ -92,6 +92,7 @@ class NoiseStudy(Study):
     Parameters = Parameters
     title = "Does noise injected while training make NI-CAE robust to noise?"
     interval = intervals.WORDS_OF_DRAWS
+    trains = False
 
     def __init__(self, settings: Any, material: Any) -> None:
         super().__init__(settings, material)
