@@ -1,17 +1,20 @@
-"""What a study's settings may be, and what it says of trainings that they change. Nothing is trained anew."""
+"""What a study's settings may be, and what it says of trainings that they change."""
 
 import dataclasses
 from pathlib import Path
 
 import pytest
 import study_project as project
+import yaml
 from study_project import CATEGORY
 
-from mlproject import models
-from mlproject.errors import UserError
-from mlproject.studies import cells
+from mlproject import artifacts, models
+from mlproject.errors import TooFewImages, UserError
+from mlproject.params import Threshold
+from mlproject.studies import cells, noise
 from pipelines import study as stage
 
+ASKED = Threshold(false_alarm_rate=0.2, strict=False)
 SHORT = {"image_size": None, "epochs": 1, "patience": None}
 
 
@@ -30,6 +33,13 @@ def restored(made):
     before = Path("params.yaml").read_text()
     yield
     Path("params.yaml").write_text(before)
+
+
+def opened(name):
+    """A study with what its cells share; the noise study trains a detector the first time."""
+    study = cells.opened(CATEGORY, name)
+    study.prepare(artifacts.study_folder(CATEGORY, name))
+    return study
 
 
 @pytest.mark.parametrize(
@@ -52,6 +62,28 @@ def test_a_gpu_is_not_shared_out_but_what_only_scores_needs_none(made, name, at_
     study.material = dataclasses.replace(study.material, device="cuda")
     assert cells.processes(study, 5, 3) == at_once
     assert cells.processes(study, 0, 3) == 1
+
+
+@pytest.mark.parametrize("name", ["generated", "labels", "noise"])
+def test_a_rate_that_the_calibration_images_cannot_support_is_said(restored, name):
+    """There are four of them: 1 in 5 at best. Of every detector: found, or trained by the study."""
+    study = opened(name)
+    arms = {"generated": study.material.detectors[:1], "labels": ["cnn", *study.material.unsupervised]}
+    for arm in arms.get(name, ["ni_cae", noise.WITHOUT, "kd_cae"]):
+        words = (
+            f"{arm}: 4 calibration images support a false-alarm rate of 0.200 at best (1 / 5), not the 0.05"
+        )
+        assert words in " ".join(study.notes())
+    study.material = dataclasses.replace(study.material, detectors=(), threshold=ASKED)
+    assert not study.material.notes(["cnn"])
+
+
+def test_a_strict_threshold_is_strict_in_studies_too(restored):
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["threshold"]["strict"] = True
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    with pytest.raises(TooFewImages, match="support a false-alarm rate"):
+        opened("noise").threshold_of(noise.WITHOUT)
 
 
 @pytest.mark.parametrize(("epochs", "fewer"), [(2, 1), (5, 2), (6, 3)])

@@ -152,12 +152,12 @@ class Generated(Study):
         return fitting.judged(detector, self.images, settings)
 
     def result(self, scored: Mapping[Cell, pd.DataFrame]) -> Result:
-        rates = {arm: self.material.false_alarm_rate_of(arm) for arm in self.arms}
-        return generated_result.result(scored, rates, self.material.resamples, self.notes())
+        at = {arm: self.material.threshold_of(arm) for arm in self.arms}
+        return generated_result.result(scored, at, self.material.resamples, self.notes())
 
     def notes(self) -> list[str]:
         """Return what was left out, and what to beware of."""
-        notes = self.material.notes()
+        notes = self.material.notes(self.arms)
         if "cnn" not in self.arms:
             why = (
                 "the labelled pool has no defective image" if self.material.known("cnn") else "no models.cnn"

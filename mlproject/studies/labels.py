@@ -139,14 +139,16 @@ class Labels(Study):
         return labels_result.result(
             scored,
             recorded,
-            material.false_alarm_rate_of(MODEL),
+            material.threshold_of(MODEL),
             material.resamples,
             self.notes(),
         )
 
     def notes(self) -> list[str]:
         """Return what was left out, and what to beware of."""
-        notes, n = self.material.notes(), len(self.pool)
+        material, n = self.material, len(self.pool)
+        notes = material.notes([MODEL])
+        notes += [note for name in material.unsupervised for note in material.recorded_notes(name)]
         if changed := fitting.in_words(self.settings.overrides):
             notes.append(
                 f"The CNN here is trained with {changed}: it is not the CNN of the report's Table 1. The "

@@ -134,10 +134,13 @@ class NoiseStudy(Study):
 
     def threshold_of(self, arm: str) -> float:
         """Return the threshold that good images set for an arm of `prepare`."""
-        if self.folders[arm].name == "model":
+        if self._is_recorded(arm):
             return self.material.recorded_threshold(arm)["threshold"]
         good = anew.good_scores(self.folders[arm])
-        return tables.threshold(good, self.material.false_alarm_rate_of(NOISY))
+        return tables.threshold(good, self.material.threshold_of(NOISY))
+
+    def _is_recorded(self, arm: str) -> bool:
+        return self.folders[arm] == artifacts.model_folder(self.material.category, arm)
 
     def cells(self) -> list[Cell]:
         found = []
@@ -198,7 +201,13 @@ class NoiseStudy(Study):
             "Noise is added to images in the size and colour that the model sees, variances as "
             "in the paper's eq. 7. Thresholds come from clean good images."
         )
-        return notes
+        return notes + [note for arm in self.folders for note in self._threshold_notes(arm)]
+
+    def _threshold_notes(self, arm: str) -> list[str]:
+        if self._is_recorded(arm):
+            return self.material.recorded_notes(arm)
+        n = len(anew.good_scores(self.folders[arm]))
+        return tables.unsupported(arm, n, self.material.threshold_of(NOISY))
 
 
 STUDY = NoiseStudy
