@@ -176,6 +176,13 @@ def test_a_misspelt_setting_names_the_nearest():
         models.create("kd_cae", settings, "params.yaml: models.kd_cae")
 
 
+@pytest.mark.parametrize("name", ["cnn", "ni_cae"])
+@pytest.mark.parametrize("filters", [[-1], [0, 4], [], [4] * 7])
+def test_filters_that_make_no_network_are_refused(name, filters):
+    with pytest.raises(UserError, match=rf"models.{name}.filters"):
+        models.create(name, DEFAULTS[name] | {"filters": filters}, f"params.yaml: models.{name}")
+
+
 def test_an_unknown_model_names_the_nearest():
     with pytest.raises(UserError, match="Did you mean kd_cae"):
         models.create("kd_cea", {})

@@ -110,6 +110,10 @@ def test_both_ways_the_training_shows_as_many_images(restored, epochs, fewer):
         ("labels", {"seeds": 2}, "studies.labels.seeds"),
         ("labels", {"levls": [1]}, "Did you mean levels"),
         ("noise", {"kinds": ["gausian"]}, "gausian is no noise"),
+        ("noise", {"variances": [0]}, r"studies.noise.variances.0 is 0: .*greater than 0"),
+        ("labels", {"levels": [3, -1]}, r"studies.labels.levels.1 is -1: .*greater than or equal to 0"),
+        ("labels", {"filters": [0, 4]}, r"studies.labels.filters.0 is 0"),
+        ("labels", {"filters": [4, 4, 4, 4, 4]}, "image_size 32 is too small for 5 unpadded convolutions"),
         ("generated", {"share": 0}, "studies.generated.share"),
     ],
 )
@@ -117,3 +121,11 @@ def test_a_wrong_setting_is_named(restored, name, changes, words):
     project.edit_study(name, **changes)
     with pytest.raises(UserError, match=words):
         stage.main(CATEGORY, name)
+
+
+@pytest.mark.parametrize("wanted", ["two", None, 0, 1.5, True])
+def test_study_workers_are_a_number_or_auto(wanted):
+    assert cells.count_workers("auto") >= 1
+    assert cells.count_workers(3) == 3
+    with pytest.raises(UserError, match=f"study_workers is {wanted!r}. Allowed: auto, or a number from 1"):
+        cells.count_workers(wanted)

@@ -31,7 +31,7 @@ class Parameters(Section):
 
     image_size: int = Field(ge=32, le=1024)
     colour: blocks.Colour
-    filters: tuple[int, ...] = Field(min_length=1, max_length=6)
+    filters: blocks.Filters
     hidden: int = Field(ge=1)
     class_weighting: bool
     augment: bool

@@ -21,6 +21,7 @@ from typing import Any
 import pandas as pd
 
 from mlproject import artifacts, params, studies
+from mlproject.errors import UserError
 from mlproject.studies import fitting, sources
 from mlproject.studies.base import Cell, Study
 from mlproject.studies.material import Material
@@ -85,10 +86,16 @@ def seconds(folder: Path) -> float:
     return float(sum(artifacts.read_json(path)["seconds"] for path in folder.glob("*.json")))
 
 
-def count_workers(wanted: int | str) -> int:
-    """Return the number of processes for a number or ``auto``: as many as there are cores to use."""
+def count_workers(wanted: Any) -> int:
+    """Return the number of processes for a number or ``auto``: as many as there are cores to use.
+
+    Raises:
+        UserError: it is neither.
+    """
+    if isinstance(wanted, int) and not isinstance(wanted, bool) and wanted >= 1:
+        return wanted
     if wanted != "auto":
-        return int(wanted)
+        raise UserError(f"{params.FILE}: study_workers is {wanted!r}. Allowed: auto, or a number from 1 on")
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

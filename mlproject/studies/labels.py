@@ -8,13 +8,14 @@ Series type_left_out: all labels but those of one type, judged on its held-out i
 import functools
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
 from mlproject import models
+from mlproject.models import blocks
 from mlproject.models.base import Labelled
 from mlproject.models.cnn import CNN
 from mlproject.params import Section
@@ -34,9 +35,9 @@ class Parameters(Section):
     """
 
     seeds: int = Field(ge=MIN_SEEDS)
-    levels: tuple[int, ...] = Field(min_length=1)
+    levels: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
     image_size: int | None = Field(ge=32, le=1024)
-    filters: tuple[int, ...] | None
+    filters: blocks.Filters | None
     hidden: int | None = Field(ge=1)
     epochs: int | None = Field(ge=1)
     patience: int | None = Field(ge=1)
