@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from pydantic import Field, field_validator
 
-from mlproject import artifacts, noise, training
+from mlproject import artifacts, models, noise, training
 from mlproject.models import base, blocks
 from mlproject.models.base import Detector
 from mlproject.params import Section
@@ -168,7 +168,9 @@ class NoiseStudy(Study):
 
     def result(self, scored: Mapping[Cell, pd.DataFrame]) -> Result:
         thresholds = {arm: self.threshold_of(arm) for arm in dict.fromkeys(cell.arm for cell in scored)}
-        return noise_result.result(scored, thresholds, self.material.resamples, self.notes())
+        rule = models.detector_class(NOISY).paper_rule
+        assert rule is not None  # NI-CAE is the paper's
+        return noise_result.result(scored, thresholds, self.material.resamples, self.notes(), rule)
 
     def notes(self) -> list[str]:
         """Return what was left out, and what to beware of."""

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlproject import paper_protocol
 from mlproject.studies import tables
 from mlproject.studies.base import Cell, Chart, Line, Result
 from mlproject.studies.tables import Group
@@ -20,12 +21,14 @@ def result(
     thresholds: Mapping[str, float],
     resamples: int,
     notes: Sequence[str],
+    paper_rule: str,
 ) -> Result:
     """Return what the study says.
 
     Args:
         scored: every cell's scores of the whole test set.
         thresholds: each arm's, from clean good images.
+        paper_rule: how the paper set NI-CAE's threshold, a name in `paper_protocol.RULES`.
     """
     kinds = list(dict.fromkeys(cell.series for cell in scored if cell.series != CLEAN))
     groups = _groups(scored, kinds, thresholds)
@@ -37,7 +40,18 @@ def result(
         statements=[*_lost(rows, comparisons), *_injection(comparisons)],
         notes=notes,
         charts=_charts(rows, kinds),
+        facts={"paper": _by_the_paper(scored, paper_rule)},
     )
+
+
+def _by_the_paper(scored: Mapping[Cell, pd.DataFrame], rule: str) -> dict[str, dict[str, Any]]:
+    """Return what the paper's rule decides of clean images, for the arms that are NI-CAE, by name."""
+    found = {}
+    for cell, table in scored.items():
+        if cell.series == CLEAN and cell.arm in PAIR:
+            score = {"score": table["score"].to_numpy(dtype=np.float64)}  # NI-CAE has one part: the score
+            found[cell.arm] = paper_protocol.evaluate(rule, score, score, table["label"].to_numpy())
+    return found
 
 
 def _groups(
