@@ -22,6 +22,10 @@ class Parameters(AutoencoderParameters):
     filters: blocks.Filters
     latent_channels: int = Field(ge=1, le=4096)
 
+    @property
+    def shrinking(self) -> int:
+        return 2 ** len(self.filters)
+
 
 class NICAE(Autoencoder):
     """191,481 parameters with the paper's settings (grey, 256 px)."""

@@ -92,7 +92,7 @@ class Generated(Study):
     def _settings(self, arm: str, count: int) -> dict[str, Any]:
         """Return a model's settings; epochs and patience so that `count` more show no more images."""
         overrides = getattr(self.settings, arm).model_dump()
-        settings = fitting.overridden(self.material.settings_of(arm), overrides)
+        settings = fitting.overridden(arm, self.material.settings_of(arm), overrides, f"generated.{arm}")
         larger = self._in_an_epoch(arm, self.count) / self._in_an_epoch(arm, 0)
         for name in ("epochs", "patience"):
             # the fewer epochs are rounded first: 5 of them halved are 2, beside which 4 show as many images

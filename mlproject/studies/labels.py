@@ -74,9 +74,7 @@ class Labels(Study):
     @functools.cached_property
     def cnn(self) -> dict[str, Any]:
         """The CNN's settings here."""
-        settings = fitting.overridden(self.material.settings_of(MODEL), self.settings.overrides)
-        models.create(MODEL, settings, "params.yaml: studies.labels with the cnn's settings")
-        return settings
+        return fitting.overridden(MODEL, self.material.settings_of(MODEL), self.settings.overrides, "labels")
 
     def gap(self) -> str | None:
         if not self.material.known(MODEL):

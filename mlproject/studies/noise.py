@@ -109,7 +109,7 @@ class NoiseStudy(Study):
         self.folders = {name: artifacts.model_folder(material.category, name) for name in listed}
         if NOISY not in listed or not material.settings_of(NOISY)["noise"]:
             return
-        settings = fitting.overridden(material.settings_of(NOISY), self.settings.overrides)
+        settings = fitting.overridden(NOISY, material.settings_of(NOISY), self.settings.overrides, "noise")
         anew_settings = {WITHOUT: settings | {"noise": None}}
         if self.shortened:
             anew_settings[NOISY] = settings
