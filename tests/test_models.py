@@ -190,6 +190,29 @@ def test_an_image_size_makes_a_network_or_is_refused_by_name(name, size, small_i
     assert len(detector.score(small_images.test[:2]).scores) == 2
 
 
+@pytest.mark.parametrize("grey", [0, 128, 255])
+@pytest.mark.parametrize("name", models.names())
+def test_good_images_of_one_colour_teach_that_colour_or_are_refused(name, grey):
+    """No nonsense: whatever is of another colour lies above the threshold, nothing else does."""
+    good = np.full((20, 96, 96, 3), grey, np.uint8)
+    defective = good[:4].copy()
+    defective[:, 30:60, 30:60] = (grey + 90) % 256
+    labelled = base.Labelled(np.concatenate([good[:4], defective]), np.repeat([0, 1], 4))
+    detector = models.create(
+        name, small(name) | {k: 3 for k in ("epochs", "patience") if k in DEFAULTS[name]}
+    )
+    try:
+        detector.fit(good, good[:5], seed=0, labelled=labelled if detector.supervised else None)
+    except UserError as error:
+        assert "of one colour" in str(error)
+        return
+    detector.calibrate(good[:5])
+    scores = detector.score(labelled.images).scores
+    assert np.isfinite(scores).all()
+    threshold = detector.score(good[5:9]).scores.max()
+    assert (scores > threshold).tolist() == [False] * 4 + [True] * 4
+
+
 @pytest.mark.parametrize(
     ("name", "changed", "words"),
     [
