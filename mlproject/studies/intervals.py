@@ -17,7 +17,8 @@ _WORDS = (
 )
 WORDS = _WORDS.format(over="seeds", without="the spread over seeds")
 WORDS_OF_DRAWS = _WORDS.format(
-    over="draws of the noise (in the table: seeds)", without="another training: there is one of each detector"
+    over="draws of the noise (in the table: seeds)",
+    without="another training (there is one of each detector)",
 )
 
 
