@@ -11,7 +11,7 @@ import torch
 from mlproject import artifacts, params, stage, training
 from mlproject.figures import drawing, study_charts
 from mlproject.progress import EpochDisplay
-from mlproject.studies import cells, intervals, tables
+from mlproject.studies import cells, tables
 from mlproject.studies.base import Cell, Result, Study
 from mlproject.studies.material import Material
 
@@ -87,12 +87,16 @@ def _write(study: Study, name: str, result: Result) -> None:
         "gap": result.gap,
         "comparisons": [_without_nan(one) for one in result.comparisons],
         **result.facts,
-        "interval": intervals.WORDS,
+        "interval": study.interval,
         "settings": study.settings.model_dump(mode="json"),
         "figures": [f"{name}.png"],
     }
     artifacts.write_json(out / "summary.json", summary)
-    caption = " ".join(result.statements) if not result.gap else f"Left out: {result.gap}."
+    caption = (
+        " ".join([*result.statements, f"Intervals: {study.interval}"])
+        if not result.gap
+        else f"Left out: {result.gap}."
+    )
     figure = study_charts.charts(f"{category}: {study.title}", result.charts, caption)
     drawing.save(figure, out / "figures" / f"{name}.png")
     for sentence in result.statements:

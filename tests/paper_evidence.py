@@ -61,6 +61,7 @@ def study(**changed: Any) -> Study:
     summary = {
         "title": "Noise", "statements": ["NI-CAE keeps its AUROC up to a variance of 0.01."], "gap": None,
         "notes": ["One draw of the noise."], "figures": ["noise.png"],
+        "interval": "Over images, not over trainings.",
         "settings": {"image_size": None, "epochs": None, "patience": None},
     }  # fmt: skip
     return Study(summary | changed, table)

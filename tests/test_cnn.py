@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from mlproject import models, params
 from mlproject.errors import TooFewImages, UserError
 from mlproject.models.base import Labelled
-from mlproject.models.cnn import _for_weights_and_epoch
+from mlproject.models.cnn import for_weights_and_epoch
 
 TINY = params.load_file()["models"]["cnn"] | {
     "image_size": 32, "filters": [4, 4], "hidden": 8, "epochs": 2, "patience": 2,
@@ -60,7 +60,7 @@ def test_images_too_small_for_the_network_are_refused():
 
 def test_a_fifth_of_the_labels_chooses_the_epoch_where_there_are_enough():
     labels = np.array([0] * 10 + [1] * 4)
-    learn, choose = _for_weights_and_epoch(labels)
+    learn, choose = for_weights_and_epoch(labels)
     assert choose.tolist() == [4, 9, 10, 11, 12, 13]  # two of ten good; four defects are too few to spare one
     assert sorted(learn.tolist()) == [0, 1, 2, 3, 5, 6, 7, 8, 10, 11, 12, 13]
 

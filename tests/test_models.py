@@ -176,6 +176,63 @@ def test_a_misspelt_setting_names_the_nearest():
         models.create("kd_cae", settings, "params.yaml: models.kd_cae")
 
 
+@pytest.mark.parametrize("size", [32, 64, 100, 144])
+@pytest.mark.parametrize("name", models.names())
+def test_an_image_size_makes_a_network_or_is_refused_by_name(name, size, small_images):
+    """What the settings allow can be trained and judges images; what cannot be is said before."""
+    settings = DEFAULTS[name] | {"image_size": size} | {k: 1 for k in ("epochs",) if k in DEFAULTS[name]}
+    try:
+        detector = models.create(name, settings, f"params.yaml: models.{name}")
+    except UserError as error:
+        assert "image_size" in str(error)
+        return
+    detector = fit(detector, small_images, small_images.train[:20])
+    assert len(detector.score(small_images.test[:2]).scores) == 2
+
+
+@pytest.mark.parametrize("grey", [0, 128, 255])
+@pytest.mark.parametrize("name", models.names())
+def test_good_images_of_one_colour_teach_that_colour_or_are_refused(name, grey):
+    """No nonsense: whatever is of another colour lies above the threshold, nothing else does."""
+    good = np.full((20, 96, 96, 3), grey, np.uint8)
+    defective = good[:4].copy()
+    defective[:, 30:60, 30:60] = (grey + 90) % 256
+    labelled = base.Labelled(np.concatenate([good[:4], defective]), np.repeat([0, 1], 4))
+    detector = models.create(
+        name, small(name) | {k: 3 for k in ("epochs", "patience") if k in DEFAULTS[name]}
+    )
+    try:
+        detector.fit(good, good[:5], seed=0, labelled=labelled if detector.supervised else None)
+    except UserError as error:
+        assert "of one colour" in str(error)
+        return
+    detector.calibrate(good[:5])
+    scores = detector.score(labelled.images).scores
+    assert np.isfinite(scores).all()
+    threshold = detector.score(good[5:9]).scores.max()
+    assert (scores > threshold).tolist() == [False] * 4 + [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "words"),
+    [
+        ("kd_cae", {"image_size": 100}, "image_size 100 .* multiple of 16, such as 96 or 112"),
+        ("ni_cae", {"image_size": 100}, "image_size 100 .* multiple of 8, such as 96 or 104"),
+        ("ni_cae", {"image_size": 32, "filters": [4] * 6}, "image_size 32 .* multiple of 64, such as 64$"),
+    ],
+)
+def test_an_image_size_that_the_poolings_do_not_divide_says_which_do(name, changed, words):
+    with pytest.raises(UserError, match=words):
+        models.create(name, DEFAULTS[name] | changed)
+
+
+@pytest.mark.parametrize("name", ["cnn", "ni_cae"])
+@pytest.mark.parametrize("filters", [[-1], [0, 4], [], [4] * 7])
+def test_filters_that_make_no_network_are_refused(name, filters):
+    with pytest.raises(UserError, match=rf"models.{name}.filters"):
+        models.create(name, DEFAULTS[name] | {"filters": filters}, f"params.yaml: models.{name}")
+
+
 def test_an_unknown_model_names_the_nearest():
     with pytest.raises(UserError, match="Did you mean kd_cae"):
         models.create("kd_cea", {})

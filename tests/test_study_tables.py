@@ -8,7 +8,8 @@ from study_project import CATEGORY
 
 from mlproject import artifacts, metrics, paired, sources
 from mlproject.data.prepare import prepare_category
-from mlproject.studies import cells, intervals, labels_result, tables
+from mlproject.studies import cells, intervals, labels_result, noise_result, tables
+from mlproject.studies.base import Cell
 
 LABELS = np.array([0, 0, 1, 1])
 APART, MIXED = np.array([0.1, 0.2, 0.8, 0.9]), np.array([0.1, 0.8, 0.2, 0.9])  # AUROC 1 and .75
@@ -58,6 +59,23 @@ def test_groups_of_different_images_are_refused():
     one = pd.DataFrame({"path": ["a", "b"], "subset": "held_out", "label": [0, 1], "score": [0.0, 1.0]})
     with pytest.raises(ValueError, match="different images"):
         tables.group("labels", "cnn", 1, "held_out", [one, one.assign(path=["a", "c"])], [None, None])
+
+
+def test_of_clean_images_ni_cae_has_what_the_papers_rule_decides():
+    """The threshold with the fewest errors on these labels: 0 of APART, 1 of MIXED."""
+    about = pd.DataFrame({"path": list("abcd"), "subset": "test", "label": LABELS})
+    scores = {"ni_cae": APART, "ni_cae_without_noise": MIXED, "kd_cae": APART}
+    scored = {
+        Cell(arm, level, 0, series, {}): about.assign(score=values if level == 0 else values[::-1])
+        for arm, values in scores.items()
+        for level, series in ((0, noise_result.CLEAN), (0.05, "gaussian"))
+    }
+    found = noise_result.result(scored, dict.fromkeys(scores, 0.5), 100, [], "fewest_errors").facts["paper"]
+    assert {arm: one["f1"] for arm, one in found.items()} == {
+        "ni_cae": 1,
+        "ni_cae_without_noise": pytest.approx(2 / 3),
+    }
+    assert all(one["sees_test_labels"] for one in found.values())
 
 
 @pytest.mark.parametrize(

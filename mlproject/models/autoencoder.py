@@ -3,12 +3,12 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 
 from mlproject import noise, training
@@ -39,6 +39,23 @@ class AutoencoderParameters(ReconstructionParameters):
     batch_size: int = Field(ge=1)
     epochs: int = Field(ge=1)
     patience: int = Field(ge=1)
+
+    @property
+    def shrinking(self) -> int:
+        """How many pixels of a side become one value of the code."""
+        return 1
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Self:
+        step = self.shrinking
+        if self.image_size % step:
+            below = self.image_size // step * step
+            near = " or ".join(str(size) for size in (below, below + step) if 32 <= size <= 1024)
+            raise ValueError(
+                f"image_size {self.image_size} cannot be halved to whole pixels: it must be a multiple of "
+                f"{step}, such as {near}"
+            )
+        return self
 
 
 class Autoencoder(ReconstructionDetector):

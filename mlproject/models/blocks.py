@@ -2,15 +2,18 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
+from pydantic import Field
 from torch import nn
 
 T = TypeVar("T")
 Colour = Literal["rgb", "grey", "grey3"]
+# of an encoder's convolutions, each followed by a halving
+Filters = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1, max_length=6)]
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's convert("L")
 HALF = 0.5 + 1e-9  # above float64's error on sums of pixels, below any step between two of them
 CHUNK = 32  # images generated or shrunk at once: bounds memory, fixed so that what is generated does not vary

@@ -31,7 +31,7 @@ class Parameters(Section):
 
     image_size: int = Field(ge=32, le=1024)
     colour: blocks.Colour
-    filters: tuple[int, ...] = Field(min_length=1, max_length=6)
+    filters: blocks.Filters
     hidden: int = Field(ge=1)
     class_weighting: bool
     augment: bool
@@ -120,7 +120,7 @@ class CNN(Detector):
             blocks.initialise(self.features, self.head)
         self.device = device
         network = nn.Sequential(self.features, self.head).to(device).to(memory_format=torch.channels_last)
-        learn, choose = _for_weights_and_epoch(labelled.labels)
+        learn, choose = for_weights_and_epoch(labelled.labels)
         images, labels = self._with_labels(train, labelled, learn)
         held_out, held_out_labels = self._with_labels(validation, labelled, choose)
         self.mean, self.spread = _channel_statistics(images)
@@ -226,7 +226,7 @@ class CNN(Detector):
         nn.ModuleDict(self.network_parts()).load_state_dict(weights)
 
 
-def _for_weights_and_epoch(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def for_weights_and_epoch(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows that weights are learnt from, and those that choose the epoch.
 
     Of a class with fewer than HELD_FOR_EPOCH images all do both: too few labels to spare one.

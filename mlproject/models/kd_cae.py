@@ -1,5 +1,6 @@
 """KD-CAE: a convolutional autoencoder judged by reconstruction error and latent density (paper, 3.5.1)."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -30,6 +31,10 @@ class Parameters(AutoencoderParameters):
     latent_channels: int = Field(ge=1, le=1024)
     bandwidth: float = Field(gt=0)
     density_weight: float = Field(gt=0)
+
+    @property
+    def shrinking(self) -> int:
+        return math.prod(POOLS)
 
 
 class KDCAE(Autoencoder):

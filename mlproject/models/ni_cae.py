@@ -2,9 +2,10 @@
 
 from typing import ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import nn
 
+from mlproject.models import blocks
 from mlproject.models.autoencoder import Autoencoder, AutoencoderParameters
 from mlproject.models.blocks import conv_relu
 from mlproject.search_space import Range, Space
@@ -18,15 +19,12 @@ class Parameters(AutoencoderParameters):
         latent_channels: width of the dense layer applied at each position of the code; the paper: 512.
     """
 
-    filters: tuple[int, ...] = Field(min_length=1, max_length=6)
+    filters: blocks.Filters
     latent_channels: int = Field(ge=1, le=4096)
 
-    @field_validator("filters")
-    @classmethod
-    def _positive(cls, filters: tuple[int, ...]) -> tuple[int, ...]:
-        if min(filters) < 1:
-            raise ValueError("every number of filters must be at least 1")
-        return filters
+    @property
+    def shrinking(self) -> int:
+        return 2 ** len(self.filters)
 
 
 class NICAE(Autoencoder):

@@ -50,6 +50,9 @@ def _study(evidence: Evidence, name: str) -> list[str]:
                 found.append(picture(f"{study.summary['title']}: {category}", path))
     if not found:
         return [f"Not run: `studies_used` in params.yaml does not name `{name}`."]
+    explained = [one.summary for (_, asked), one in evidence.studies.items() if asked == name]
+    words = dict.fromkeys(summary["interval"] for summary in explained if summary["statements"])
+    found += [f"Intervals: {escape(one)}" for one in words]
     missing = [category for category in evidence.categories if (category, name) not in evidence.studies]
     if missing:
         found.append(f"Not run for: {joined(map(escape, missing))}.")

@@ -120,7 +120,7 @@ def ni_cae(evidence: Evidence) -> list[str]:
         _notes(evidence, "ni_cae", "the threshold with the fewest errors on the *test labels*"),
         "With noise: the NI-CAE that the pipeline trains. Without: the noise study's, which differs in "
         "nothing but the noise from *with, in the study* where the study trained both anew, and else from "
-        "the pipeline's. The study's rows are of the clean test images, by the clean threshold. † "
+        "the pipeline's. The study's rows are of the clean test images. † "
         f"{_LABELS}",
     ]
 
@@ -186,20 +186,21 @@ def _studied(evidence: Evidence, category: str, line: Sequence[str]) -> list[lis
     study = evidence.studies.get((category, "noise"))
     if study is None:
         return [[*without, NONE, "not run (studies_used)", NONE, NONE]]
-    lines = [[*without, NONE, *_of_arm(study, "ni_cae_without_noise")]]
+    lines = [[*without, *_of_arm(study, "ni_cae_without_noise")]]
     changed = (study.summary["settings"][name] for name in ("image_size", "epochs", "patience"))
     if any(value is not None for value in changed):
-        lines.insert(0, [line[0], "with, in the study", NONE, line[2], NONE, *_of_arm(study, "ni_cae")])
+        lines.insert(0, [line[0], "with, in the study", NONE, line[2], *_of_arm(study, "ni_cae")])
     return lines
 
 
 def _of_arm(study: Study, arm: str) -> list[str]:
-    """Return the last three cells: what the study found on clean test images."""
+    """Return the last four cells: what the study found on clean test images."""
+    by_the_paper = _paper_protocol({"paper": study.summary.get("paper", {}).get(arm)})
     chosen = study.table[(study.table["arm"] == arm) & (study.table["level"] == 0)]
     if chosen.empty or chosen["f1"].isna().iloc[0]:
-        return ["not in the study", NONE, NONE]
+        return [by_the_paper, "not in the study", NONE, NONE]
     f1, baseline = float(chosen["f1"].iloc[0]), float(chosen["all_defective_f1"].iloc[0])
-    return [number(f1), number(baseline), beats(f1, baseline)]
+    return [by_the_paper, number(f1), number(baseline), beats(f1, baseline)]
 
 
 def _behind(evidence: Evidence, model: str) -> list[list[str]]:

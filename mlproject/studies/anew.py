@@ -1,4 +1,7 @@
-"""A detector that a study trains for many cells: kept with its threshold, set as stage score sets it."""
+"""A detector that a study trains for many cells: kept with the scores of good images that set a threshold.
+
+The threshold itself is computed anew each time: it depends on a rate that no training knows.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,18 +10,18 @@ from typing import Any
 import numpy as np
 
 from mlproject import artifacts, checkpoints, cross_calibration, models
-from mlproject.models.base import Detector
-from mlproject.studies import base, fitting, tables
+from mlproject.models.base import Detector, load
+from mlproject.studies import base, fitting
 from mlproject.studies.material import Material
 
-THRESHOLD = "threshold.json"
+GOOD_SCORES = "good_scores.json"
 
 
 def train(
     model: str, settings: Mapping[str, Any], folder: Path, material: Material, shown: base.Shown, title: str
 ) -> None:
     """Train a detector into `folder` unless it is there; a killed training goes on from its checkpoint."""
-    if (folder / THRESHOLD).is_file():  # written last
+    if (folder / GOOD_SCORES).is_file():  # written last
         return
     checkpoint = folder.with_name(folder.name + ".checkpoint")
     with fitting.one_thread():
@@ -28,10 +31,15 @@ def train(
         with shown(title) as on_epoch:
             fitting.fit(detector, learnt, choose, None, material.seed, material, checkpoint, on_epoch)
         detector.save(folder)
-        good = _good_scores(detector, model, settings, images)
-    rate = material.false_alarm_rate_of(model)
-    artifacts.write_json(folder / THRESHOLD, {"threshold": tables.threshold(good, rate)})
+        # loaded: on the CPU, as the cells score
+        good = _good_scores(load(folder), model, settings, images)
+    artifacts.write_json(folder / GOOD_SCORES, good.tolist())
     checkpoints.keep_only("", folder.parent)
+
+
+def good_scores(folder: Path) -> np.ndarray:
+    """Return the (n,) scores that `train` kept: those of good images that set the threshold."""
+    return np.array(artifacts.read_json(folder / GOOD_SCORES), dtype=np.float64)
 
 
 def _good_scores(

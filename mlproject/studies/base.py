@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from mlproject import params
+from mlproject.studies import intervals
 from mlproject.studies.material import Material
 from mlproject.training import Epoch
 
@@ -120,16 +121,25 @@ class Study(ABC):
 
     Attributes:
         title: the question.
+        interval: what its intervals hold, and what they do not.
+        trains: its cells train, on the device that params.yaml has; else they only score, on the CPU.
         settings: the study's section of params.yaml.
         material: the category's images and what was trained on them.
     """
 
     Parameters: ClassVar[type[params.Section]]
     title: ClassVar[str]
+    interval: ClassVar[str] = intervals.WORDS
+    trains: ClassVar[bool] = True
 
     def __init__(self, settings: Any, material: Material) -> None:
         self.settings = settings
         self.material = material
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """Modules that decide the cells' scores, besides the models' own: a change reworks the cells."""
+        return (type(self).__module__,)
 
     @abstractmethod
     def gap(self) -> str | None:

@@ -21,6 +21,7 @@ from typing import Any
 import pandas as pd
 
 from mlproject import artifacts, params, sources, studies
+from mlproject.errors import UserError
 from mlproject.studies import fitting
 from mlproject.studies.base import Cell, Study
 from mlproject.studies.material import Material
@@ -28,12 +29,14 @@ from mlproject.studies.material import Material
 OnCell = Callable[[int, int, Cell, float], None]  # (done, of all, cell, seconds)
 
 
-def key(facts: Mapping[str, Any], material: Material) -> str:
+def key(facts: Mapping[str, Any], material: Material, modules: Sequence[str]) -> str:
     """Return 16 hex digits that depend on what decides a result: facts, images, split, device, code.
 
     Args:
         facts: JSON values; `model` names the detector whose code counts.
+        modules: whose code counts besides, with all that they import.
     """
+    model = f"mlproject.models.{facts['model']}"
     decisive = {
         **facts,
         "category": material.category,
@@ -42,7 +45,7 @@ def key(facts: Mapping[str, Any], material: Material) -> str:
         "project_seed": material.seed,
         "device": material.device,
         "precision": material.precision,
-        "code": sources.code_hash(f"mlproject.models.{facts['model']}", "mlproject.studies.fitting"),
+        "code": sources.code_hash(model, "mlproject.studies.fitting", *modules),
     }
     text = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -65,7 +68,7 @@ def run_all(
         workers: processes; 1 works in this one. The scores are the same.
         on_cell: called after each cell.
     """
-    keys = {cell: key(cell.facts, study.material) for cell in cells}
+    keys = {cell: key(cell.facts, study.material, study.code) for cell in cells}
     missing = list(dict.fromkeys(keys[cell] for cell in cells if not _finished(folder, keys[cell])))
     by_key = {keys[cell]: cell for cell in reversed(cells)}
     done = len(set(keys.values())) - len(missing)
@@ -83,11 +86,26 @@ def seconds(folder: Path) -> float:
     return float(sum(artifacts.read_json(path)["seconds"] for path in folder.glob("*.json")))
 
 
-def count_workers(wanted: int | str) -> int:
-    """Return the number of processes for a number or ``auto``: as many as there are cores to use."""
+def count_workers(wanted: Any) -> int:
+    """Return the number of processes for a number or ``auto``: as many as there are cores to use.
+
+    Raises:
+        UserError: it is neither.
+    """
+    if isinstance(wanted, int) and not isinstance(wanted, bool) and wanted >= 1:
+        return wanted
     if wanted != "auto":
-        return int(wanted)
+        raise UserError(f"{params.FILE}: study_workers is {wanted!r}. Allowed: auto, or a number from 1 on")
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processes(study: Study, missing: int, workers: int) -> int:
+    """Return in how many processes `missing` cells are worked on.
+
+    A GPU is not shared out, as its memory may not hold several; a detector that was loaded scores on the CPU.
+    """
+    on_gpu = study.trains and study.material.device == "cuda"
+    return 1 if on_gpu else max(1, min(workers, missing))
 
 
 def _finished(folder: Path, name: str) -> bool:
@@ -98,17 +116,15 @@ def _work_on(
     study: Study, missing: Sequence[str], cells: Mapping[str, Cell], folder: Path, workers: int
 ) -> Iterator[tuple[str, float]]:
     """Yield each cell's key and seconds as it is finished."""
-    # a GPU is not shared out: its memory may not hold several
-    if min(workers, len(missing)) < 2 or study.material.device == "cuda":
+    at_once = processes(study, len(missing), workers)
+    if at_once == 1:
         for name in missing:
             yield name, _work(study, cells[name], name, folder)
         return
     study_name = type(study).__module__.rsplit(".", 1)[-1]
     arguments = (study.material.category, study_name)
     # spawned, not forked: a forked torch may wait for threads that were not copied
-    with ProcessPoolExecutor(
-        min(workers, len(missing)), get_context("spawn"), initializer=_open, initargs=arguments
-    ) as pool:
+    with ProcessPoolExecutor(at_once, get_context("spawn"), initializer=_open, initargs=arguments) as pool:
         futures = {pool.submit(_work_by_key, name, folder): name for name in missing}
         try:
             for future in as_completed(futures):
@@ -136,7 +152,7 @@ def _open(category: str, name: str) -> None:
     study = opened(category, name)
     study.prepare(artifacts.study_folder(category, name))
     _worker["study"] = study
-    _worker["cells"] = {key(cell.facts, study.material): cell for cell in study.cells()}
+    _worker["cells"] = {key(cell.facts, study.material, study.code): cell for cell in study.cells()}
 
 
 def _end_with_parent() -> None:

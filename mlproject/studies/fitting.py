@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from mlproject import models, params
 from mlproject.models import blocks
 from mlproject.models.base import Detector, Labelled
 from mlproject.studies.material import Material
@@ -85,6 +86,23 @@ def judged(detector: Detector, images: Shrunk, settings: Mapping[str, Any]) -> p
     return pd.concat(tables, ignore_index=True)
 
 
-def overridden(trained: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings as trained with, but for those that a study sets; None leaves as trained."""
-    return dict(trained) | {name: value for name, value in overrides.items() if value is not None}
+def overridden(
+    model: str, trained: Mapping[str, Any], overrides: Mapping[str, Any], study: str
+) -> dict[str, Any]:
+    """Return settings as trained with, but for those that a study sets; None leaves as trained.
+
+    Raises:
+        UserError: together they are not allowed.
+    """
+    settings = dict(trained) | {name: value for name, value in overrides.items() if value is not None}
+    where = f"{params.FILE}: studies.{study} with {model}'s settings"
+    params.check(settings, models.detector_class(model).Parameters, where)
+    return settings
+
+
+def in_words(overrides: Mapping[str, Any]) -> str:
+    """Return the settings that a study sets, such as ``image_size 64, epochs 10``; empty for none."""
+    given = {name: value for name, value in overrides.items() if value is not None}
+    return ", ".join(
+        f"{name} {list(value) if isinstance(value, tuple) else value}" for name, value in given.items()
+    )

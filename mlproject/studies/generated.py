@@ -1,7 +1,8 @@
 """Do generated images help? CNN and KD-CAE trained with and without them (the authors' future work).
 
 The generated images join the good training images; validation, calibration and held-out images are real and
-the same. Both ways the training shows as many images in all: with twice the images, half the epochs.
+the same. Both ways the training shows as many images in all, as near as whole epochs allow: with twice the
+images, half the epochs. Labelled images, of which there are no more, are then shown less often: notes say so.
 """
 
 import functools
@@ -17,6 +18,7 @@ from pydantic import Field
 from mlproject import artifacts, models
 from mlproject.generators.base import DESCRIPTION, WEIGHTS
 from mlproject.models.base import Labelled
+from mlproject.models.cnn import for_weights_and_epoch
 from mlproject.params import Section
 from mlproject.studies import fitting, generated_result
 from mlproject.studies.base import MIN_SEEDS, Cell, Result, Study
@@ -69,6 +71,10 @@ class Generated(Study):
         return None
 
     @property
+    def code(self) -> tuple[str, ...]:
+        return (*super().code, f"mlproject.generators.{self.settings.generator}")
+
+    @property
     def arms(self) -> list[str]:
         """Models that are trained; the CNN only where it has a defect to learn from."""
         known = [arm for arm in ARMS if self.material.known(arm)]
@@ -86,11 +92,19 @@ class Generated(Study):
     def _settings(self, arm: str, count: int) -> dict[str, Any]:
         """Return a model's settings; epochs and patience so that `count` more show no more images."""
         overrides = getattr(self.settings, arm).model_dump()
-        settings = fitting.overridden(self.material.settings_of(arm), overrides)
-        n = len(self.material.roles.train)
+        settings = fitting.overridden(arm, self.material.settings_of(arm), overrides, f"generated.{arm}")
+        larger = self._in_an_epoch(arm, self.count) / self._in_an_epoch(arm, 0)
         for name in ("epochs", "patience"):
-            settings[name] = max(1, round(settings[name] * n / (n + count)))
+            # the fewer epochs are rounded first: 5 of them halved are 2, beside which 4 show as many images
+            fewer = max(1, round(settings[name] / larger))
+            settings[name] = fewer if count else round(fewer * larger)
         return settings
+
+    def _in_an_epoch(self, arm: str, count: int) -> int:
+        """Return how many images an epoch shows with `count` generated ones."""
+        labelled = self.label[~self.material.held_out]
+        learnt = len(for_weights_and_epoch(labelled)[0]) if models.detector_class(arm).supervised else 0
+        return len(self.material.roles.train) + count + learnt
 
     @property
     def _generator_folder(self) -> Any:
@@ -138,11 +152,12 @@ class Generated(Study):
         return fitting.judged(detector, self.images, settings)
 
     def result(self, scored: Mapping[Cell, pd.DataFrame]) -> Result:
-        rates = {arm: self.material.false_alarm_rate_of(arm) for arm in self.arms}
-        return generated_result.result(scored, rates, self.material.resamples, self._notes())
+        at = {arm: self.material.threshold_of(arm) for arm in self.arms}
+        return generated_result.result(scored, at, self.material.resamples, self.notes())
 
-    def _notes(self) -> list[str]:
-        notes = self.material.notes()
+    def notes(self) -> list[str]:
+        """Return what was left out, and what to beware of."""
+        notes = self.material.notes(self.arms)
         if "cnn" not in self.arms:
             why = (
                 "the labelled pool has no defective image" if self.material.known("cnn") else "no models.cnn"
@@ -154,11 +169,34 @@ class Generated(Study):
             if verdict[fault]:
                 because = verdict[f"{fault}_because"]
                 notes.append(f"The generator has {fault}: {because}. What is said here is of such images.")
-        notes.append(
-            f"{self.count} generated images beside {len(self.material.roles.train)} real ones; both ways the "
-            "training shows equally many images, so the epochs are fewer with more images."
+        for arm in self.arms:
+            if changed := fitting.in_words(getattr(self.settings, arm).model_dump()):
+                table = "1" if arm == "cnn" else "2"
+                notes.append(
+                    f"{arm} with and without them is trained alike here ({changed}): it is not that of the "
+                    f"report's Table {table}."
+                )
+        notes.append(f"{self.count} generated images beside {len(self.material.roles.train)} real ones.")
+        return [*notes, *(self._shown_in_words(arm) for arm in self.arms)]
+
+    def _shown_in_words(self, arm: str) -> str:
+        """Return how many images an arm's trainings show, with and without generated ones."""
+        settings = {count: self._settings(arm, count) for count in (0, self.count)}
+        epochs = [chosen["epochs"] for chosen in settings.values()]
+        size = [self._in_an_epoch(arm, count) for count in settings]
+        before, after = (f"{n * m:,} images ({n} × {m})" for n, m in zip(epochs, size, strict=True))
+        patience = " and ".join(str(chosen["patience"]) for chosen in settings.values())
+        said = (
+            f"{arm} is shown at most {before} without generated ones, {after} with them; it stops "
+            f"early after {patience} epochs without a better validation loss."
         )
-        return notes
+        if models.detector_class(arm).supervised:
+            weighs = settings[0]["class_weighting"]
+            said += (
+                f" Each labelled image is shown {epochs[0]} and {epochs[1]} times"
+                f"{', a defect with the more weight (class_weighting)' if weighs else ''}."
+            )
+        return said
 
 
 STUDY = Generated

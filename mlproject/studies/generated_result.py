@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from mlproject.params import Threshold
 from mlproject.studies import tables
 from mlproject.studies.base import Cell, Chart, Line, Result
 
@@ -13,21 +14,21 @@ WORDS = {"above": "they help", "below": "they harm", "unclear": "no difference i
 
 
 def result(
-    scored: Mapping[Cell, pd.DataFrame], false_alarm_rates: Mapping[str, float], resamples: int,
+    scored: Mapping[Cell, pd.DataFrame], thresholds: Mapping[str, Threshold], resamples: int,
     notes: Sequence[str],
 ) -> Result:  # fmt: skip
     """Return what the study says.
 
     Args:
         scored: every cell's scores of the same held-out images, and of calibration images.
-        false_alarm_rates: arm → the rate that its thresholds are set for.
+        thresholds: arm → how its thresholds are set.
     """
     groups = {}
-    for arm, rate in false_alarm_rates.items():
+    for arm, settings in thresholds.items():
         for level in sorted({cell.level for cell in scored if cell.arm == arm}):
             cells = sorted((c for c in scored if (c.arm, c.level) == (arm, level)), key=lambda c: c.seed)
             trained = [scored[cell] for cell in cells]
-            at = [tables.clean_threshold(table, rate) for table in trained]
+            at = [tables.clean_threshold(table, settings) for table in trained]
             groups[arm, level] = tables.group("generated", arm, level, "held_out", trained, at)
     rows = [tables.row(group, resamples) for group in groups.values()]
     differences = [
@@ -42,7 +43,7 @@ def result(
         statements=[_sentence(one) for one in comparisons]
         or ["Cannot be said: the held-out images lack good or defective ones."],
         notes=notes,
-        charts=[[_chart(rows, arm) for arm in false_alarm_rates]],
+        charts=[[_chart(rows, arm) for arm in thresholds]],
     )
 
 

@@ -10,10 +10,15 @@ import numpy as np
 from mlproject import metrics
 
 BOOTSTRAP_SEED = 0  # not that of a training: the same scores have the same interval
-WORDS = (
-    "95 % bootstrap over images (good and defective drawn separately) of the mean over seeds; differences "
-    "are paired: the same images judge both. Neither holds the spread over seeds, nor is corrected for "
-    "several comparisons."
+_WORDS = (
+    "95 % bootstrap over images (good and defective drawn separately) of the mean over {over}; differences "
+    "are paired: the same images judge both. Neither holds {without}, nor is corrected for several "
+    "comparisons."
+)
+WORDS = _WORDS.format(over="seeds", without="the spread over seeds")
+WORDS_OF_DRAWS = _WORDS.format(
+    over="draws of the noise (in the table: seeds)",
+    without="another training (there is one of each detector)",
 )
 
 

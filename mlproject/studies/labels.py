@@ -7,14 +7,15 @@ Series type_left_out: all labels but those of one type, judged on its held-out i
 
 import functools
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
 from mlproject import models
+from mlproject.models import blocks
 from mlproject.models.base import Labelled
 from mlproject.models.cnn import CNN
 from mlproject.params import Section
@@ -34,9 +35,9 @@ class Parameters(Section):
     """
 
     seeds: int = Field(ge=MIN_SEEDS)
-    levels: tuple[int, ...] = Field(min_length=1)
+    levels: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
     image_size: int | None = Field(ge=32, le=1024)
-    filters: tuple[int, ...] | None
+    filters: blocks.Filters | None
     hidden: int | None = Field(ge=1)
     epochs: int | None = Field(ge=1)
     patience: int | None = Field(ge=1)
@@ -73,9 +74,7 @@ class Labels(Study):
     @functools.cached_property
     def cnn(self) -> dict[str, Any]:
         """The CNN's settings here."""
-        settings = fitting.overridden(self.material.settings_of(MODEL), self.settings.overrides)
-        models.create(MODEL, settings, "params.yaml: studies.labels with the cnn's settings")
-        return settings
+        return fitting.overridden(MODEL, self.material.settings_of(MODEL), self.settings.overrides, "labels")
 
     def gap(self) -> str | None:
         if not self.material.known(MODEL):
@@ -139,13 +138,21 @@ class Labels(Study):
         return labels_result.result(
             scored,
             recorded,
-            material.false_alarm_rate_of(MODEL),
+            material.threshold_of(MODEL),
             material.resamples,
-            self._notes(),
+            self.notes(),
         )
 
-    def _notes(self) -> Sequence[str]:
-        notes, n = self.material.notes(), len(self.pool)
+    def notes(self) -> list[str]:
+        """Return what was left out, and what to beware of."""
+        material, n = self.material, len(self.pool)
+        notes = material.notes([MODEL])
+        notes += [note for name in material.unsupervised for note in material.recorded_notes(name)]
+        if changed := fitting.in_words(self.settings.overrides):
+            notes.append(
+                f"The CNN here is trained with {changed}: it is not the CNN of the report's Table 1. The "
+                "others are those that the pipeline trained, at their full size."
+            )
         if not n:
             notes.append("The labelled pool has no defective image: only 0 labels could be tried.")
         if omitted := sorted({level for level in self.settings.levels if level > n}):

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlproject.params import Threshold
 from mlproject.studies import tables
 from mlproject.studies.base import Band, Cell, Chart, Line, Result
 from mlproject.studies.tables import Group
@@ -17,7 +18,7 @@ Recorded = Mapping[str, tuple[pd.DataFrame, float]]  # detector → (scores of t
 
 
 def result(
-    scored: Mapping[Cell, pd.DataFrame], recorded: Recorded, false_alarm_rate: float, resamples: int,
+    scored: Mapping[Cell, pd.DataFrame], recorded: Recorded, settings: Threshold, resamples: int,
     notes: Sequence[str],
 ) -> Result:  # fmt: skip
     """Return what the study says.
@@ -25,10 +26,10 @@ def result(
     Args:
         scored: every cell's scores on the same held-out images, and on calibration images.
         recorded: of the unsupervised detectors.
-        false_alarm_rate: that the CNN's thresholds are set for.
+        settings: how the CNN's thresholds are set.
     """
     cnn = {
-        level: _cells_group(scored, "labels", level, "cnn", "held_out", None, false_alarm_rate)
+        level: _cells_group(scored, "labels", level, "cnn", "held_out", None, settings)
         for level in sorted({cell.level for cell in scored if cell.series == "labels"})
     }
     others = {
@@ -41,7 +42,7 @@ def result(
         for group in cnn.values()
         for name, other in others.items()
     ]
-    by_type = _types(scored, recorded, false_alarm_rate)
+    by_type = _types(scored, recorded, settings)
     rows += [tables.row(group, resamples) for groups in by_type.values() for group in groups.values()]
     for groups in by_type.values():
         one = groups["cnn_without_type"]
@@ -63,11 +64,11 @@ def result(
 
 def _cells_group(
     scored: Mapping[Cell, pd.DataFrame], series: str, level: float, arm: str, subset: str,
-    kind: str | None, false_alarm_rate: float,
+    kind: str | None, settings: Threshold,
 ) -> Group:  # fmt: skip
     """Return the trainings of one level; with `kind` judged on that type and the good images alone."""
     chosen = sorted((c for c in scored if (c.series, c.level) == (series, level)), key=lambda c: c.seed)
-    at = [tables.clean_threshold(scored[cell], false_alarm_rate) for cell in chosen]
+    at = [tables.clean_threshold(scored[cell], settings) for cell in chosen]
     judged = [_of_type(scored[cell], kind) for cell in chosen]
     shown = "labels" if kind is None else SERIES
     return tables.group(shown, arm, level, subset, judged, at)
@@ -85,7 +86,7 @@ def _of_type(table: pd.DataFrame, kind: str | None) -> pd.DataFrame:
 
 
 def _types(
-    scored: Mapping[Cell, pd.DataFrame], recorded: Recorded, false_alarm_rate: float
+    scored: Mapping[Cell, pd.DataFrame], recorded: Recorded, settings: Threshold
 ) -> dict[str, dict[str, Group]]:
     """Return defect type → arm → group, for the types that were left out."""
     cells = sorted({(cell.series, cell.level) for cell in scored if cell.series.startswith(LEFT_OUT)})
@@ -93,8 +94,8 @@ def _types(
     found: dict[str, dict[str, Group]] = {}
     for series, level in cells:
         kind = series.removeprefix(LEFT_OUT)
-        without = _cells_group(scored, series, level, "cnn_without_type", kind, kind, false_alarm_rate)
-        with_all = _cells_group(scored, "labels", everything, "cnn", kind, kind, false_alarm_rate)
+        without = _cells_group(scored, series, level, "cnn_without_type", kind, kind, settings)
+        with_all = _cells_group(scored, "labels", everything, "cnn", kind, kind, settings)
         others = {
             name: _recorded_group(SERIES, name, kind, table, threshold, kind)
             for name, (table, threshold) in recorded.items()

@@ -1,5 +1,6 @@
 """What every study of one category works on: its images with their roles, and what was trained on them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -9,6 +10,7 @@ import pandas as pd
 from mlproject import artifacts, models, params, training
 from mlproject.data import labelled_pool, prepared, split
 from mlproject.models.base import DESCRIPTION
+from mlproject.studies import tables
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Material:
     seed: int
     device: str
     precision: str
-    false_alarm_rate: float
+    threshold: params.Threshold
     resamples: int
     models: dict[str, Any]
     detectors: tuple[str, ...]
@@ -64,7 +66,7 @@ class Material:
             seed=seed,
             device=device,
             precision=training.choose_precision(how.precision, device),
-            false_alarm_rate=params.load("threshold", params.Threshold).false_alarm_rate,
+            threshold=params.load("threshold", params.Threshold),
             resamples=params.value("evaluate.bootstrap"),
             models=params.value("models"),
             detectors=tuple(params.value("detectors")),
@@ -80,10 +82,10 @@ class Material:
         """Return the manifest's rows of role train, validation or calibration."""
         return self.good[getattr(self.roles, role)]
 
-    def notes(self) -> list[str]:
-        """Return what a study that trains on this must say of its thresholds."""
-        if len(self.roles.calibration):
-            return []
+    def notes(self, arms: Sequence[str]) -> list[str]:
+        """Return what a study that trains these models on this must say of their thresholds."""
+        if n := len(self.roles.calibration):
+            return [note for arm in arms for note in tables.unsupported(arm, n, self.threshold_of(arm))]
         return [
             "No F1 and no false alarms of what is trained here: with split.calibration cross no good image "
             "is set aside for a threshold, and folds would multiply the trainings."
@@ -99,11 +101,17 @@ class Material:
             return artifacts.read_json(artifacts.model_folder(self.category, model) / DESCRIPTION)["settings"]
         return dict(self.models[model])
 
-    def false_alarm_rate_of(self, model: str) -> float:
-        """Return the false-alarm rate that the model's own threshold was set for."""
+    def threshold_of(self, model: str) -> params.Threshold:
+        """Return the section threshold with the false-alarm rate that the model's own was set for."""
         if model not in self.detectors:
-            return self.false_alarm_rate
-        return self.recorded_threshold(model)["false_alarm_rate_asked"]
+            return self.threshold
+        asked = self.recorded_threshold(model)["false_alarm_rate_asked"]
+        return self.threshold.model_copy(update={"false_alarm_rate": asked})
+
+    def recorded_notes(self, model: str) -> list[str]:
+        """Return what is to be said of the threshold that stage score set for a listed detector."""
+        n = self.recorded_threshold(model)["n_calibration"]
+        return tables.unsupported(model, n, self.threshold_of(model))
 
     def recorded_threshold(self, model: str) -> dict[str, Any]:
         """Return threshold.json of a listed detector."""

@@ -10,18 +10,18 @@ import hashlib
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 import torch
 from pydantic import Field, field_validator
 
-from mlproject import artifacts, noise, run_settings, training
+from mlproject import artifacts, models, noise, run_settings, training
 from mlproject.models import base, blocks
 from mlproject.models.base import Detector
 from mlproject.params import Section
-from mlproject.studies import anew, cells, fitting, noise_result
+from mlproject.studies import anew, cells, fitting, intervals, noise_result, tables
 from mlproject.studies.base import Cell, Result, Shown, Study, silently
 
 NOISY, OTHER = "ni_cae", "kd_cae"
@@ -33,14 +33,14 @@ class Parameters(Section):
 
     Attributes:
         kinds: of noise, names in `noise.KINDS`.
-        variances: of the noise, grey levels in [0, 1]; 0, the clean images, comes besides.
+        variances: of the noise, in (0, 1] for grey levels in [0, 1]; clean images come besides.
         draws: times that the noise is drawn anew.
         image_size, epochs, patience: of NI-CAE here; null as it was trained. With any of them, NI-CAE with
             noise is trained anew too: the two must differ in nothing but the noise.
     """
 
     kinds: tuple[str, ...] = Field(min_length=1)
-    variances: tuple[float, ...] = Field(min_length=1)
+    variances: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(min_length=1)
     draws: int = Field(ge=1)
     image_size: int | None = Field(ge=32, le=1024)
     epochs: int | None = Field(ge=1)
@@ -57,13 +57,6 @@ class Parameters(Section):
         if unknown := sorted(set(kinds) - set(noise.KINDS)):
             raise ValueError(f"{', '.join(unknown)} is no noise. Allowed: {', '.join(noise.KINDS)}")
         return kinds
-
-    @field_validator("variances")
-    @classmethod
-    def _in_range(cls, variances: tuple[float, ...]) -> tuple[float, ...]:
-        if min(variances) < 0 or max(variances) > 1:
-            raise ValueError("every variance must be in [0, 1]")
-        return variances
 
 
 def noisy(
@@ -91,6 +84,8 @@ class NoiseStudy(Study):
 
     Parameters = Parameters
     title = "Does noise injected while training make NI-CAE robust to noise?"
+    interval = intervals.WORDS_OF_DRAWS
+    trains = False
 
     def __init__(self, settings: Any, material: Any) -> None:
         super().__init__(settings, material)
@@ -114,24 +109,31 @@ class NoiseStudy(Study):
         self.folders = {name: artifacts.model_folder(material.category, name) for name in listed}
         if NOISY not in listed or not material.settings_of(NOISY)["noise"]:
             return
-        settings = fitting.overridden(material.settings_of(NOISY), self.settings.overrides)
+        settings = fitting.overridden(NOISY, material.settings_of(NOISY), self.settings.overrides, "noise")
         anew_settings = {WITHOUT: settings | {"noise": None}}
         if self.shortened:
             anew_settings[NOISY] = settings
         for arm, chosen in anew_settings.items():
             facts = {"model": NOISY, "settings": chosen, "seed": material.seed}
-            self.folders[arm] = folder / "models" / cells.key(facts, material)
+            self.folders[arm] = folder / "models" / cells.key(facts, material, [anew.__name__])
             title = f"{material.category} noise: {arm}"
             anew.train(NOISY, chosen, self.folders[arm], material, shown, title)
         kept = set(self.folders.values())
         for stale in (folder / "models").iterdir():
-            if stale not in kept:
+            if stale.is_dir() and stale not in kept:  # a file is the checkpoint of a training that was killed
                 shutil.rmtree(stale)
+            elif stale.is_file():
+                stale.unlink()
 
-    def _threshold(self, arm: str) -> float:
-        if self.folders[arm].name == "model":
+    def threshold_of(self, arm: str) -> float:
+        """Return the threshold that good images set for an arm of `prepare`."""
+        if self._is_recorded(arm):
             return self.material.recorded_threshold(arm)["threshold"]
-        return artifacts.read_json(self.folders[arm] / anew.THRESHOLD)["threshold"]
+        good = anew.good_scores(self.folders[arm])
+        return tables.threshold(good, self.material.threshold_of(NOISY))
+
+    def _is_recorded(self, arm: str) -> bool:
+        return self.folders[arm] == artifacts.model_folder(self.material.category, arm)
 
     def cells(self) -> list[Cell]:
         found = []
@@ -141,7 +143,7 @@ class NoiseStudy(Study):
             facts = {"model": NOISY if arm == WITHOUT else arm, "detector": hashes}
             found.append(self._cell(arm, noise_result.CLEAN, 0.0, 0, facts))
             for kind in self.settings.kinds:
-                for variance in sorted(set(self.settings.variances) - {0}):
+                for variance in sorted(set(self.settings.variances)):
                     for draw in range(self.settings.draws):
                         found.append(self._cell(arm, kind, variance, draw, facts))
         return found
@@ -165,10 +167,13 @@ class NoiseStudy(Study):
         return material.about(material.test, "test").assign(score=scores)
 
     def result(self, scored: Mapping[Cell, pd.DataFrame]) -> Result:
-        thresholds = {arm: self._threshold(arm) for arm in dict.fromkeys(cell.arm for cell in scored)}
-        return noise_result.result(scored, thresholds, self.material.resamples, self._notes())
+        thresholds = {arm: self.threshold_of(arm) for arm in dict.fromkeys(cell.arm for cell in scored)}
+        rule = models.detector_class(NOISY).paper_rule
+        assert rule is not None  # NI-CAE is the paper's
+        return noise_result.result(scored, thresholds, self.material.resamples, self.notes(), rule)
 
-    def _notes(self) -> list[str]:
+    def notes(self) -> list[str]:
+        """Return what was left out, and what to beware of."""
         listed = [name for name in (NOISY, OTHER) if name in self.folders]
         notes = [
             f"The settings of {name} were chosen by the labels of half of these test images."
@@ -180,11 +185,15 @@ class NoiseStudy(Study):
         elif WITHOUT not in self.folders:
             notes.append(f"{NOISY} was trained without noise: there is no other one to compare it with.")
         elif self.shortened:
-            given = {name: value for name, value in self.settings.overrides.items() if value is not None}
-            words = ", ".join(f"{name} {value}" for name, value in given.items())
+            changed = fitting.in_words(self.settings.overrides)
             notes.append(
-                f"{NOISY} with and without noise was trained anew and alike here ({words}); {OTHER} is "
+                f"{NOISY} with and without noise was trained anew and alike here ({changed}); {OTHER} is "
                 "the one that the comparison shows."
+            )
+        if WITHOUT in self.folders:
+            notes.append(
+                f"{NOISY} with noise and without: one training each. The interval of their difference does "
+                "not hold another training, which might turn it round."
             )
         if OTHER not in self.folders:
             notes.append(f"{OTHER} is not among the detectors: left out.")
@@ -192,7 +201,13 @@ class NoiseStudy(Study):
             "Noise is added to images in the size and colour that the model sees, variances as "
             "in the paper's eq. 7. Thresholds come from clean good images."
         )
-        return notes
+        return notes + [note for arm in self.folders for note in self._threshold_notes(arm)]
+
+    def _threshold_notes(self, arm: str) -> list[str]:
+        if self._is_recorded(arm):
+            return self.material.recorded_notes(arm)
+        n = len(anew.good_scores(self.folders[arm]))
+        return tables.unsupported(arm, n, self.material.threshold_of(NOISY))
 
 
 STUDY = NoiseStudy

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlproject import paper_protocol
 from mlproject.studies import tables
 from mlproject.studies.base import Cell, Chart, Line, Result
 from mlproject.studies.tables import Group
@@ -20,12 +21,14 @@ def result(
     thresholds: Mapping[str, float],
     resamples: int,
     notes: Sequence[str],
+    paper_rule: str,
 ) -> Result:
     """Return what the study says.
 
     Args:
         scored: every cell's scores of the whole test set.
         thresholds: each arm's, from clean good images.
+        paper_rule: how the paper set NI-CAE's threshold, a name in `paper_protocol.RULES`.
     """
     kinds = list(dict.fromkeys(cell.series for cell in scored if cell.series != CLEAN))
     groups = _groups(scored, kinds, thresholds)
@@ -37,7 +40,18 @@ def result(
         statements=[*_lost(rows, comparisons), *_injection(comparisons)],
         notes=notes,
         charts=_charts(rows, kinds),
+        facts={"paper": _by_the_paper(scored, paper_rule)},
     )
+
+
+def _by_the_paper(scored: Mapping[Cell, pd.DataFrame], rule: str) -> dict[str, dict[str, Any]]:
+    """Return what the paper's rule decides of clean images, for the arms that are NI-CAE, by name."""
+    found = {}
+    for cell, table in scored.items():
+        if cell.series == CLEAN and cell.arm in PAIR:
+            score = {"score": table["score"].to_numpy(dtype=np.float64)}  # NI-CAE has one part: the score
+            found[cell.arm] = paper_protocol.evaluate(rule, score, score, table["label"].to_numpy())
+    return found
 
 
 def _groups(
@@ -97,8 +111,9 @@ def _injection(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
     better, worse = (sum(c["clear"] == word for c in noisy) for word in ("above", "below"))
     clean = next(c for c in pairs if not c["level"])
     return [
-        f"Noise injected while training changes NI-CAE's AUROC by {clean['difference']:+.2f} on clean images "
-        f"[{clean['low']:+.2f}, {clean['high']:+.2f}], and on {len(noisy)} kinds and levels of noise by "
+        "Noise injected while training changes NI-CAE's AUROC (one training each) by "
+        f"{clean['difference']:+.2f} on clean images [{clean['low']:+.2f}, {clean['high']:+.2f}], "
+        f"and on {len(noisy)} kinds and levels of noise by "
         f"{np.mean([c['difference'] for c in noisy]):+.2f} on average: clearly better on {better}, "
         f"clearly worse on {worse}."
     ]

@@ -9,6 +9,7 @@ import pandas as pd
 
 from mlproject import metrics, thresholds
 from mlproject.errors import TooFewImages
+from mlproject.params import Threshold
 from mlproject.studies import intervals
 
 COLUMNS = (
@@ -57,21 +58,39 @@ def group(
     return Group(series, arm, level, subset, labels, scores, at)
 
 
-def clean_threshold(table: pd.DataFrame, false_alarm_rate: float) -> float | None:
+def clean_threshold(table: pd.DataFrame, settings: Threshold) -> float | None:
     """Return the threshold that a cell's calibration images set; None where there are none.
 
-    Too few of them for the rate: the largest score, as stage score has it.
+    Raises:
+        TooFewImages: as `threshold`.
     """
     good = table.loc[table["subset"] == CALIBRATION, "score"].to_numpy(dtype=np.float64)
-    return threshold(good, false_alarm_rate) if len(good) else None
+    return threshold(good, settings) if len(good) else None
 
 
-def threshold(good: np.ndarray, false_alarm_rate: float) -> float:
-    """Return the conformal threshold of (n,) good scores, or the largest where n cannot support the rate."""
+def threshold(good: np.ndarray, settings: Threshold) -> float:
+    """Return the conformal threshold of (n,) good scores; the largest where n cannot support the rate.
+
+    Raises:
+        TooFewImages: they cannot, and the settings are strict: as stage score has it.
+    """
     try:
-        return thresholds.threshold_at_false_alarm_rate(good, false_alarm_rate)
+        return thresholds.threshold_at_false_alarm_rate(good, settings.false_alarm_rate)
     except TooFewImages:
+        if settings.strict:
+            raise
         return float(good.max())
+
+
+def unsupported(arm: str, n: int, settings: Threshold) -> list[str]:
+    """Return what is to be said where n calibration images cannot support the false-alarm rate."""
+    if settings.false_alarm_rate >= thresholds.smallest_false_alarm_rate(n):
+        return []
+    return [
+        f"{arm}: {n} calibration images support a false-alarm rate of "
+        f"{thresholds.smallest_false_alarm_rate(n):.3f} at best (1 / {n + 1}), not the "
+        f"{settings.false_alarm_rate:g} asked for: its threshold is the largest of their scores."
+    ]
 
 
 def row(judged: Group, resamples: int) -> dict[str, Any]:
