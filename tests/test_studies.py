@@ -9,10 +9,10 @@ import pytest
 import study_project as project
 from study_project import CATEGORY
 
-from mlproject import artifacts, metrics, params, studies
+from mlproject import artifacts, metrics, params, sources, studies
 from mlproject.errors import UserError
 from mlproject.figures import study_charts
-from mlproject.studies import cells, fitting, noise, sources
+from mlproject.studies import cells, fitting, noise
 from mlproject.studies.base import MIN_SEEDS
 from mlproject.studies.material import Material
 from pipelines import score

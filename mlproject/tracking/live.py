@@ -129,7 +129,8 @@ class LiveRun:
             _Stream(client, *self._open(client)).send_all(self._waiting, self._closing)
         except (MlflowException, OSError, UserError) as error:  # the last: somebody deleted the experiment
             refused = (
-                f"MLflow at {store.uri()} refused the run ({str(error).splitlines()[0]}): training goes on."
+                f"MLflow at {store.shown()} refused the run "
+                f"({store.without_password(str(error).splitlines()[0])}): training goes on."
             )
             self._give_up(refused if store.reachable() else store.away_message())
 
