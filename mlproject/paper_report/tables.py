@@ -238,10 +238,8 @@ def _notes(evidence: Evidence, model: str, rule: str) -> str:
                 for setting, (here, there) in unlike(model, training["settings"]).items()
             )
     if differing:
-        sentences.append(
-            f"Settings that differ from the paper's: {joined(differing)}. `mlproject preset paper` sets "
-            "those."
-        )
+        said = f"Settings that differ from the paper's: {joined(differing)}."
+        sentences.append(f"{said} `mlproject preset paper` sets those.")
     rows = {category: row for (category, name), row in evidence.rows.items() if name == model}
     tuned = [escape(category) for category, row in rows.items() if row["tuned_on_labels"]]
     if tuned:
