@@ -16,6 +16,15 @@ ROOT = Path(__file__).resolve().parent.parent
 MVTEC = Path(os.environ.get("MVTEC_ROOT", ROOT / "../shared/mvtec")).resolve()
 
 
+# Files of many minutes, begun first: a worker that begins one last leaves the others idle.
+COSTLY = ("test_pipeline.py", "test_stages.py", "test_tuned_pipeline.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the tests by file, the costly files first."""
+    items.sort(key=lambda item: COSTLY.index(item.path.name) if item.path.name in COSTLY else len(COSTLY))
+
+
 @pytest.fixture(autouse=True, scope="module")
 def same_import_path() -> Iterator[None]:
     """Undo what MLflow does on loading a model: it puts the model's own copy of this code first."""
