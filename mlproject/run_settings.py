@@ -83,13 +83,11 @@ def read_tuned(path: Path) -> Tuned:
 
 def write_tuned(path: Path, tuned: Tuned) -> None:
     """Write it through a temporary name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
     text = yaml.safe_dump(tuned.model_dump(), sort_keys=False, allow_unicode=True)
-    part.write_text(
-        "# Written by `mlproject tune`. The pipeline reads it where params.yaml says `tuned: true`.\n" + text
+    artifacts.write_text(
+        path,
+        "# Written by `mlproject tune`. The pipeline reads it where params.yaml says `tuned: true`.\n" + text,
     )
-    part.replace(path)
 
 
 def model_settings(category: str, model: str) -> tuple[dict[str, Any], str]:
