@@ -52,7 +52,8 @@ def gaussian_blur(images: torch.Tensor, sigma: float, radius: int | None = None)
 
 def squared_error(images: torch.Tensor, reconstructions: torch.Tensor) -> torch.Tensor:
     """Return (n, h, w) squared differences, averaged over the channels."""
-    return (images - reconstructions).square().mean(dim=1)
+    # contiguous: with the channels last, three values a pixel, torch averages ten times as slowly
+    return (images - reconstructions).square().contiguous().mean(dim=1)
 
 
 def ssim_terms(images: torch.Tensor, others: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,7 +12,7 @@ from mlproject.errors import unknown_name
 if TYPE_CHECKING:
     from mlproject.models.base import Detector
 
-NOT_MODELS = {"base", "blocks", "reconstruction", "autoencoder"}
+NOT_MODELS = {"base", "blocks", "chain", "reconstruction", "autoencoder"}
 
 
 def names() -> list[str]:

@@ -14,6 +14,7 @@ from mlproject import training
 from mlproject.errors import TooFewImages
 from mlproject.models import blocks
 from mlproject.models.base import Detector, Labelled, Parts
+from mlproject.models.chain import Chain
 from mlproject.params import Section
 from mlproject.training import Epoch
 
@@ -89,7 +90,7 @@ class CNN(Detector):
         head = nn.Sequential(
             layers.pop(), nn.Flatten(), nn.Linear(flat, hidden), nn.ReLU(), nn.Linear(hidden, 1)
         )
-        return nn.Sequential(*layers), head
+        return Chain(*layers), head
 
     @property
     def epoch_limit(self) -> int:

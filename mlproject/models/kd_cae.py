@@ -13,6 +13,7 @@ from mlproject.kernel_density import GaussianKernelDensity
 from mlproject.models import blocks
 from mlproject.models.autoencoder import Autoencoder, AutoencoderParameters
 from mlproject.models.blocks import conv_relu
+from mlproject.models.chain import Chain
 from mlproject.search_space import Range, Space
 
 POOLS = (4, 2, 2)  # 128 px → 8 × 8
@@ -60,12 +61,12 @@ class KDCAE(Autoencoder):
     def build(self) -> tuple[nn.Module, nn.Module]:
         latent = self.settings.latent_channels
         first, second, third = POOLS
-        encoder = nn.Sequential(
+        encoder = Chain(
             *conv_relu(self.channels, 32), nn.MaxPool2d(first),
             *conv_relu(32, 64), nn.MaxPool2d(second),
             *conv_relu(64, latent), nn.MaxPool2d(third),
         )  # fmt: skip
-        decoder = nn.Sequential(
+        decoder = Chain(
             *conv_relu(latent, 128), nn.Upsample(scale_factor=third),
             *conv_relu(128, 64), nn.Upsample(scale_factor=second),
             *conv_relu(64, 32), nn.Upsample(scale_factor=first),

@@ -8,6 +8,7 @@ from torch import nn
 from mlproject.models import blocks
 from mlproject.models.autoencoder import Autoencoder, AutoencoderParameters
 from mlproject.models.blocks import conv_relu
+from mlproject.models.chain import Chain
 from mlproject.search_space import Range, Space
 
 
@@ -54,7 +55,7 @@ class NICAE(Autoencoder):
             decoder += [*conv_relu(channels, width), nn.Upsample(scale_factor=2)]
             channels = width
         decoder += [nn.Conv2d(channels, self.channels, 1), nn.Sigmoid()]
-        return nn.Sequential(*encoder), nn.Sequential(*decoder)
+        return Chain(*encoder), Chain(*decoder)
 
 
 MODEL = NICAE
