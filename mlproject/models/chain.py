@@ -42,7 +42,7 @@ def upsampled_convolution(convolution: nn.Conv2d, images: torch.Tensor, scale: i
     """
     channels_out, channels_in = convolution.weight.shape[:2]
     windows = convolution.weight.permute(0, 2, 3, 1).reshape(channels_out, 9, channels_in)
-    # a row for each place around a corner and pixel of the 2 × 2; of such rows, channels last, kernels consist
+    # a row for each place around a corner and pixel of the 2 × 2: kernels with the channels last
     kernels = (_taps(scale).to(windows) @ windows).view(-1, 2, 2, channels_in).permute(0, 3, 1, 2)
     bias = convolution.bias.repeat_interleave(scale**2)
     corners = F.pixel_shuffle(F.conv2d(images, kernels, bias, padding=1), scale)
