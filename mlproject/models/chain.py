@@ -1,5 +1,7 @@
 """Layers one after another, computed in whichever order gives the same and costs least."""
 
+from typing import TypeGuard, cast
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
@@ -17,7 +19,7 @@ class Chain(nn.Sequential):
         scale = 1  # of the upsamplings that are still due
         for before, layer, after in zip([None, *self], self, [*self, None][1:], strict=False):
             if isinstance(layer, nn.Upsample):
-                scale *= int(layer.scale_factor)
+                scale *= int(cast(float, layer.scale_factor))
             elif scale > 1 and _is_three_by_three(layer):
                 values, scale = upsampled_convolution(layer, values, scale), 1
             elif not (isinstance(layer, nn.ReLU) and isinstance(after, nn.MaxPool2d)):
@@ -36,7 +38,7 @@ def upsampled_convolution(convolution: nn.Conv2d, images: torch.Tensor, scale: i
     each corner at which four blocks of repeated pixels meet are as many 2 × 2 convolutions of these four.
 
     Args:
-        convolution: 3 × 3, padded by one zero, with a bias.
+        convolution: 3 × 3, padded by one zero.
         images: (n, c, h, w).
         scale: 2 at least.
     """
@@ -44,7 +46,7 @@ def upsampled_convolution(convolution: nn.Conv2d, images: torch.Tensor, scale: i
     windows = convolution.weight.permute(0, 2, 3, 1).reshape(channels_out, 9, channels_in)
     # a row for each place around a corner and pixel of the 2 × 2: kernels with the channels last
     kernels = (_taps(scale).to(windows) @ windows).view(-1, 2, 2, channels_in).permute(0, 3, 1, 2)
-    bias = convolution.bias.repeat_interleave(scale**2)
+    bias = None if convolution.bias is None else convolution.bias.repeat_interleave(scale**2)
     corners = F.pixel_shuffle(F.conv2d(images, kernels, bias, padding=1), scale)
     height, width = (scale * side for side in images.shape[-2:])
     edge = scale // 2  # of the outermost corners' surroundings, half lies outside
@@ -73,5 +75,5 @@ def _treats_pixels_alone(layer: nn.Module) -> bool:
     return one_by_one or isinstance(layer, nn.ReLU | nn.Sigmoid)
 
 
-def _is_three_by_three(layer: nn.Module) -> bool:
+def _is_three_by_three(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
     return isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3) and layer.padding == (1, 1)
