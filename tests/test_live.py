@@ -79,6 +79,16 @@ def test_a_short_training_is_left_to_its_files(folder, monkeypatch):
     assert steps(recorded().info.run_id) == list(range(1, project.EPOCHS + 1))
 
 
+def test_a_training_that_is_nearly_over_is_left_to_its_files(folder, monkeypatch):
+    monkeypatch.setattr(live, "START_SECONDS", 1.0)
+    run = live.LiveRun(project.facts(), project.key())
+    run.epoch(replace(project.epoch(1), limit=3, seconds=0.4))
+    run._thread.join(1.5)  # over a second has passed, and less than one is left
+    assert run._thread.is_alive()
+    run.close("FINISHED")
+    assert all_runs() == []
+
+
 def test_a_deleted_experiment_is_told_in_a_line_and_ends_nothing(folder, capsys):
     client = store.connect()
     client.delete_experiment(store.experiment(client, store.dataset()))

@@ -180,7 +180,9 @@ class DCGAN(Generator):
         moved = [network.to(device).to(memory_format=torch.channels_last) for network in networks]
         self.network, self.discriminator = moved
         rate, betas = settings.learning_rate, (settings.beta1, 0.999)
-        steps = [torch.optim.Adam(network.parameters(), lr=rate, betas=betas) for network in moved]
+        steps = [
+            torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=True) for network in moved
+        ]
         return Game(moved[0], moved[1], steps[0], steps[1])
 
     def _epoch(
@@ -242,8 +244,9 @@ class DCGAN(Generator):
 
 
 def _step(optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+    """Change what the optimiser holds; no gradient of the other network, which the loss leads through."""
     optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.backward(inputs=[weights for group in optimiser.param_groups for weights in group["params"]])
     optimiser.step()
 
 

@@ -79,8 +79,9 @@ def optimiser(name: str, network: nn.Module, learning_rate: float) -> torch.opti
     """Return the named optimiser over all parameters of the network."""
     if name == "rmsprop":  # as in Keras: with torch's own .99 the first steps are three times as long
         return torch.optim.RMSprop(network.parameters(), lr=learning_rate, alpha=0.9, eps=1e-7)
-    kinds = {"adam": torch.optim.Adam, "adadelta": torch.optim.Adadelta}
-    return kinds[name](network.parameters(), lr=learning_rate)
+    if name == "adadelta":
+        return torch.optim.Adadelta(network.parameters(), lr=learning_rate)
+    return torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
 
 
 def jitter(images: torch.Tensor, amount: float, generator: torch.Generator) -> torch.Tensor:

@@ -134,8 +134,7 @@ class Facts:
 
         The lock, not params.yaml: that may have been edited since. run.json has the model's own section.
         """
-        stages = (yaml.safe_load(LOCK.read_text()) if LOCK.is_file() else {}).get("stages", {})
-        found: dict[str, Any] = {}
+        stages, found = locked_stages(), dict[str, Any]()
         for stage in ("settings", "train", "score", "evaluate"):
             entry = stages.get(f"{stage}@{self.training['category']}-{self.training['model']}", {})
             used = entry.get("params", {}).get("params.yaml", {})
@@ -144,6 +143,14 @@ class Facts:
         if resolved.is_file():  # tuned: not what params.yaml says
             found |= flatten({"threshold": artifacts.read_json(resolved)})
         return found
+
+
+def locked_stages() -> dict[str, Any]:
+    """Return the stages of dvc.lock, by name; {} where there is no lock."""
+    if not LOCK.is_file():
+        return {}
+    # by libyaml: Python's own parser needs half a second for these thousands of lines
+    return yaml.load(LOCK.read_text(), yaml.CSafeLoader).get("stages", {})
 
 
 def parameters(training: Mapping[str, Any]) -> dict[str, str]:

@@ -5,8 +5,6 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-
 from mlproject import artifacts
 from mlproject.tracking import facts as files
 from mlproject.tracking.facts import Facts
@@ -80,13 +78,10 @@ def _git(facts: Facts, run: Mapping[str, str], known: Mapping[str, str]) -> dict
 
 def made_by_these_files(facts: Facts) -> bool:
     """Say whether dvc.lock shows that code, settings and data of a training are those that lie here now."""
-    if not files.LOCK.is_file():
-        return False
-    run = facts.training
+    run, locked = facts.training, files.locked_stages()
     category, model = run["category"], run["model"]
-    locked = yaml.safe_load(files.LOCK.read_text()).get("stages", {})
-    entries = [locked.get(f"{stage}@{category}-{model}") for stage in STAGES]
-    if not all(entries):
+    entries = [entry for stage in STAGES if (entry := locked.get(f"{stage}@{category}-{model}"))]
+    if len(entries) < len(STAGES):
         return False
     settings = artifacts.settings_file(category, model)
     deps = [dep for entry in entries for dep in entry["deps"]]

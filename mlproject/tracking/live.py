@@ -25,9 +25,9 @@ if importlib.util.find_spec("mlflow") is None:
     # As `import mlflow` would; the import itself takes over a second and is left to the thread.
     raise ModuleNotFoundError("No module named 'mlflow'", name="mlflow")
 
-# Starting MLflow takes 1.5 s of processor time, and tracking may cost 3% of a training: one that ends sooner
-# is recorded from its files alone.
-START_SECONDS = 60.0
+# Starting MLflow takes seconds of processor time, and tracking may cost 3% of a training: one that ends
+# sooner, or will end before anybody has looked, is recorded from its files alone.
+START_SECONDS = 60.0  # from the beginning, and to the end
 FLUSH_SECONDS = 2.0  # between two requests: a fast epoch must not cost one each
 CLOSE_SECONDS = 20.0  # the longest that the end of a training waits for the store
 
@@ -69,9 +69,9 @@ def open_run(training: Mapping[str, Any], key: str) -> "LiveRun | SilentRun":
 class LiveRun:
     """One training's run. A thread of its own talks to the store; a training is never held up by it.
 
-    Nothing is sent in the first `START_SECONDS`; then everything since the first epoch. When the store goes
-    away in the middle one line says so, and nothing more is sent: `runs.record` completes the run from
-    the files.
+    Nothing is sent in the first `START_SECONDS`; then, unless the training will be over in as many,
+    everything since the first epoch. When the store goes away in the middle one line says so, and nothing
+    more is sent: `runs.record` completes the run from the files.
     """
 
     def __init__(self, training: Mapping[str, Any], key: str) -> None:
@@ -79,6 +79,7 @@ class LiveRun:
         self._key = key
         self._waiting: queue.SimpleQueue[_Epoch | _Picture | _End] = queue.SimpleQueue()
         self._began = time.monotonic()
+        self._seconds_left = math.inf
         self._over_soon = False
         self._closing = threading.Event()
         self._silent = threading.Event()
@@ -98,6 +99,7 @@ class LiveRun:
 
     def epoch(self, epoch: "Epoch") -> None:
         """Send what an epoch gave."""
+        self._seconds_left = (epoch.limit - epoch.number) * epoch.seconds
         values = {name: getattr(epoch, name) for name in ("loss", "validation_loss", "images_per_second")}
         if not self._silent.is_set():
             self._waiting.put(_Epoch(epoch.number, values, int(time.time() * 1000)))
@@ -110,7 +112,7 @@ class LiveRun:
     def close(self, status: str) -> None:
         """Send the rest and end the run: FINISHED, FAILED or KILLED. Waits `CLOSE_SECONDS` at most."""
         self._waiting.put(_End(status))
-        self._over_soon = time.monotonic() - self._began < START_SECONDS
+        self._over_soon |= time.monotonic() - self._began < START_SECONDS
         self._closing.set()
         self._thread.join(CLOSE_SECONDS)
         if self._thread.is_alive():
@@ -118,6 +120,9 @@ class LiveRun:
 
     def _work(self) -> None:
         self._closing.wait(START_SECONDS)
+        if self._seconds_left < START_SECONDS:
+            self._over_soon = True
+            self._closing.wait()
         if self._over_soon:
             if not store.reachable():
                 self._give_up(store.away_message())

@@ -1,11 +1,13 @@
 """One registered model a category, one version a distinct model: its detectors side by side."""
 
 import base64
+import functools
 import hashlib
 import importlib.metadata
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from io import BytesIO
 from modulefinder import ModuleFinder
 from pathlib import Path
@@ -171,7 +173,7 @@ def package_for(model: str, folder: Path) -> tuple[Path, list[str]]:
 
 def _pins(modules: set[str]) -> list[str]:
     """Return "distribution==version" of each module that comes from a package, not from Python itself."""
-    distributions = importlib.metadata.packages_distributions()
+    distributions = _distributions()
     pins = set()
     for module in modules & distributions.keys():
         found = distributions[module]
@@ -179,6 +181,12 @@ def _pins(modules: set[str]) -> list[str]:
         # Without the local part ("+cpu"): no registry knows that.
         pins.add(f"{name}=={importlib.metadata.version(name).split('+')[0]}")
     return sorted(pins)
+
+
+@functools.cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Return module → the packages that have it. It takes a second, and this process changes none."""
+    return importlib.metadata.packages_distributions()
 
 
 def _signature() -> "ModelSignature":
