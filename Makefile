@@ -26,6 +26,8 @@ export DO_NOT_TRACK := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Left behind by another environment's activate, or set by git for its hooks: neither is about this folder.
 unexport VIRTUAL_ENV PYTHONHOME GIT_DIR GIT_INDEX_FILE GIT_WORK_TREE GIT_PREFIX
+# Set in many containers; here every stage would compile all that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test check format ui doctor
 .DELETE_ON_ERROR:
@@ -76,12 +78,14 @@ endif
 	@printf '%s' '$(CURDIR)' > $@
 
 # The stamp is written last. An install that was killed leaves packages without RECORD, which pip would
-# take for whole: they are forgotten first, and come from pip's cache.
+# take for whole: they are forgotten first, and come from pip's cache. Not compiled: Python compiles what it
+# imports, a small part of 20,000 files.
 .venv/installed: .venv/made-for pyproject.toml constraints.txt
 	@for info in .venv/lib/python*/site-packages/*.dist-info; do \
 	  [ ! -d "$$info" ] || [ -e "$$info/RECORD" ] || rm -rf "$$info"; done
 ifeq ($(TORCH),cpu)
-	python -m pip install -c constraints.txt --index-url https://download.pytorch.org/whl/cpu torch torchvision
+	python -m pip install --no-compile -c constraints.txt --index-url https://download.pytorch.org/whl/cpu \
+	  torch torchvision
 endif
-	python -m pip install -c constraints.txt --editable '.[dev,inspect,onnx]'
+	python -m pip install --no-compile -c constraints.txt --editable '.[dev,inspect,onnx]'
 	@touch $@
