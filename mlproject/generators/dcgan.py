@@ -174,15 +174,12 @@ class DCGAN(Generator):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             networks = build_generator(settings), build_discriminator(settings)
-            for network in networks:
-                initialise(network)
+            initialise(nn.ModuleList(networks))
         self.device = device
         moved = [network.to(device).to(memory_format=torch.channels_last) for network in networks]
         self.network, self.discriminator = moved
         rate, betas = settings.learning_rate, (settings.beta1, 0.999)
-        steps = [
-            torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=True) for network in moved
-        ]
+        steps = [torch.optim.Adam(net.parameters(), lr=rate, betas=betas, fused=True) for net in moved]
         return Game(moved[0], moved[1], steps[0], steps[1])
 
     def _epoch(
