@@ -1,5 +1,6 @@
 """What the files say of one (category, model): settings, history, figures, hashes, lineage. No MLflow."""
 
+import functools
 import hashlib
 import subprocess
 from collections.abc import Mapping
@@ -147,10 +148,13 @@ class Facts:
 
 def locked_stages() -> dict[str, Any]:
     """Return the stages of dvc.lock, by name; {} where there is no lock."""
-    if not LOCK.is_file():
-        return {}
+    return _stages(LOCK.read_text()) if LOCK.is_file() else {}
+
+
+@functools.lru_cache(maxsize=1)
+def _stages(lock: str) -> dict[str, Any]:
     # by libyaml: Python's own parser needs half a second for these thousands of lines
-    return yaml.load(LOCK.read_text(), yaml.CSafeLoader).get("stages", {})
+    return yaml.load(lock, yaml.CSafeLoader).get("stages", {})
 
 
 def parameters(training: Mapping[str, Any]) -> dict[str, str]:
