@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -42,6 +43,15 @@ def test_a_streamed_run_is_the_one_that_is_recorded(folder):
     assert run.info.run_id == streamed.info.run_id
     assert steps(run.info.run_id) == list(range(1, project.EPOCHS + 1))
     assert runs.image_steps(store.connect(), run.info.run_id) == set(project.PICTURED)
+
+
+def test_a_run_begins_when_its_training_does(folder):
+    run = live.LiveRun(project.facts(), project.key())
+    run._began -= 60
+    before = time.time()
+    run.epoch(project.epoch(1))
+    run.close("FINISHED")
+    assert all_runs()[0].info.start_time < 1000 * (before - 50)
 
 
 def test_a_training_that_was_cut_off_goes_on_in_its_run(folder):

@@ -153,7 +153,7 @@ class LiveRun:
         if found:
             client.update_run(found.info.run_id, status="RUNNING")
             return found.info.run_id, True
-        run_id = runs.create(client, experiment_id, self._training)
+        run_id = runs.create(client, experiment_id, self._training, running=time.monotonic() - self._began)
         parameters = lineage.parameters(self._training)
         client.log_batch(run_id, params=[Param(name, value) for name, value in parameters.items()])
         return run_id, False

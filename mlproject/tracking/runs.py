@@ -87,12 +87,16 @@ def create(
     *,
     stage: str = Facts.stage,
     from_files: bool = False,
+    running: float = 0,
 ) -> str:
-    """Make the run of a training that starts now, or (`from_files`) ended just now; return its id.
+    """Make the run of a training that goes on, or (`from_files`) ended just now; return its id.
 
-    Only of what starts now is the commit that lies here known to be its own.
+    Only of what goes on is the commit that lies here known to be its own.
+
+    Args:
+        running: seconds that it has gone on for.
     """
-    started = time.time() - (training["seconds"] if from_files else 0)
+    started = time.time() - (training["seconds"] if from_files else running)
     category, model = training["category"], training["model"]
     tags = {
         RUN_KEY: run_key(training),
