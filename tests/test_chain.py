@@ -42,11 +42,22 @@ def test_values_and_gradients_are_those_of_the_plain_sequence(model, part):
         torch.testing.assert_close(ours, plain)
 
 
-def test_layers_that_stand_in_no_usual_order_are_computed_all_the_same():
-    chain = Chain(
-        nn.Upsample(scale_factor=3), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Upsample(scale_factor=2), nn.Upsample(scale_factor=2), nn.Conv2d(2, 2, 5, padding=2),
-        nn.Upsample(scale_factor=2), nn.ReLU(),
-    ).double()  # fmt: skip
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [nn.Upsample(scale_factor=3), nn.ReLU(), nn.MaxPool2d(2)],
+        [nn.Upsample(scale_factor=2), nn.Upsample(scale_factor=2), nn.Conv2d(2, 2, 5, padding=2)],
+        [nn.Upsample(scale_factor=2), nn.ReLU()],
+        [nn.Upsample(scale_factor=2, mode="bilinear"), nn.Conv2d(2, 2, 3, padding=1)],
+        [nn.Upsample(scale_factor=2), nn.Conv2d(2, 2, 3, padding=1, stride=2)],
+        [nn.Upsample(scale_factor=2), nn.Conv2d(2, 2, 3, padding=1, dilation=2)],
+        [nn.Upsample(scale_factor=2), nn.Conv2d(2, 2, 3, padding=1, groups=2)],
+        [nn.Upsample(scale_factor=2), nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect")],
+        [nn.Upsample(scale_factor=2), nn.Conv2d(2, 2, 1, stride=3)],
+    ],
+    ids=str,
+)
+def test_unusual_layers_are_computed_all_the_same(layers):
+    chain = Chain(*layers).double()
     images = torch.randn(1, 2, 4, 4, dtype=torch.float64)
     torch.testing.assert_close(chain(images), nn.Sequential(*chain)(images))

@@ -1,7 +1,9 @@
 """Layers one after another, computed in whichever order gives the same and costs least."""
 
+import functools
 from typing import TypeGuard, cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
@@ -18,7 +20,7 @@ class Chain(nn.Sequential):
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         scale = 1  # of the upsamplings that are still due
         for before, layer, after in zip([None, *self], self, [*self, None][1:], strict=False):
-            if isinstance(layer, nn.Upsample):
+            if isinstance(layer, nn.Upsample) and layer.mode == "nearest":
                 scale *= int(cast(float, layer.scale_factor))
             elif scale > 1 and _is_three_by_three(layer):
                 values, scale = upsampled_convolution(layer, values, scale), 1
@@ -45,7 +47,9 @@ def upsampled_convolution(convolution: nn.Conv2d, images: torch.Tensor, scale: i
     channels_out, channels_in = convolution.weight.shape[:2]
     windows = convolution.weight.permute(0, 2, 3, 1).reshape(channels_out, 9, channels_in)
     # a row for each place around a corner and pixel of the 2 × 2: kernels with the channels last
-    kernels = (_taps(scale).to(windows) @ windows).view(-1, 2, 2, channels_in).permute(0, 3, 1, 2)
+    kernels = (
+        (torch.from_numpy(_taps(scale)).to(windows) @ windows).view(-1, 2, 2, channels_in).permute(0, 3, 1, 2)
+    )
     bias = None if convolution.bias is None else convolution.bias.repeat_interleave(scale**2)
     corners = F.pixel_shuffle(F.conv2d(images, kernels, bias, padding=1), scale)
     height, width = (scale * side for side in images.shape[-2:])
@@ -53,17 +57,18 @@ def upsampled_convolution(convolution: nn.Conv2d, images: torch.Tensor, scale: i
     return corners[..., edge : edge + height, edge : edge + width]
 
 
-def _taps(scale: int) -> torch.Tensor:
+@functools.cache
+def _taps(scale: int) -> np.ndarray:
     """Return (scale² · 4, 9): whether each value of a 3 × 3 kernel counts for a block, at each place.
 
     In one direction first: (place around a corner, block before or after the corner, value of the kernel).
     """
-    line = torch.zeros(scale, 2, 3)
+    line = np.zeros((scale, 2, 3), dtype=np.float32)
     for place in range(scale):
         block, inside = divmod(place - scale // 2, scale)  # block −1 before the corner, 0 after it
         for t in range(3):
             line[place, block + 1 + (inside + t - 1) // scale, t] = 1
-    return torch.einsum("aky,blx->abklyx", line, line).reshape(-1, 9)
+    return np.einsum("aky,blx->abklyx", line, line).reshape(-1, 9)
 
 
 def _upsampled(values: torch.Tensor, scale: int) -> torch.Tensor:
@@ -71,9 +76,19 @@ def _upsampled(values: torch.Tensor, scale: int) -> torch.Tensor:
 
 
 def _treats_pixels_alone(layer: nn.Module) -> bool:
-    one_by_one = isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1)
-    return one_by_one or isinstance(layer, nn.ReLU | nn.Sigmoid)
+    return isinstance(layer, nn.ReLU | nn.Sigmoid) or _is_convolution(layer, kernel=1)
 
 
 def _is_three_by_three(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
-    return isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3) and layer.padding == (1, 1)
+    return _is_convolution(layer, kernel=3)
+
+
+def _is_convolution(layer: nn.Module, kernel: int) -> bool:
+    """Say whether it is a plain convolution of this size whose output has its input's size."""
+    return (
+        isinstance(layer, nn.Conv2d)
+        and layer.kernel_size == (kernel, kernel)
+        and layer.padding == (kernel // 2, kernel // 2)
+        and layer.stride == layer.dilation == (1, 1)
+        and (layer.groups, layer.padding_mode) == (1, "zeros")
+    )

@@ -135,7 +135,8 @@ class Facts:
 
         The lock, not params.yaml: that may have been edited since. run.json has the model's own section.
         """
-        stages, found = locked_stages(), dict[str, Any]()
+        stages = locked_stages()
+        found: dict[str, Any] = {}
         for stage in ("settings", "train", "score", "evaluate"):
             entry = stages.get(f"{stage}@{self.training['category']}-{self.training['model']}", {})
             used = entry.get("params", {}).get("params.yaml", {})
