@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from sklearn.neighbors import KernelDensity
 
-from mlproject.kernel_density import GaussianKernelDensity
+from mlproject.models.components.kernel_density import GaussianKernelDensity
 
 POINTS, QUERIES, DIMENSIONS, BANDWIDTH, ROUNDS = 256, 256, 8192, 0.2, 7
 

@@ -20,9 +20,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mlproject import judging, models, params
+from mlproject import models
+from mlproject.core import params
 from mlproject.data import photos
-from mlproject.models import base
+from mlproject.inference import predict
+from mlproject.models.components import detector as base
 
 SIZE = 256  # of the photos and of the prepared squares, pixels
 GOOD = 160  # training images, so as many points in KD-CAE's density
@@ -39,13 +41,13 @@ def main() -> None:
     parser.add_argument("--memory-of", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.memory_of:
-        _judge(base.load(asked.memory_of), photos.find([asked.photos]), asked.images)
+        _judge(models.load(asked.memory_of), photos.find([asked.photos]), asked.images)
         print(_peak())
         return
     with tempfile.TemporaryDirectory() as scratch:
         folder = asked.photos or _made_up(Path(scratch, "photos"))
         saved = _detector(asked.model, Path(scratch, "model"))
-        detector, paths = base.load(saved), photos.find([folder])
+        detector, paths = models.load(saved), photos.find([folder])
         _print_speed(detector, paths, asked.images)
         _print_latency(detector, paths)
         for n in (asked.images, 4 * asked.images):
@@ -59,7 +61,7 @@ def main() -> None:
 def _judge(detector: base.Detector, paths: list[Path], count: int) -> None:
     """Judge photos as the command does, and keep its rows."""
     repeated = [paths[i % len(paths)] for i in range(count)]
-    rows = [verdict.row() for verdict in judging.judge(detector, 0.0, SIZE, repeated)]
+    rows = [verdict.row() for verdict in predict.judge(detector, 0.0, SIZE, repeated)]
     assert len(rows) == count
 
 

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from mlproject import models, params
-from mlproject.progress import SilentRun
-from mlproject.run_key import run_key
+from mlproject import models
+from mlproject.core import params
 from mlproject.tracking import live
-from mlproject.training import choose_precision
+from mlproject.training.identity import run_key
+from mlproject.training.loop import choose_precision
+from mlproject.training.progress import SilentRun
 
 PAIRS = 3
 

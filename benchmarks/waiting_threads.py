@@ -16,7 +16,8 @@ ROUNDS = 3
 
 def train() -> None:
     """Train KD-CAE for three epochs on all cores; print the seconds."""
-    from mlproject import models, params
+    from mlproject import models
+    from mlproject.core import params
 
     images = np.random.default_rng(0).integers(0, 256, (120, 128, 128, 3), dtype=np.uint8)
     settings = params.value("models.kd_cae") | {"epochs": 3, "patience": 3}

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from mlproject import stage
 from mlproject.commands import compare, export, inspect, predict, promote, rollback, tune
-from mlproject.errors import UserError
+from mlproject.core import script
+from mlproject.core.errors import UserError
 
 app = typer.Typer(
     help="Image anomaly detectors compared honestly. `dvc repro` or `make run` runs the pipeline.",
@@ -24,7 +24,7 @@ def doctor() -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from mlproject import doctor as health
+    from mlproject.commands import doctor as health
 
     marks = {True: Text("ok", "green"), None: Text("note", "yellow"), False: Text("WRONG", "bold red")}
     checks = health.checks()
@@ -41,19 +41,20 @@ def table() -> None:
     """Print the comparison of all models that the last `dvc repro` made."""
     from rich.console import Console
 
-    from mlproject import artifacts, reports
+    from mlproject.core import files
+    from mlproject.reports import comparison
 
-    rows = artifacts.read_json(Path("reports/comparison.json"))
+    rows = files.read_json(Path("reports/comparison.json"))
     console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=reports.TERMINAL_WIDTH)
-    console.print(reports.terminal(rows, plain=not console.is_terminal))
+        console = Console(highlight=False, width=comparison.TERMINAL_WIDTH)
+    console.print(comparison.terminal(rows, plain=not console.is_terminal))
 
 
 @app.command()
 def register() -> None:
     """Record every finished training in MLflow from its files; what is there already is left alone."""
-    from mlproject.tracking import record
+    from mlproject.registry import record
 
     record.record_all()
 
@@ -67,10 +68,11 @@ def generate(
     seed: Annotated[int, typer.Option(min=0, help="Another seed, other images.")] = 0,
 ) -> None:
     """Write images that a trained generator makes, as PNG files, all of them or none."""
-    from mlproject import artifacts, generated_images
-    from mlproject.generators import base
+    from mlproject import generators
+    from mlproject.commands import generate as generated_images
+    from mlproject.core import artifacts
 
-    generated_images.write(base.load(artifacts.model_folder(category, generator)), count, out, seed)
+    generated_images.write(generators.load(artifacts.model_folder(category, generator)), count, out, seed)
     typer.echo(f"{count} images in {out}")
 
 
@@ -80,7 +82,7 @@ def preset(
     list_: Annotated[bool, typer.Option("--list", help="Only say which presets there are.")] = False,
 ) -> None:
     """Copy a preset's values over the active ones in params.yaml; comments stay."""
-    from mlproject import presets
+    from mlproject.commands import preset as presets
 
     if list_:
         typer.echo("\n".join(presets.names()))
@@ -104,4 +106,4 @@ app.command()(inspect.inspect)
 
 def main() -> None:
     """Run the command line; a UserError is printed as text alone and exits with 2."""
-    stage.run(lambda *arguments: app(list(arguments), prog_name="mlproject"))
+    script.run(lambda *arguments: app(list(arguments), prog_name="mlproject"))

@@ -4,34 +4,35 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mlproject import artifacts, params, reports, stage
-from mlproject.figures import comparison, drawing
+from mlproject.core import artifacts, files, params, script
+from mlproject.reports import comparison
+from mlproject.reports.figures import comparison_chart, drawing
 
 
 def main() -> None:
     """Merge metrics.json of every category and detector with the categories' shortcuts.json."""
     categories, detectors = params.value("categories"), params.value("detectors")
     results = [
-        artifacts.read_json(artifacts.report_folder(category, model) / "metrics.json")
+        files.read_json(artifacts.report_folder(category, model) / "metrics.json")
         for category in categories
         for model in detectors
     ]
     shortcuts = {
-        category: artifacts.read_json(artifacts.report_folder(category) / "shortcuts.json")
+        category: files.read_json(artifacts.report_folder(category) / "shortcuts.json")
         for category in categories
     }
-    rows = reports.merge(results, shortcuts)
+    rows = comparison.merge(results, shortcuts)
     folder = Path("reports")
-    artifacts.write_json(folder / "comparison.json", rows)
-    artifacts.write_table(folder / "comparison.csv", reports.csv(rows))
-    artifacts.write_text(folder / "comparison.md", reports.markdown(rows))
-    drawing.save(comparison.comparison(rows), folder / "comparison.png")
+    files.write_json(folder / "comparison.json", rows)
+    files.write_table(folder / "comparison.csv", comparison.csv(rows))
+    files.write_text(folder / "comparison.md", comparison.markdown(rows))
+    drawing.save(comparison_chart.comparison(rows), folder / "comparison.png")
     console = Console(highlight=False)
     plain = not console.is_terminal
     if plain:
-        console = Console(highlight=False, width=reports.TERMINAL_WIDTH)
-    console.print(reports.terminal(rows, plain=plain))
+        console = Console(highlight=False, width=comparison.TERMINAL_WIDTH)
+    console.print(comparison.terminal(rows, plain=plain))
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    script.run(main)

@@ -6,21 +6,14 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from mlproject import (
-    artifacts,
-    defect_sizes,
-    metrics,
-    paper_protocol,
-    paper_results,
-    params,
-    pixel_metrics,
-    run_settings,
-    stage,
-)
+from mlproject.core import artifacts, files, params, script
+from mlproject.core.errors import UserError
 from mlproject.data import prepared
-from mlproject.errors import UserError
-from mlproject.figures import drawing, pictures, score_plots
-from mlproject.figures.cases import Cases
+from mlproject.evaluation import defect_sizes, metrics, paper_protocol, pixel_metrics
+from mlproject.reports.figures import drawing, pictures, score_plots
+from mlproject.reports.figures.cases import Cases
+from mlproject.reports.paper import published
+from mlproject.training import run_settings
 
 BOOTSTRAP_SEED = 0  # not that of training: the same scores have the same interval
 FROM_THRESHOLD = ("false_alarm_rate_asked", "false_alarm_rate_supported", "n_calibration", "supported")
@@ -30,8 +23,8 @@ def main(category: str, model: str) -> None:
     """Write metrics.json, roc.csv, precision_recall.csv and figures/ of one model on one category."""
     data = prepared.load(category)
     folder = artifacts.scores_folder(category, model)
-    scores = artifacts.read_table(folder / "scores.csv")
-    threshold = artifacts.read_json(folder / "threshold.json")
+    scores = files.read_table(folder / "scores.csv")
+    threshold = files.read_json(folder / "threshold.json")
     cases = _cases(data, scores, threshold["threshold"], model)
 
     result = _measure(data, cases, scores) | {name: threshold[name] for name in FROM_THRESHOLD}
@@ -40,9 +33,9 @@ def main(category: str, model: str) -> None:
     result["paper_literal"] = _paper_literal(scores, category, model)
     roc, precision_recall = _curves(cases.labels, cases.scores)
     out = artifacts.report_folder(category, model)
-    artifacts.write_json(out / "metrics.json", result)
-    artifacts.write_table(out / "roc.csv", roc)
-    artifacts.write_table(out / "precision_recall.csv", precision_recall)
+    files.write_json(out / "metrics.json", result)
+    files.write_table(out / "roc.csv", roc)
+    files.write_table(out / "precision_recall.csv", precision_recall)
     figures = {
         "verdicts": pictures.verdicts(cases),
         "mistakes": pictures.mistakes(cases),
@@ -74,9 +67,9 @@ def _cases(data: prepared.Prepared, scores: pd.DataFrame, threshold: float, mode
         category=data.category,
         model=model,
         images=data.images[rows[0] :][judged],  # test rows are the last ones
-        reconstructions=artifacts.read_array(made)[judged] if made.exists() else None,
+        reconstructions=files.read_array(made)[judged] if made.exists() else None,
         masks=data.masks[judged],
-        maps=artifacts.read_array(folder / "maps.npy")[judged],
+        maps=files.read_array(folder / "maps.npy")[judged],
         scores=test["score"].to_numpy(dtype=np.float64),
         labels=test["label"].to_numpy(),
         defects=test["defect"].to_numpy(dtype=object),
@@ -133,8 +126,8 @@ def _paper(scores: pd.DataFrame, parts: list[str], rule: str | None) -> dict[str
 
 def _paper_literal(scores: pd.DataFrame, category: str, model: str) -> dict[str, Any] | None:
     """Return the decisions at the very numbers of the paper's Table 2, None where these mean nothing here."""
-    settings = artifacts.read_json(artifacts.model_folder(category, model) / "model.json")["settings"]
-    limits = paper_results.literal_thresholds(category, model, settings)
+    settings = files.read_json(artifacts.model_folder(category, model) / "model.json")["settings"]
+    limits = published.literal_thresholds(category, model, settings)
     if limits is None:
         return None
     test = scores[scores["subset"] == "test"]
@@ -167,4 +160,4 @@ def _curves(labels: np.ndarray, scores: np.ndarray) -> tuple[pd.DataFrame, pd.Da
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    script.run(main)

@@ -9,23 +9,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mlproject import (
-    artifacts,
-    checkpoints,
-    generation_quality,
-    generators,
-    image_distances,
-    params,
-    run_facts,
-    stage,
-    strips,
-    training,
-)
+from mlproject import generators
+from mlproject.core import artifacts, files, params, script
 from mlproject.data import prepared, split
-from mlproject.figures import drawing, generated
+from mlproject.evaluation import generation_quality, image_distances
 from mlproject.generators.base import Generator, GeneratorEpoch
-from mlproject.progress import EpochDisplay
-from mlproject.run_key import run_key
+from mlproject.reports.figures import drawing, generated
+from mlproject.training import checkpoints, epoch_pictures, identity, loop
+from mlproject.training.identity import run_key
+from mlproject.training.progress import EpochDisplay
 
 GRID_SEED = 0  # the same z in every epoch: one sees it learn
 GRID_IMAGES = 32
@@ -36,7 +28,7 @@ QUALITY_SEED = 1  # images that are measured are others than those that are show
 def main(category: str, name: str) -> None:
     """Train generator `name` on `category`, going on from a checkpoint of the same run if there is one."""
     data = prepared.load(category)
-    facts = run_facts.known(category, name, params.value(f"generators.{name}"), data.data_hash)
+    facts = identity.run_facts(category, name, params.value(f"generators.{name}"), data.data_hash)
     generator = generators.create(name, facts["settings"], f"params.yaml: generators.{name}")
     train = generator.prepare(_training_images(data, facts))
     reference = generation_quality.Reference.of(train)  # before the training: too few images end it here
@@ -85,10 +77,10 @@ def _picture_taker(generator: Generator, folder: Path) -> Callable[[GeneratorEpo
     """Return an observer that writes a grid on the epochs that are due one, and on the last."""
 
     def take(epoch: GeneratorEpoch) -> None:
-        if strips.is_due(epoch.number) or epoch.number == epoch.limit:
+        if epoch_pictures.is_due(epoch.number) or epoch.number == epoch.limit:
             images = generator.sample(GRID_IMAGES, GRID_SEED)
             path = folder / "grids" / f"epoch_{epoch.number:04d}.png"
-            strips.write(path, strips.grid(images, generated.COLUMNS))
+            epoch_pictures.write(path, epoch_pictures.grid(images, generated.COLUMNS))
 
     return take
 
@@ -98,7 +90,7 @@ def _write_training(
     n_train: int, seconds: float,
 ) -> None:  # fmt: skip
     """Write history.csv, which equal runs repeat byte for byte, and run.json, which has times besides."""
-    artifacts.write_table(folder / "history.csv", pd.DataFrame(history))
+    files.write_table(folder / "history.csv", pd.DataFrame(history))
     run = facts | {
         "n_train": n_train,
         "parameters": generator.parameter_count(),
@@ -106,9 +98,9 @@ def _write_training(
         "seconds": round(seconds, 3),
         "images_per_second": round(len(history) * n_train / seconds, 1),
         "threads": torch.get_num_threads(),
-        "versions": training.versions(),
+        "versions": loop.versions(),
     }
-    artifacts.write_json(folder / "run.json", run)
+    files.write_json(folder / "run.json", run)
 
 
 def _write_report(
@@ -117,7 +109,7 @@ def _write_report(
     """Write quality.json, figures/grid.png and figures/nearest.png; say what is wrong with the generator."""
     quality = {"category": category, "generator": name, **generation_quality.measure(made, reference)}
     out, title = artifacts.report_folder(category, name), f"{category}, {name}"
-    artifacts.write_json(out / "quality.json", quality)
+    files.write_json(out / "quality.json", quality)
     found = image_distances.neighbours(made, reference.images)
     figures = {
         "grid": generated.grid(title, reference.images, made, quality),
@@ -132,4 +124,4 @@ def _write_report(
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    script.run(main)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mlproject import artifacts, params, stage
+from mlproject.core import artifacts, params, script
 from mlproject.data.ingest import ingest
 
 DOWNLOAD = Path("data/download")
@@ -19,4 +19,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    script.run(main)

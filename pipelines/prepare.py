@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import Progress
 
-from mlproject import artifacts, params, stage
+from mlproject.core import artifacts, params, script
 from mlproject.data.layout import find_category
 from mlproject.data.prepare import prepare_category
 
@@ -41,4 +41,4 @@ def _display(title: str) -> Iterator[Callable[[int, int], None]]:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    script.run(main)

@@ -1,7 +1,7 @@
 """Stage register: record in MLflow what it does not have yet: runs, models, versions. Changes no result."""
 
-from mlproject import stage
-from mlproject.tracking import record
+from mlproject.core import script
+from mlproject.registry import record
 
 
 def main() -> None:
@@ -10,4 +10,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    script.run(main)

@@ -2,10 +2,10 @@
 
 import shutil
 
-from mlproject import artifacts, params, stage
-from mlproject.figures import drawing
-from mlproject.figures.layouts import layout
-from mlproject.paper_report import evidence, figures, page, report
+from mlproject.core import files, params, script
+from mlproject.reports.figures import drawing
+from mlproject.reports.figures.network import layout
+from mlproject.reports.paper import evidence, figures, html, report
 
 
 def main() -> None:
@@ -23,9 +23,9 @@ def main() -> None:
     for path, title, training in figures.layouts(found):
         drawing.save(layout(title, training["layers"]), folder / path)
     markdown = report.markdown(found)
-    artifacts.write_text(folder / "paper.md", markdown)
-    artifacts.write_text(folder / "paper.html", page.page(markdown, folder))
+    files.write_text(folder / "paper.md", markdown)
+    files.write_text(folder / "paper.html", html.page(markdown, folder))
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    script.run(main)

@@ -7,10 +7,13 @@ import pandas as pd
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from mlproject import artifacts, brightness, params, run_settings, stage, thresholds
+from mlproject import models
+from mlproject.core import artifacts, files, params, script
+from mlproject.core.errors import TooFewImages
 from mlproject.data import labelled_pool, prepared, split
-from mlproject.errors import TooFewImages
-from mlproject.models import base
+from mlproject.evaluation import brightness, thresholds
+from mlproject.models.components import detector as base
+from mlproject.training import run_settings
 
 CHUNK = 256  # images in memory at once
 
@@ -18,7 +21,7 @@ CHUNK = 256  # images in memory at once
 def main(category: str, model: str) -> None:
     """Write scores.csv, threshold.json, maps.npy and, of a model that reconstructs, reconstructions.npy."""
     data = prepared.load(category)
-    detector = base.load(artifacts.model_folder(category, model))
+    detector = models.load(artifacts.model_folder(category, model))
     folder = artifacts.scores_folder(category, model)
     n_train = len(data.rows(split="train"))  # they come first: slices stay mapped, nothing is read yet
     train_images, test_images = data.images[:n_train], data.images[n_train:]
@@ -37,16 +40,16 @@ def main(category: str, model: str) -> None:
         about.loc[about["half"] == "pool", "subset"] = "pool"
     table = pd.concat([about, table[["score", "score_brightness_matched", *detector.part_names]]], axis=1)
 
-    artifacts.write_table(folder / "scores.csv", table)
+    files.write_table(folder / "scores.csv", table)
     threshold = _threshold(
         _calibration_scores(table, category, model),
         detector,
         run_settings.threshold_settings(category, model),
     )
-    artifacts.write_json(folder / "threshold.json", threshold)
-    artifacts.write_array(folder / "maps.npy", _at_prepared_size(scored.maps, data.images.shape[1]))
+    files.write_json(folder / "threshold.json", threshold)
+    files.write_array(folder / "maps.npy", _at_prepared_size(scored.maps, data.images.shape[1]))
     if scored.reconstructions is not None:
-        artifacts.write_array(folder / "reconstructions.npy", scored.reconstructions)
+        files.write_array(folder / "reconstructions.npy", scored.reconstructions)
 
 
 def _score_only(detector: base.Detector, images: np.ndarray) -> pd.DataFrame:
@@ -88,7 +91,7 @@ def _halves(data: prepared.Prepared) -> np.ndarray:
 
 def _calibration_scores(table: pd.DataFrame, category: str, model: str) -> np.ndarray:
     """Return (n,) scores of good images that neither weights nor epoch were chosen by."""
-    out_of_fold = artifacts.read_table(artifacts.out_of_fold_file(category, model))
+    out_of_fold = files.read_table(artifacts.out_of_fold_file(category, model))
     chosen = out_of_fold if len(out_of_fold) else table[table["subset"] == "calibration"]
     return chosen["score"].to_numpy(dtype=np.float64)
 
@@ -127,4 +130,4 @@ def _at_prepared_size(maps: np.ndarray, size: int) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    script.run(main)

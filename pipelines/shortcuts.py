@@ -1,7 +1,8 @@
 """Stage shortcuts: how well trivial statistics separate one category's test images."""
 
-from mlproject import artifacts, brightness, shortcuts, stage
+from mlproject.core import artifacts, files, script
 from mlproject.data import prepared
+from mlproject.evaluation import brightness, shortcuts
 
 
 def main(category: str) -> None:
@@ -18,8 +19,8 @@ def main(category: str) -> None:
         training_brightness=brightness.mean_brightness(data.images[:n_train]),
     )
     probed = shortcuts.probe(values, test["label"].to_numpy())
-    artifacts.write_json(artifacts.report_folder(category) / "shortcuts.json", probed)
+    files.write_json(artifacts.report_folder(category) / "shortcuts.json", probed)
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    script.run(main)

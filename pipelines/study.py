@@ -8,18 +8,19 @@ from typing import Any
 
 import torch
 
-from mlproject import artifacts, params, stage, training
-from mlproject.figures import drawing, study_charts
-from mlproject.progress import EpochDisplay
-from mlproject.studies import cells, tables
-from mlproject.studies.base import Cell, Result, Study
-from mlproject.studies.material import Material
+from mlproject.core import artifacts, files, params, script
+from mlproject.reports.figures import drawing, study_charts
+from mlproject.studies.components import runner, tables
+from mlproject.studies.components.base import Cell, Result, Study
+from mlproject.studies.components.inputs import Material
+from mlproject.training import loop
+from mlproject.training.progress import EpochDisplay
 
 
 def main(category: str, name: str) -> None:
     """Work on the cells of study `name` that are not there yet; write its table, summary and figure."""
-    study, folder = cells.opened(category, name), artifacts.study_folder(category, name)
-    workers = cells.count_workers(params.value("study_workers"))
+    study, folder = runner.opened(category, name), artifacts.study_folder(category, name)
+    workers = runner.count_workers(params.value("study_workers"))
     gap = study.gap()
     if gap:
         folder.mkdir(parents=True, exist_ok=True)
@@ -27,8 +28,8 @@ def main(category: str, name: str) -> None:
         result = Result(gap=gap)
     else:
         result = _result(study, name, workers)
-    took = cells.seconds(folder / "cells")
-    artifacts.write_json(folder / "run.json", _run(study, name, took))
+    took = runner.seconds(folder / "cells")
+    files.write_json(folder / "run.json", _run(study, name, took))
     _write(study, name, result)
 
 
@@ -44,11 +45,11 @@ def _result(study: Study, name: str, workers: int) -> Result:
             f"{category} {name} {done}/{total}  {cell}  {seconds:.1f} s  ({passed:.0f} s in all)", flush=True
         )
 
-    return study.result(cells.run_all(study, wanted, folder / "cells", workers, on_cell))
+    return study.result(runner.run_all(study, wanted, folder / "cells", workers, on_cell))
 
 
 @contextmanager
-def _shown(title: str) -> Iterator[Callable[[training.Epoch], None]]:
+def _shown(title: str) -> Iterator[Callable[[loop.Epoch], None]]:
     with EpochDisplay(title) as display:
         yield display.show
 
@@ -69,7 +70,7 @@ def _run(study: Study, name: str, seconds: float) -> dict[str, Any]:
         "n_validation": len(material.roles.validation),
         "seconds": round(seconds, 3),
         "threads": torch.get_num_threads(),
-        "versions": training.versions(),
+        "versions": loop.versions(),
     }
 
 
@@ -77,7 +78,7 @@ def _write(study: Study, name: str, result: Result) -> None:
     """Write table.csv, summary.json and the figure; print the answer."""
     category = study.material.category
     out = artifacts.study_report_folder(category, name)
-    artifacts.write_table(out / "table.csv", tables.frame(name, category, result.rows))
+    files.write_table(out / "table.csv", tables.frame(name, category, result.rows))
     summary = {
         "study": name,
         "category": category,
@@ -91,7 +92,7 @@ def _write(study: Study, name: str, result: Result) -> None:
         "settings": study.settings.model_dump(mode="json"),
         "figures": [f"{name}.png"],
     }
-    artifacts.write_json(out / "summary.json", summary)
+    files.write_json(out / "summary.json", summary)
     caption = (
         " ".join([*result.statements, f"Intervals: {study.interval}"])
         if not result.gap
@@ -108,4 +109,4 @@ def _without_nan(values: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    script.run(main)

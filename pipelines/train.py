@@ -10,24 +10,16 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mlproject import (
-    artifacts,
-    checkpoints,
-    cross_calibration,
-    models,
-    network_layout,
-    params,
-    run_facts,
-    run_settings,
-    stage,
-    strips,
-    training,
-)
+from mlproject import models
+from mlproject.core import artifacts, files, params, script
 from mlproject.data import labelled_pool, prepared, split
-from mlproject.models.base import Detector, Labelled
-from mlproject.progress import EpochDisplay, SilentRun
-from mlproject.run_key import run_key
-from mlproject.training import Epoch
+from mlproject.evaluation import out_of_fold
+from mlproject.models.components import layer_table
+from mlproject.models.components.detector import Detector, Labelled
+from mlproject.training import checkpoints, epoch_pictures, identity, loop, run_settings
+from mlproject.training.identity import run_key
+from mlproject.training.loop import Epoch
+from mlproject.training.progress import EpochDisplay, SilentRun
 
 if TYPE_CHECKING:
     from mlproject.tracking.live import LiveRun
@@ -40,7 +32,7 @@ def main(category: str, model: str) -> None:
     """Train `model` on `category`, going on from a checkpoint of the same run if there is one."""
     data = prepared.load(category)
     own, where = run_settings.model_settings(category, model)
-    facts = run_facts.known(category, model, own, data.data_hash)
+    facts = identity.run_facts(category, model, own, data.data_hash)
     key = run_key(facts)
     folder = artifacts.training_folder(category, model)
     checkpoints.keep_only(key, folder)
@@ -126,11 +118,11 @@ class _Pictures:
 
     def __call__(self, epoch: int, always: bool = False) -> None:
         path = self.folder / "reconstructions" / f"epoch_{epoch:04d}.png"
-        if path.exists() or not (always or strips.is_due(epoch)):
+        if path.exists() or not (always or epoch_pictures.is_due(epoch)):
             return
         made = self.detector.reconstruct(self.images)
         if made is not None:
-            strips.write(path, strips.strip(self.images, made))
+            epoch_pictures.write(path, epoch_pictures.strip(self.images, made))
             self.live.image(epoch, path)
 
 
@@ -166,8 +158,8 @@ def _write_out_of_fold(
                 _fit(detector, facts, train, validation, labelled, checkpoint, [display.show])
             return detector
 
-        table = cross_calibration.out_of_fold(images, paths, settings, facts["seed"], fit_fold)
-    artifacts.write_table(artifacts.out_of_fold_file(facts["category"], facts["model"]), table)
+        table = out_of_fold.out_of_fold(images, paths, settings, facts["seed"], fit_fold)
+    files.write_table(artifacts.out_of_fold_file(facts["category"], facts["model"]), table)
 
 
 def _write_training(
@@ -177,7 +169,7 @@ def _write_training(
     """Write history.csv and training.json, which equal runs repeat byte for byte, and run.json with times."""
     table = pd.DataFrame(history)
     best = table.set_index("epoch").loc[_best(history)]
-    artifacts.write_table(folder / "history.csv", table)
+    files.write_table(folder / "history.csv", table)
     run = facts | {
         **{f"n_{name}": count for name, count in counts.items()},
         "parameters": detector.parameter_count(),
@@ -186,16 +178,16 @@ def _write_training(
         "best_validation_loss": float(best["validation_loss"]),
         "stopped": "early" if len(table) < detector.epoch_limit else "limit",
         "threads": torch.get_num_threads(),
-        "versions": training.versions(),
+        "versions": loop.versions(),
     }
     shown = artifacts.training_report(facts["category"], facts["model"])
-    artifacts.write_json(shown, run | {"layers": network_layout.layers(detector)})
+    files.write_json(shown, run | {"layers": layer_table.layers(detector)})
     times = {
         "seconds": round(seconds, 3),
         "images_per_second": round(len(table) * counts["train"] / seconds, 1),
     }
-    artifacts.write_json(folder / "run.json", run | times)
+    files.write_json(folder / "run.json", run | times)
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    script.run(main)

@@ -2,14 +2,14 @@
 
 import os
 
-from mlproject import stage
-from mlproject.tuning import command
+from mlproject.core import script
+from mlproject.tuning import run
 
 
 def main(category: str, model: str) -> None:
     """Find settings for one pair; write the tuned file, tuning.json and plots."""
-    command.tune(category, model, storage=os.environ.get("MLPROJECT_STUDY_STORAGE"))
+    run.tune(category, model, storage=os.environ.get("MLPROJECT_STUDY_STORAGE"))
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    script.run(main)

@@ -12,7 +12,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 MVTEC = Path(os.environ.get("MVTEC_ROOT", ROOT / "../shared/mvtec")).resolve()
 
 
@@ -54,17 +54,17 @@ class SmallImages:
 @pytest.fixture(scope="session")
 def small_images() -> SmallImages:
     """Images small enough to train on in seconds, real enough to learn from."""
-    from mlproject.data import sample
     from mlproject.data.decode import fit_array
+    from mlproject.data.sample import build
 
     def images(subset, defective, count):
         chosen = [
             picture
-            for picture in sample.pictures("bracket", seed=0)
+            for picture in build.pictures("bracket", seed=0)
             if picture.subset == subset and (picture.defect != "good") == defective
         ]
         spread = np.linspace(0, len(chosen) - 1, count).round().astype(int)
-        return np.stack([fit_array(sample.render(chosen[i])[0], 64) for i in spread])
+        return np.stack([fit_array(build.render(chosen[i])[0], 64) for i in spread])
 
     good = images("train", False, 60)
     test = np.concatenate([images("test", False, 15), images("test", True, 20)])

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mlproject.errors import UserError
+from mlproject.core.errors import UserError
 
 
 def compare(
@@ -15,19 +15,21 @@ def compare(
     version: Annotated[int | None, typer.Option(min=1, help="Challenger: this version.")] = None,
 ) -> None:
     """Show the champion beside a challenger (default: the newest other version) on the same test images."""
-    from mlproject import gate, head_to_head, params
-    from mlproject.tracking import comparison, promotion, store
-    from mlproject.tracking.address import find_version
+    from mlproject.core import params
+    from mlproject.evaluation import head_to_head
+    from mlproject.registry import gate, head_to_head_record, promotion
+    from mlproject.registry.address import find_version
+    from mlproject.tracking import connection
 
     settings = params.load("promote", gate.Promote)
-    client = store.open_registry()
+    client = connection.open_registry()
     champion = find_version(client, category)
     chosen = promotion.choose(client, category, model, version)
     challenger = chosen or promotion.newest_other(client, champion)
     if str(challenger.version) == str(champion.version):
         raise UserError(f"{champion.name} version {champion.version} is the champion itself.")
     name = champion.tags.get("category", category)
-    folder, duel = comparison.write(name, champion, challenger, settings.bootstrap)
+    folder, duel = head_to_head_record.write(name, champion, challenger, settings.bootstrap)
     typer.echo(
         "\n".join(
             [
@@ -37,5 +39,5 @@ def compare(
             ]
         )
     )
-    place = comparison.log(client, folder, champion, challenger)
+    place = head_to_head_record.log(client, folder, champion, challenger)
     typer.echo(f"\n{folder}/comparison.md; in MLflow: {place} of run {challenger.run_id}")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mlproject.errors import UserError
+from mlproject.core.errors import UserError
 
 
 def export(
@@ -15,13 +15,13 @@ def export(
     """Write a registered model as one ONNX file, threshold included, for machines without this project."""
     if out.suffix != ".onnx":
         raise UserError(f"{out}: the file's name must end in .onnx")
-    from mlproject import judging, onnx_export
+    from mlproject.inference import onnx_export, predict
 
-    judging.check_place(out)
+    predict.check_place(out)
     onnx_export.require_packages()
-    from mlproject.tracking import loaded
+    from mlproject.registry import loaded_version
 
-    found = loaded.load(model)
+    found = loaded_version.load(model)
     detector, size = found.detector, found.image_size
     examples = onnx_export.examples_for(detector, size, found.example)
     difference = onnx_export.write(out, detector, found.threshold, size, examples, found.lineage())

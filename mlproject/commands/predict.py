@@ -20,8 +20,8 @@ def predict(
     from rich.console import Console
     from rich.progress import track
 
-    from mlproject import judging
     from mlproject.data import photos as files
+    from mlproject.inference import predict as judging
 
     if out:
         judging.check_writable(out)
@@ -29,13 +29,13 @@ def predict(
     with ExitStack() as stack:
         draw, side = None, 0
         if overlays:
-            from mlproject.figures import overlays as drawings
+            from mlproject.reports.figures import overlays as drawings
 
             drawings.check_new(overlays)
             side = drawings.PICTURE_SIDE
-        from mlproject.tracking import loaded
+        from mlproject.registry import loaded_version
 
-        by = loaded.load(model)
+        by = loaded_version.load(model)
         if overlays:
             draw = stack.enter_context(drawings.folder_of(overlays, paths, by.detector.heat_scale))
         verdicts = judging.judge(by.detector, by.threshold, by.image_size, paths, side)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mlproject.errors import UserError
+from mlproject.core.errors import UserError
 
 
 def promote(
@@ -17,11 +17,12 @@ def promote(
     """Make a version of a category champion, if it passes every check; exit with 1 if it does not."""
     if force != bool(why and why.strip()):
         raise UserError('--force and --why go together: --force --why "the old one misses cracks"')
-    from mlproject import gate, params
-    from mlproject.tracking import promotion, store
+    from mlproject.core import params
+    from mlproject.registry import gate, promotion
+    from mlproject.tracking import connection
 
     settings = params.load("promote", gate.Promote)
-    client = store.open_registry()
+    client = connection.open_registry()
     challenger = promotion.choose(client, category, model, version)
     if challenger is None:
         raise UserError(

@@ -23,9 +23,9 @@ def tune(
     ] = None,
 ) -> None:
     """Look for better settings; the best go to data/tuned/CATEGORY/MODEL.yaml. Called again, it goes on."""
-    from mlproject.tuning import command
+    from mlproject.tuning import run
 
-    command.tune(
+    run.tune(
         category,
         model,
         trials=trials,

@@ -12,9 +12,9 @@ import tarfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from mlproject.core.errors import UserError, unknown_name
 from mlproject.data.download import WrongAddress, os_errors_explained, progress
 from mlproject.data.download import download as download_file
-from mlproject.errors import UserError, unknown_name
 
 ARCHIVE = "mvtec_anomaly_detection.tar.xz"
 HOME = "https://www.mvtec.com/company/research/datasets/mvtec-ad"

@@ -18,7 +18,7 @@ from PIL import (
     TiffImagePlugin,  # noqa: F401  (or else Pillow's first TIFF imports all of its 40 formats)
 )
 
-from mlproject.errors import UserError
+from mlproject.core.errors import UserError
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 MAX_PIXELS = 89_478_485  # Pillow's own line between a big photo and a decompression bomb

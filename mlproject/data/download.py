@@ -11,7 +11,7 @@ from pathlib import Path
 
 import requests
 
-from mlproject.errors import UserError
+from mlproject.core.errors import UserError
 
 CHUNK = 1 << 18
 TIMEOUT = (10, 60)  # seconds to connect, and seconds without any byte

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mlproject.core.errors import UserError
+from mlproject.core.files import written_whole
+from mlproject.core.params import Data
 from mlproject.data.layout import Entry, find_category, read_layout
-from mlproject.data.whole import written_whole
-from mlproject.errors import UserError
-from mlproject.params import Data
 
 # A category is a folder's name and an argument in DVC's shell commands.
 _SAFE_NAME = re.compile(r"\w[\w.-]*")
@@ -35,7 +35,7 @@ def ingest(data: Data, categories: Any, out: Path, download: Path) -> dict[str, 
         return _from_folder(Path(data.path), names, out)
     with written_whole(out) as part:
         if data.source == "sample":
-            from mlproject.data.sample import write_sample
+            from mlproject.data.sample.build import write_sample
 
             write_sample(part, names)
         else:

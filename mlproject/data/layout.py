@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlproject.errors import UserError, unknown_name
+from mlproject.core.errors import UserError, unknown_name
 
 OFFICIAL = (
     "bottle",

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mlproject.core.errors import UserError
 from mlproject.data.decode import UndecodableImage, fit, open_image
 from mlproject.data.layout import IMAGE_SUFFIXES
 from mlproject.data.prepare import cores, in_order
-from mlproject.errors import UserError
 
 
 @dataclass(frozen=True)

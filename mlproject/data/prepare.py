@@ -13,11 +13,11 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
-from mlproject import artifacts
+from mlproject.core import files
+from mlproject.core.errors import UserError
+from mlproject.core.files import written_whole
 from mlproject.data.decode import UndecodableImage, decode_mask, fit, open_image
 from mlproject.data.layout import Entry, read_layout, refused
-from mlproject.data.whole import written_whole
-from mlproject.errors import UserError
 
 COLUMNS = (
     *("path", "category", "split", "defect", "label", "width", "height"),
@@ -54,8 +54,8 @@ def prepare_category(
             rows = _write_arrays(part, entries, image_size, in_order(tasks, ahead=32), on_image)
         _refuse_leakage(raw, rows, image_size)
         records = [row.record for row in rows]
-        artifacts.write_table(part / "manifest.csv", pd.DataFrame(records))
-        artifacts.write_json(part / "prepared.json", _facts(raw, rows, image_size))
+        files.write_table(part / "manifest.csv", pd.DataFrame(records))
+        files.write_json(part / "prepared.json", _facts(raw, rows, image_size))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mlproject import artifacts
+from mlproject.core import artifacts, files
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ def load(category: str, root: Path = artifacts.PREPARED) -> Prepared:
         UserError: it is not prepared.
     """
     folder = root / category
-    facts = artifacts.read_json(folder / "prepared.json")
+    facts = files.read_json(folder / "prepared.json")
     return Prepared(
         category=facts["category"],
         image_size=facts["image_size"],
         data_hash=facts["data_hash"],
-        images=artifacts.read_array(folder / "images.npy"),
-        masks=artifacts.read_array(folder / "masks.npy"),
-        manifest=artifacts.read_table(folder / "manifest.csv"),
+        images=files.read_array(folder / "images.npy"),
+        masks=files.read_array(folder / "masks.npy"),
+        manifest=files.read_table(folder / "manifest.csv"),
     )

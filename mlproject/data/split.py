@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from mlproject.errors import TooFewImages
+from mlproject.core.errors import TooFewImages
 
 _WHOLE = 1 << 64
 # Two steps that are independent of each other: with one step for both, a fold could hold all of validation.

@@ -9,9 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mlproject import generators, params
-from mlproject.data.whole import written_whole
-from mlproject.errors import UserError
+from mlproject.core import params
+from mlproject.core.files import written_whole
 
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "generator.json"
@@ -117,29 +116,3 @@ class Generator(ABC):
         with written_whole(folder) as part:
             save_file({k: np.ascontiguousarray(v) for k, v in self.state().items()}, part / WEIGHTS)
             (part / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
-
-
-def load(folder: Path) -> Generator:
-    """Return the generator that `Generator.save` wrote. No code in the folder is ever run.
-
-    Raises:
-        UserError: the folder holds no generator of this project.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        description = json.loads((folder / DESCRIPTION).read_text())
-        arrays = load_file(folder / WEIGHTS)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(
-            f"{folder}: holds no readable generator ({error}). "
-            "`dvc repro` makes it, `dvc pull` brings it back."
-        ) from None
-    where = f"{folder / DESCRIPTION}: settings"
-    generator = generators.create(description["generator"], description["settings"], where)
-    try:
-        generator.restore(arrays)
-    except (KeyError, RuntimeError) as error:
-        raise UserError(f"{folder / WEIGHTS}: does not fit {DESCRIPTION} ({error})") from None
-    return generator

@@ -14,11 +14,11 @@ import torch.nn.functional as F  # noqa: N812
 from pydantic import Field
 from torch import nn
 
-from mlproject import checkpoints, training
-from mlproject.errors import TooFewImages, UserError
+from mlproject.core.errors import TooFewImages, UserError
+from mlproject.core.params import Section
+from mlproject.data import tensors
 from mlproject.generators.base import Generator, GeneratorEpoch
-from mlproject.models import blocks
-from mlproject.params import Section
+from mlproject.training import checkpoints, loop
 
 START = 4  # side of the smallest feature map: the rest of an image's side is doublings of it
 WEIGHT_SPREAD = 0.02  # Radford et al., section 4
@@ -128,7 +128,7 @@ class DCGAN(Generator):
                 f"images of {images.shape[1]} px are smaller than {self.section}.image_size, {size}. "
                 f"Set prepare.image_size to {size} at least."
             )
-        shrunk = blocks.network_images(images, size, "rgb").permute(0, 2, 3, 1).contiguous().numpy()
+        shrunk = tensors.network_images(images, size, "rgb").permute(0, 2, 3, 1).contiguous().numpy()
         if (shrunk == shrunk[0, 0, 0]).all():
             red, green, blue = shrunk[0, 0, 0]
             raise UserError(
@@ -158,7 +158,7 @@ class DCGAN(Generator):
             on_start()
         while len(game.history) < self.settings.epochs:
             number, started = len(game.history) + 1, time.perf_counter()
-            losses = self._epoch(game, pixels, training.random_source(seed, number), precision)
+            losses = self._epoch(game, pixels, loop.random_source(seed, number), precision)
             if not all(map(math.isfinite, losses.values())):
                 lower = f"Lower {self.section}.learning_rate in params.yaml."
                 raise UserError(f"training diverged in epoch {number} ({losses}). {lower}")
@@ -192,7 +192,7 @@ class DCGAN(Generator):
         game.generator.train()
         game.discriminator.train()
         totals = torch.zeros(len(LOSSES), device=self.device)
-        for batch in training.batches(images, order, size, self.device):
+        for batch in loop.batches(images, order, size, self.device):
             totals += self._round(game, batch * 2 - 1, random, precision)
         return dict(zip(LOSSES, (totals / (len(order) // size)).tolist(), strict=True))
 
@@ -220,15 +220,15 @@ class DCGAN(Generator):
         return game.discriminator(images).float()
 
     def stream(self, n: int, seed: int) -> Iterator[np.ndarray]:
-        for chunk, start in enumerate(range(0, n, blocks.CHUNK)):
-            yield from self._chunk(training.random_source(seed, chunk))[: n - start]
+        for chunk, start in enumerate(range(0, n, tensors.CHUNK)):
+            yield from self._chunk(loop.random_source(seed, chunk))[: n - start]
 
     @torch.inference_mode()
     def _chunk(self, random: torch.Generator) -> np.ndarray:
         """Return a whole chunk, whatever is asked for: batches of other sizes may be computed otherwise."""
         self.network.eval()
-        z = torch.randn((blocks.CHUNK, self.settings.latent, 1, 1), generator=random)
-        return blocks.display_images(self.network(z.to(self.device)) / 2 + 0.5)
+        z = torch.randn((tensors.CHUNK, self.settings.latent, 1, 1), generator=random)
+        return tensors.display_images(self.network(z.to(self.device)) / 2 + 0.5)
 
     def state(self) -> dict[str, np.ndarray]:
         return {name: value.detach().cpu().numpy() for name, value in self.network.state_dict().items()}

@@ -1,24 +1,23 @@
-"""Models by name: the file's name is the model's name, so there is no list to edit."""
+"""Detectors by name: each file in this folder is one; there is no list to edit."""
 
 import importlib
+import json
 import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlproject import params
-from mlproject.errors import unknown_name
+from mlproject.core import params
+from mlproject.core.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
-    from mlproject.models.base import Detector
-
-NOT_MODELS = {"base", "blocks", "chain", "reconstruction", "autoencoder"}
+    from mlproject.models.components.detector import Detector
 
 
 def names() -> list[str]:
     """Return the name of every model file in this folder, without importing it."""
     files = pkgutil.iter_modules([str(Path(__file__).parent)])
-    return sorted(module.name for module in files if module.name not in NOT_MODELS)
+    return sorted(module.name for module in files if not module.ispkg)
 
 
 def detector_class(name: str) -> "type[Detector]":
@@ -36,3 +35,31 @@ def create(name: str, settings: Mapping[str, Any], where: str = "settings") -> "
     """Return an untrained detector from its section of params.yaml."""
     model = detector_class(name)
     return model(params.check(dict(settings), model.Parameters, where))
+
+
+def load(folder: Path) -> "Detector":
+    """Return the detector that `Detector.save` wrote. No code in the folder is ever run.
+
+    Raises:
+        UserError: the folder holds no model of this project.
+    """
+    from safetensors.numpy import load_file
+
+    from mlproject.models.components.combination import Combination
+    from mlproject.models.components.detector import DESCRIPTION, WEIGHTS
+    from mlproject.models.components.heat_scale import HeatScale
+
+    try:
+        description = json.loads((folder / DESCRIPTION).read_text())
+        arrays = load_file(folder / WEIGHTS)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder}: holds no readable model ({error})") from None
+    name = description["model"]
+    settings = {**detector_class(name).added_settings, **description["settings"]}
+    detector = create(name, settings, f"{folder / DESCRIPTION}: settings")
+    detector.restore(arrays)
+    if description["combination"]:
+        detector.combination = Combination.from_dict(description["combination"])
+    if description.get("heat_scale"):
+        detector.heat_scale = HeatScale(**description["heat_scale"])
+    return detector

@@ -17,14 +17,14 @@ import torch.nn.functional as F  # noqa: N812
 from pydantic import Field
 from torch import nn
 
-from mlproject import training
+from mlproject.data import tensors
 from mlproject.generators import dcgan
 from mlproject.generators.base import GeneratorEpoch
-from mlproject.models import blocks
-from mlproject.models.base import Labelled
-from mlproject.models.reconstruction import ReconstructionDetector, ReconstructionParameters
-from mlproject.search_space import Range, Space
-from mlproject.training import Epoch
+from mlproject.models.components.detector import Labelled
+from mlproject.models.components.reconstruction import ReconstructionDetector, ReconstructionParameters
+from mlproject.models.components.search_space import Range, Space
+from mlproject.training import loop
+from mlproject.training.loop import Epoch
 
 
 class Parameters(dcgan.Parameters, ReconstructionParameters):
@@ -111,7 +111,7 @@ class AnoGAN(ReconstructionDetector):
         self.encoder.to(device).to(memory_format=torch.channels_last)
         self.gan.prepare(train)  # refuses what is too small before it is enlarged below
         images, held_out = (
-            blocks.network_images(part, settings.image_size, settings.colour) for part in (train, validation)
+            tensors.network_images(part, settings.image_size, settings.colour) for part in (train, validation)
         )
 
         def on_gan_epoch(epoch: GeneratorEpoch) -> None:
@@ -130,13 +130,13 @@ class AnoGAN(ReconstructionDetector):
         for network in (self.gan.network, self.gan.discriminator):
             network.eval().requires_grad_(False)
         self._measure_spread(images)
-        progress = training.train(
+        progress = loop.train(
             self.encoder,
             torch.optim.Adam(self.encoder.parameters(), lr=settings.encoder_learning_rate),
             self.encoder_loss,
             images,
             held_out,
-            training.Schedule(settings.batch_size, settings.epochs, settings.patience),
+            loop.Schedule(settings.batch_size, settings.epochs, settings.patience),
             seed=seed,
             device=device,
             precision=precision,
@@ -168,7 +168,7 @@ class AnoGAN(ReconstructionDetector):
     def _measure_spread(self, images: torch.Tensor) -> None:
         """Learn how far good images lie from their mean: the unit in which the two distances are weighed."""
         order = torch.arange(len(images))
-        shown = [batch * 2 - 1 for batch in training.batches(images, order, blocks.CHUNK, self.device)]
+        shown = [batch * 2 - 1 for batch in loop.batches(images, order, tensors.CHUNK, self.device)]
         features = torch.cat([self._features(batch) for batch in shown])
         self.spread = {
             name: values.var(dim=0, unbiased=False).mean()

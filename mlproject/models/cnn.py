@@ -10,13 +10,14 @@ import torch.nn.functional as F  # noqa: N812
 from pydantic import Field, model_validator
 from torch import nn
 
-from mlproject import training
-from mlproject.errors import TooFewImages
-from mlproject.models import blocks
-from mlproject.models.base import Detector, Labelled, Parts
-from mlproject.models.chain import Chain
-from mlproject.params import Section
-from mlproject.training import Epoch
+from mlproject.core.errors import TooFewImages
+from mlproject.core.params import Section
+from mlproject.data import tensors
+from mlproject.models.components import layers as blocks
+from mlproject.models.components.detector import Detector, Labelled, Parts
+from mlproject.models.components.fast_sequential import Chain
+from mlproject.training import loop
+from mlproject.training.loop import Epoch
 
 HELD_FOR_EPOCH = 5  # of each class every so-manieth labelled image chooses the epoch, if there are so many
 
@@ -31,7 +32,7 @@ class Parameters(Section):
     """
 
     image_size: int = Field(ge=32, le=1024)
-    colour: blocks.Colour
+    colour: tensors.Colour
     filters: blocks.Filters
     hidden: int = Field(ge=1)
     class_weighting: bool
@@ -127,13 +128,13 @@ class CNN(Detector):
         self.mean, self.spread = _channel_statistics(images)
         defects = float(labels.sum())
         weight = (len(labels) - defects) / defects if settings.class_weighting and defects else 1.0
-        return training.train(
+        return loop.train(
             network,
             blocks.optimiser(settings.optimiser, network, settings.learning_rate),
             self._loss(torch.tensor(weight, device=device)),
             images,
             held_out,
-            training.Schedule(settings.batch_size, settings.epochs, settings.patience),
+            loop.Schedule(settings.batch_size, settings.epochs, settings.patience),
             labels=labels,
             validation_labels=held_out_labels,
             seed=seed,
@@ -158,16 +159,16 @@ class CNN(Detector):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (n, c, h, w) uint8 and (n,) float labels of good images and some labelled ones."""
         size, colour = self.settings.image_size, self.settings.colour
-        shown = [blocks.network_images(images, size, colour) for images in (good, labelled.images[rows])]
+        shown = [tensors.network_images(images, size, colour) for images in (good, labelled.images[rows])]
         labels = np.concatenate([np.zeros(len(good)), labelled.labels[rows]])
         return torch.cat(shown), torch.from_numpy(labels).float()
 
-    def _loss(self, weight: torch.Tensor) -> training.BatchLoss:
+    def _loss(self, weight: torch.Tensor) -> loop.BatchLoss:
         def loss(network: nn.Module, batch: Any, generator: torch.Generator) -> torch.Tensor:
             images, labels = batch
             if network.training:
-                images = blocks.jitter(images, self.settings.jitter, generator)
-                images = blocks.turn(images, generator) if self.settings.augment else images
+                images = tensors.jitter(images, self.settings.jitter, generator)
+                images = tensors.turn(images, generator) if self.settings.augment else images
             log_odds = network(self._normalised(images))[:, 0].float()
             return F.binary_cross_entropy_with_logits(log_odds, labels, pos_weight=weight)
 
@@ -188,7 +189,7 @@ class CNN(Detector):
     @torch.inference_mode()
     def _judged(self, image: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the log-odds (1,) and the map (1, h, w) of a (1, s, s, 3) image."""
-        pixels = blocks.network_images(image, self.settings.image_size, self.settings.colour)
+        pixels = tensors.network_images(image, self.settings.image_size, self.settings.colour)
         batch = self._normalised(pixels.to(self.device).float().div_(255))
         log_odds, maps = self._judge(batch.to(memory_format=torch.channels_last))
         return log_odds.cpu(), maps.cpu()
@@ -209,7 +210,7 @@ class CNN(Detector):
         return last(relu(hidden))[:, 0], maps[:, 0]
 
     def traced(self, images: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        pixels = blocks.fit_network(images, self.settings.image_size, self.settings.colour)
+        pixels = tensors.fit_network(images, self.settings.image_size, self.settings.colour)
         log_odds, maps = self._judge(self._normalised(pixels.float().div(255)))
         return {"log_odds": log_odds.double()}, maps
 

@@ -9,12 +9,12 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from mlproject.kernel_density import GaussianKernelDensity
-from mlproject.models import blocks
-from mlproject.models.autoencoder import Autoencoder, AutoencoderParameters
-from mlproject.models.blocks import conv_relu
-from mlproject.models.chain import Chain
-from mlproject.search_space import Range, Space
+from mlproject.models.components import layers
+from mlproject.models.components.autoencoder import Autoencoder, AutoencoderParameters
+from mlproject.models.components.fast_sequential import Chain
+from mlproject.models.components.kernel_density import GaussianKernelDensity
+from mlproject.models.components.layers import conv_relu
+from mlproject.models.components.search_space import Range, Space
 
 POOLS = (4, 2, 2)  # 128 px → 8 × 8
 
@@ -76,7 +76,7 @@ class KDCAE(Autoencoder):
 
     def after_fit(self, train: np.ndarray, validation: np.ndarray) -> None:
         super().after_fit(train, validation)
-        codes = torch.cat([codes for codes, _, _ in blocks.one_by_one(self.difference, train)])
+        codes = torch.cat([codes for codes, _, _ in layers.one_by_one(self.difference, train)])
         self.density = GaussianKernelDensity(codes.flatten(1).numpy(), self.settings.bandwidth)
 
     @property

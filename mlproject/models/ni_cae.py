@@ -5,11 +5,11 @@ from typing import ClassVar
 from pydantic import Field
 from torch import nn
 
-from mlproject.models import blocks
-from mlproject.models.autoencoder import Autoencoder, AutoencoderParameters
-from mlproject.models.blocks import conv_relu
-from mlproject.models.chain import Chain
-from mlproject.search_space import Range, Space
+from mlproject.models.components import layers
+from mlproject.models.components.autoencoder import Autoencoder, AutoencoderParameters
+from mlproject.models.components.fast_sequential import Chain
+from mlproject.models.components.layers import conv_relu
+from mlproject.models.components.search_space import Range, Space
 
 
 class Parameters(AutoencoderParameters):
@@ -20,7 +20,7 @@ class Parameters(AutoencoderParameters):
         latent_channels: width of the dense layer applied at each position of the code; the paper: 512.
     """
 
-    filters: blocks.Filters
+    filters: layers.Filters
     latent_channels: int = Field(ge=1, le=4096)
 
     @property

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from mlproject.errors import UserError
-from mlproject.models import blocks
-from mlproject.models.base import Labelled
-from mlproject.models.reconstruction import ReconstructionDetector, ReconstructionParameters
-from mlproject.search_space import Range, Space
-from mlproject.training import Epoch
+from mlproject.core.errors import UserError
+from mlproject.data import tensors
+from mlproject.models.components.detector import Labelled
+from mlproject.models.components.reconstruction import ReconstructionDetector, ReconstructionParameters
+from mlproject.models.components.search_space import Range, Space
+from mlproject.training.loop import Epoch
 
 
 class Parameters(ReconstructionParameters):
@@ -78,7 +78,7 @@ class PCA(ReconstructionDetector):
 
     def _flat(self, images: np.ndarray) -> torch.Tensor:
         """Return (n, d) float64 in [0, 1]."""
-        small = blocks.network_images(images, self.settings.image_size, self.settings.colour)
+        small = tensors.network_images(images, self.settings.image_size, self.settings.colour)
         return small.to(self.device).double().div_(255).flatten(1)
 
     def _squared_error(self, images: np.ndarray) -> float:

@@ -6,21 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlproject import params
-from mlproject.errors import unknown_name
+from mlproject.core import params
+from mlproject.core.errors import unknown_name
 
 if TYPE_CHECKING:
-    from mlproject.studies.base import Study
-    from mlproject.studies.material import Material
-
-NOT_STUDIES = {"anew", "base", "cells", "fitting", "intervals", "material", "tables"}
+    from mlproject.studies.components.base import Study
+    from mlproject.studies.components.inputs import Material
 
 
 def names() -> list[str]:
     """Return the name of every study file in this folder, without importing it."""
     files = pkgutil.iter_modules([str(Path(__file__).parent)])
-    found = (module.name for module in files if module.name not in NOT_STUDIES)
-    return sorted(name for name in found if not name.endswith("_result"))
+    return sorted(module.name for module in files if not module.ispkg)
 
 
 def check(name: str, settings: Any, where: str = "settings") -> "tuple[type[Study], params.Section]":

@@ -15,13 +15,15 @@ import pandas as pd
 from PIL import Image
 from pydantic import Field
 
-from mlproject import artifacts, models
+from mlproject import models
+from mlproject.core import artifacts, files
+from mlproject.core.params import Section
 from mlproject.generators.base import DESCRIPTION, WEIGHTS
-from mlproject.models.base import Labelled
 from mlproject.models.cnn import for_weights_and_epoch
-from mlproject.params import Section
-from mlproject.studies import fitting, generated_result
-from mlproject.studies.base import MIN_SEEDS, Cell, Result, Study
+from mlproject.models.components.detector import Labelled
+from mlproject.studies.components import fitting
+from mlproject.studies.components.base import MIN_SEEDS, Cell, Result, Study
+from mlproject.studies.results import generated as generated_result
 
 ARMS = ("cnn", "kd_cae")
 SAMPLE_SEED = 2  # others than those whose quality was measured (1)
@@ -113,9 +115,9 @@ class Generated(Study):
     @functools.cached_property
     def _made(self) -> np.ndarray:
         """(count, S, S, 3) uint8 generated images, enlarged to the prepared size."""
-        from mlproject.generators import base
+        from mlproject import generators
 
-        generator, size = base.load(self._generator_folder), self.material.data.image_size
+        generator, size = generators.load(self._generator_folder), self.material.data.image_size
         enlarged = [
             np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
             for image in generator.stream(self.count, SAMPLE_SEED)
@@ -164,7 +166,7 @@ class Generated(Study):
             )
             notes.append(f"The CNN is left out: {why}.")
         folder = artifacts.training_folder(self.material.category, self.settings.generator)
-        verdict = artifacts.read_json(folder / "run.json")["verdict"]
+        verdict = files.read_json(folder / "run.json")["verdict"]
         for fault in ("collapsed", "memorised"):
             if verdict[fault]:
                 because = verdict[f"{fault}_because"]

@@ -15,12 +15,13 @@ import pandas as pd
 from pydantic import Field
 
 from mlproject import models
-from mlproject.models import blocks
-from mlproject.models.base import Labelled
+from mlproject.core.params import Section
 from mlproject.models.cnn import CNN
-from mlproject.params import Section
-from mlproject.studies import fitting, labels_result
-from mlproject.studies.base import MIN_SEEDS, Cell, Result, Study
+from mlproject.models.components import layers
+from mlproject.models.components.detector import Labelled
+from mlproject.studies.components import fitting
+from mlproject.studies.components.base import MIN_SEEDS, Cell, Result, Study
+from mlproject.studies.results import labels as labels_result
 
 MODEL = "cnn"
 
@@ -37,7 +38,7 @@ class Parameters(Section):
     seeds: int = Field(ge=MIN_SEEDS)
     levels: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
     image_size: int | None = Field(ge=32, le=1024)
-    filters: blocks.Filters | None
+    filters: layers.Filters | None
     hidden: int | None = Field(ge=1)
     epochs: int | None = Field(ge=1)
     patience: int | None = Field(ge=1)

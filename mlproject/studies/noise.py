@@ -17,12 +17,17 @@ import pandas as pd
 import torch
 from pydantic import Field, field_validator
 
-from mlproject import artifacts, models, noise, run_settings, training
-from mlproject.models import base, blocks
-from mlproject.models.base import Detector
-from mlproject.params import Section
-from mlproject.studies import anew, cells, fitting, intervals, noise_result, tables
-from mlproject.studies.base import Cell, Result, Shown, Study, silently
+from mlproject import models
+from mlproject.core import artifacts
+from mlproject.core.params import Section
+from mlproject.data import tensors
+from mlproject.models.components import detector as base
+from mlproject.models.components import noise
+from mlproject.models.components.detector import Detector
+from mlproject.studies.components import fitting, retraining, runner, seed_intervals, tables
+from mlproject.studies.components.base import Cell, Result, Shown, Study, silently
+from mlproject.studies.results import noise as noise_result
+from mlproject.training import loop, run_settings
 
 NOISY, OTHER = "ni_cae", "kd_cae"
 WITHOUT = "ni_cae_without_noise"
@@ -68,12 +73,12 @@ def noisy(
         images: (n, s, s, 3) uint8 prepared images.
         seed: the same for every model: models of one size and colour see the same noise.
     """
-    seen = blocks.network_images(images, settings["image_size"], settings["colour"])
+    seen = tensors.network_images(images, settings["image_size"], settings["colour"])
     if settings["colour"] == "grey3":  # grey once: three channels of noise would average out
         seen = seen[:, :1]
-    generator = training.random_source(seed, list(noise.KINDS).index(kind), round(variance * 1e6))
+    generator = loop.random_source(seed, list(noise.KINDS).index(kind), round(variance * 1e6))
     made = []
-    for chunk in seen.split(blocks.CHUNK):
+    for chunk in seen.split(tensors.CHUNK):
         values = noise.KINDS[kind](chunk.float().div(255), variance, generator) if variance else chunk / 255
         made.append((values.clamp(0, 1) * 255).round().to(torch.uint8))
     return torch.cat(made).expand(-1, 3, -1, -1).permute(0, 2, 3, 1).contiguous().numpy()
@@ -84,7 +89,7 @@ class NoiseStudy(Study):
 
     Parameters = Parameters
     title = "Does noise injected while training make NI-CAE robust to noise?"
-    interval = intervals.WORDS_OF_DRAWS
+    interval = seed_intervals.WORDS_OF_DRAWS
     trains = False
 
     def __init__(self, settings: Any, material: Any) -> None:
@@ -115,9 +120,9 @@ class NoiseStudy(Study):
             anew_settings[NOISY] = settings
         for arm, chosen in anew_settings.items():
             facts = {"model": NOISY, "settings": chosen, "seed": material.seed}
-            self.folders[arm] = folder / "models" / cells.key(facts, material, [anew.__name__])
+            self.folders[arm] = folder / "models" / runner.key(facts, material, [retraining.__name__])
             title = f"{material.category} noise: {arm}"
-            anew.train(NOISY, chosen, self.folders[arm], material, shown, title)
+            retraining.train(NOISY, chosen, self.folders[arm], material, shown, title)
         kept = set(self.folders.values())
         for stale in (folder / "models").iterdir():
             if stale.is_dir() and stale not in kept:  # a file is the checkpoint of a training that was killed
@@ -129,7 +134,7 @@ class NoiseStudy(Study):
         """Return the threshold that good images set for an arm of `prepare`."""
         if self._is_recorded(arm):
             return self.material.recorded_threshold(arm)["threshold"]
-        good = anew.good_scores(self.folders[arm])
+        good = retraining.good_scores(self.folders[arm])
         return tables.threshold(good, self.material.threshold_of(NOISY))
 
     def _is_recorded(self, arm: str) -> bool:
@@ -154,7 +159,7 @@ class NoiseStudy(Study):
 
     def _detector(self, arm: str) -> Detector:
         if arm not in self.loaded:
-            self.loaded = {arm: base.load(self.folders[arm])}  # cells of one detector follow one another
+            self.loaded = {arm: models.load(self.folders[arm])}  # cells of one detector follow one another
         return self.loaded[arm]
 
     def run(self, cell: Cell) -> pd.DataFrame:
@@ -206,7 +211,7 @@ class NoiseStudy(Study):
     def _threshold_notes(self, arm: str) -> list[str]:
         if self._is_recorded(arm):
             return self.material.recorded_notes(arm)
-        n = len(anew.good_scores(self.folders[arm]))
+        n = len(retraining.good_scores(self.folders[arm]))
         return tables.unsupported(arm, n, self.material.threshold_of(NOISY))
 
 

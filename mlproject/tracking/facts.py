@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Self
 import pandas as pd
 import yaml
 
-from mlproject import artifacts
-from mlproject.run_key import FACTS
+from mlproject.core import artifacts, files
+from mlproject.training.identity import FACTS
 
 LOCK = Path("dvc.lock")
 
@@ -78,7 +78,7 @@ class Facts:
         shortcuts = artifacts.report_folder(category) / "shortcuts.json"
         model_files = files_in(artifacts.model_folder(category, model))
         strips = pictures_by_epoch(training / "reconstructions")
-        files = {
+        logged = {
             "training/run.json": training / "run.json",
             "training/history.csv": training / "history.csv",
             "scores/scores.csv": scores / "scores.csv",
@@ -87,16 +87,16 @@ class Facts:
             **{f"report/{name}": path for name, path in files_in(report).items()},
         }
         return cls(
-            training=artifacts.read_json(training / "run.json"),
-            history=artifacts.read_table(training / "history.csv"),
-            metrics=artifacts.read_json(report / "metrics.json"),
-            threshold=artifacts.read_json(scores / "threshold.json"),
-            shortcuts=artifacts.read_json(shortcuts),
-            files=files,
+            training=files.read_json(training / "run.json"),
+            history=files.read_table(training / "history.csv"),
+            metrics=files.read_json(report / "metrics.json"),
+            threshold=files.read_json(scores / "threshold.json"),
+            shortcuts=files.read_json(shortcuts),
+            files=logged,
             strips=strips,
             model_hash=files_hash(model_files),
             content_hash=files_hash(
-                files
+                logged
                 | {f"model/{name}": path for name, path in model_files.items()}
                 | {f"strips/{epoch}": path for epoch, path in strips.items()}
             ),
@@ -143,7 +143,7 @@ class Facts:
             found |= flatten({key: value for key, value in used.items() if not key.startswith("models.")})
         resolved = artifacts.threshold_settings_file(self.training["category"], self.training["model"])
         if resolved.is_file():  # tuned: not what params.yaml says
-            found |= flatten({"threshold": artifacts.read_json(resolved)})
+            found |= flatten({"threshold": files.read_json(resolved)})
         return found
 
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 import pandas as pd
 
-from mlproject import artifacts
+from mlproject.core import artifacts, files
 from mlproject.tracking import facts as lineage
 
 
@@ -48,21 +48,21 @@ class GeneratorFacts:
             f"model/{name}": path
             for name, path in lineage.files_in(artifacts.model_folder(category, generator)).items()
         }
-        files = {
+        logged = {
             "training/run.json": training / "run.json",
             "training/history.csv": training / "history.csv",
             **{f"report/{name}": path for name, path in lineage.files_in(report).items()},
         }
         strips = lineage.pictures_by_epoch(training / "grids")
         return cls(
-            training=artifacts.read_json(training / "run.json"),
-            history=artifacts.read_table(training / "history.csv"),
-            quality=artifacts.read_json(report / "quality.json"),
-            files=files | model,
+            training=files.read_json(training / "run.json"),
+            history=files.read_table(training / "history.csv"),
+            quality=files.read_json(report / "quality.json"),
+            files=logged | model,
             strips=strips,
             model_hash=lineage.files_hash(model),
             content_hash=lineage.files_hash(
-                files | model | {f"grids/{epoch}": path for epoch, path in strips.items()}
+                logged | model | {f"grids/{epoch}": path for epoch, path in strips.items()}
             ),
         )
 

@@ -5,8 +5,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from mlproject import artifacts
-from mlproject.tracking import facts as files
+from mlproject.core import artifacts, files
+from mlproject.tracking import facts as recorded
 from mlproject.tracking.facts import Facts
 
 COMMIT, TREE = "git_commit", "git_tree"
@@ -23,7 +23,7 @@ def tags_from_files(facts: object) -> dict[str, str]:
     Args:
         facts: of a detector, a generator or a study.
     """
-    now = files.git_tags()
+    now = recorded.git_tags()
     tree = now.pop("mlproject.tree", None)
     if tree is None or not isinstance(facts, Facts):
         return now
@@ -44,8 +44,8 @@ def tags(facts: Facts, run_id: str, run: Mapping[str, str], known: Mapping[str, 
         "run_id": run_id,
         "parameters": parameters(facts),
     }
-    if files.LOCK.is_file():
-        values["lock_hash"] = hashlib.sha256(files.LOCK.read_bytes()).hexdigest()
+    if recorded.LOCK.is_file():
+        values["lock_hash"] = hashlib.sha256(recorded.LOCK.read_bytes()).hexdigest()
     if known.get(TREE) == values.get(TREE) == "clean" and "lock_hash" in known:
         values["lock_hash"] = known["lock_hash"]  # the lock of that commit, not of a later one
     return values
@@ -53,7 +53,7 @@ def tags(facts: Facts, run_id: str, run: Mapping[str, str], known: Mapping[str, 
 
 def parameters(facts: Facts) -> str:
     """Return every setting that its stages ran with, as JSON."""
-    flat = files.flatten({"settings": facts.training["settings"], "split": facts.training["split"]})
+    flat = recorded.flatten({"settings": facts.training["settings"], "split": facts.training["split"]})
     flat |= {name: facts.training[name] for name in ("device", "precision")} | facts.locked()
     text = json.dumps(flat, sort_keys=True, ensure_ascii=False)
     return text if len(text) <= LIMIT else ""
@@ -70,7 +70,7 @@ def _git(facts: Facts, run: Mapping[str, str], known: Mapping[str, str]) -> dict
     for source in (registered, trained):
         if source[TREE] == "clean" and source[COMMIT]:
             return {name: value for name, value in source.items() if value}
-    now = files.git_tags()
+    now = recorded.git_tags()
     if now.get("mlproject.tree") == "clean" and made_by_these_files(facts):
         return {COMMIT: now["mlflow.source.git.commit"], TREE: "clean"}
     return {name: value for name, value in trained.items() if value}
@@ -78,7 +78,7 @@ def _git(facts: Facts, run: Mapping[str, str], known: Mapping[str, str]) -> dict
 
 def made_by_these_files(facts: Facts) -> bool:
     """Say whether dvc.lock shows that code, settings and data of a training are those that lie here now."""
-    run, locked = facts.training, files.locked_stages()
+    run, locked = facts.training, recorded.locked_stages()
     category, model = run["category"], run["model"]
     entries = [entry for stage in STAGES if (entry := locked.get(f"{stage}@{category}-{model}"))]
     if len(entries) < len(STAGES):
@@ -87,11 +87,11 @@ def made_by_these_files(facts: Facts) -> bool:
     deps = [dep for entry in entries for dep in entry["deps"]]
     decisive = [dep for dep in deps if dep["path"].endswith(".py") or dep["path"] == settings.as_posix()]
     used = entries[0]["params"]["params.yaml"]
-    prepared = artifacts.read_json(artifacts.PREPARED / category / "prepared.json")
+    prepared = files.read_json(artifacts.PREPARED / category / "prepared.json")
     return (
         all(_md5(Path(dep["path"])) == dep["md5"] for dep in decisive)
         and settings.is_file()
-        and artifacts.read_json(settings)["settings"] == run["settings"]
+        and files.read_json(settings)["settings"] == run["settings"]
         and all(used.get(name) == run[name] for name in ("split", "seed"))
         and prepared.get("data_hash") == run["data_hash"]
     )

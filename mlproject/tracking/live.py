@@ -11,15 +11,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from mlproject.errors import UserError
-from mlproject.progress import SilentRun
+from mlproject.core.errors import UserError
+from mlproject.tracking import connection, runs
 from mlproject.tracking import facts as lineage
-from mlproject.tracking import runs, store
+from mlproject.training.progress import SilentRun
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from mlproject.training import Epoch
+    from mlproject.training.loop import Epoch
 
 if importlib.util.find_spec("mlflow") is None:
     # As `import mlflow` would; the import itself takes over a second and is left to the thread.
@@ -55,13 +55,13 @@ def open_run(training: Mapping[str, Any], key: str) -> "LiveRun | SilentRun":
 
     Args:
         training: what run.json will say, as far as it is known: at least `run_key.FACTS`.
-        key: `run_key.run_key` of it.
+        key: `identity.run_key` of it.
 
     Returns:
         A context; one that records nothing, with one line printed, when the store does not answer.
     """
-    if not store.reachable():
-        print(store.away_message(), flush=True)
+    if not connection.reachable():
+        print(connection.away_message(), flush=True)
         return SilentRun()
     return LiveRun(training, key)
 
@@ -116,7 +116,7 @@ class LiveRun:
         self._closing.set()
         self._thread.join(CLOSE_SECONDS)
         if self._thread.is_alive():
-            self._give_up(store.away_message())
+            self._give_up(connection.away_message())
 
     def _work(self) -> None:
         self._closing.wait(START_SECONDS)
@@ -124,20 +124,20 @@ class LiveRun:
             self._over_soon = True
             self._closing.wait()
         if self._over_soon:
-            if not store.reachable():
-                self._give_up(store.away_message())
+            if not connection.reachable():
+                self._give_up(connection.away_message())
             return
         from mlflow.exceptions import MlflowException
 
         try:
-            client = store.connect()
+            client = connection.connect()
             _Stream(client, *self._open(client)).send_all(self._waiting, self._closing)
         except (MlflowException, OSError, UserError) as error:  # the last: somebody deleted the experiment
             refused = (
-                f"MLflow at {store.shown()} refused the run "
-                f"({store.without_password(str(error).splitlines()[0])}): training goes on."
+                f"MLflow at {connection.shown()} refused the run "
+                f"({connection.without_password(str(error).splitlines()[0])}): training goes on."
             )
-            self._give_up(refused if store.reachable() else store.away_message())
+            self._give_up(refused if connection.reachable() else connection.away_message())
 
     def _give_up(self, message: str) -> None:
         if not self._silent.is_set():
@@ -148,7 +148,7 @@ class LiveRun:
         """Return the run's id and whether it was begun before."""
         from mlflow.entities import Param
 
-        experiment_id = store.experiment(client, store.dataset())
+        experiment_id = connection.experiment(client, connection.dataset())
         found = runs.find(client, experiment_id, self._key)
         if found:
             client.update_run(found.info.run_id, status="RUNNING")

@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlproject import artifacts
-from mlproject.run_key import run_key
+from mlproject.core import artifacts
+from mlproject.tracking import connection
 from mlproject.tracking import facts as lineage
-from mlproject.tracking import store
 from mlproject.tracking.facts import Facts
 from mlproject.tracking.generator_facts import GeneratorFacts
 from mlproject.tracking.lineage import tags_from_files
 from mlproject.tracking.study_facts import StudyFacts
+from mlproject.training.identity import run_key
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -47,9 +47,9 @@ def record(dataset: str, category: str, model: str) -> str:
 
 def log(dataset: str, facts: Recorded) -> str:
     """Do what `record` does, of facts that were read."""
-    client = store.connect()
-    experiment_id = store.experiment(client, dataset)
-    with store.lock():
+    client = connection.connect()
+    experiment_id = connection.experiment(client, dataset)
+    with connection.lock():
         run = find(client, experiment_id, run_key(facts.training), facts.model_hash)
         if run and run.data.tags.get(CONTENT_HASH) == facts.content_hash:
             return run.info.run_id
@@ -67,7 +67,7 @@ def find(client: "MlflowClient", experiment_id: str, key: str, model_hash: str |
     """Return the run of a training, newest first.
 
     Args:
-        key: `run_key.run_key`.
+        key: `identity.run_key`.
         model_hash: of the trained model: its own run, else one that no model was recorded for yet.
             None while it trains: only a run that was cut off before its end will do.
     """
@@ -125,9 +125,9 @@ def join(dataset: str, run_ids: Sequence[str]) -> str | None:
 
     Where all have one, the newest parent's comparison is brought up to date and no run is made.
     """
-    client = store.connect()
-    experiment_id = store.experiment(client, dataset)
-    with store.lock():
+    client = connection.connect()
+    experiment_id = connection.experiment(client, dataset)
+    with connection.lock():
         runs = [client.get_run(run_id) for run_id in run_ids]
         orphans = [run.info.run_id for run in runs if PARENT not in run.data.tags]
         if orphans:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 import pandas as pd
 
-from mlproject import artifacts
+from mlproject.core import artifacts, files
 from mlproject.tracking import facts as lineage
 
 ENDS = {"": "difference", ".low": "low", ".high": "high"}
@@ -52,21 +52,21 @@ class StudyFacts:
             artifacts.study_folder(category, study),
             artifacts.study_report_folder(category, study),
         )
-        table = artifacts.read_table(report / "table.csv")
+        table = files.read_table(report / "table.csv")
         cells = {path.name: path for path in (folder / "cells").glob("*.csv")}
-        files = {
+        logged = {
             "study/run.json": folder / "run.json",
             **{f"report/{name}": path for name, path in lineage.files_in(report).items()},
         }
         return cls(
-            training=artifacts.read_json(folder / "run.json"),
+            training=files.read_json(folder / "run.json"),
             history=curves(table),
             table=table,
-            summary=artifacts.read_json(report / "summary.json"),
-            files=files,
+            summary=files.read_json(report / "summary.json"),
+            files=logged,
             strips={},
             model_hash=lineage.files_hash(cells),
-            content_hash=lineage.files_hash(files | cells),
+            content_hash=lineage.files_hash(logged | cells),
         )
 
     def figures(self) -> dict[str, float]:

@@ -6,11 +6,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mlproject import artifacts, models, params, run_facts, search_space, sources
+from mlproject import models
+from mlproject.core import artifacts, params
+from mlproject.core.errors import UserError, unknown_name
 from mlproject.data import prepared
-from mlproject.errors import UserError, unknown_name
-from mlproject.models.base import Detector
-from mlproject.search_space import Space, Value
+from mlproject.models.components import search_space
+from mlproject.models.components.detector import Detector
+from mlproject.models.components.search_space import Space, Value
+from mlproject.training import code_hash, identity
 
 Objective = Literal["proxy", "labelled"]
 OBJECTIVES = ("proxy", "labelled")
@@ -22,7 +25,7 @@ class Plan:
     """A study of one (category, model).
 
     Attributes:
-        facts: `run_facts.known` of the settings that the study starts from.
+        facts: `identity.run_facts` of the settings that the study starts from.
         threshold: the section threshold that it starts from.
         study_seed: of what is drawn: settings to try, and made defects. Split and weights have `seed`'s.
         objective: what is told apart: made defects (``proxy``), or half of the test images (``labelled``).
@@ -59,7 +62,7 @@ class Plan:
         decisive = asdict(self) | {"space": {k: asdict(v) for k, v in self.space().items()}}
         for name in ("trials", "workers", "storage"):
             del decisive[name]
-        decisive["code"] = sources.code_hash(f"mlproject.models.{self.model}", TRIAL)
+        decisive["code"] = code_hash.code_hash(f"mlproject.models.{self.model}", TRIAL)
         text = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -124,7 +127,7 @@ def load(
         k: v for k, v in given.items() if v is not None
     }
     tune = params.check(section, params.Tune, "tune")
-    facts = run_facts.known(category, model, settings, prepared.load(category).data_hash)
+    facts = identity.run_facts(category, model, settings, prepared.load(category).data_hash)
     return Plan(
         facts=facts,
         threshold=params.load("threshold", params.Threshold).model_dump(),

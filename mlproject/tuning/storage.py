@@ -14,7 +14,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, ProgrammingError, SQLAlchemyError
 
-from mlproject.errors import UserError
+from mlproject.core.errors import UserError
 from mlproject.tuning.plan import Plan
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlproject import artifacts, search_space
-from mlproject.models.base import Detector
-from mlproject.search_space import Value
-from mlproject.study_objective import Verdict
-from mlproject.training import Epoch
-from mlproject.tuning.examination import Examination
+from mlproject.core import files
+from mlproject.models.components import search_space
+from mlproject.models.components.detector import Detector
+from mlproject.models.components.search_space import Value
+from mlproject.training.loop import Epoch
+from mlproject.tuning.data import Examination
+from mlproject.tuning.objective import Verdict
 from mlproject.tuning.plan import Plan
 
 FIRST_RUNG = 3  # epochs after which a training is first judged; then after twice as many, and so on
@@ -108,5 +109,5 @@ class Trial:
             "began": began,
             "ended": ended,
         }
-        artifacts.write_json(self.plan.trial_folder(self.number) / "trial.json", content)
+        files.write_json(self.plan.trial_folder(self.number) / "trial.json", content)
         return content

@@ -16,9 +16,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from mlproject.errors import UserError
-from mlproject.tuning import examination, storage
-from mlproject.tuning import study as course
+from mlproject.core.errors import UserError
+from mlproject.tuning import data, storage
+from mlproject.tuning import search as course
 from mlproject.tuning.plan import Plan
 
 POLL = 0.5  # seconds between two looks at what the others have finished
@@ -53,7 +53,7 @@ def run(plan: Plan, stop: Event, record: course.Record, ended: Ended) -> None:
         _run_processes(plan, stop, record, ended)
         return
     study = storage.open_study(plan)
-    course.work(plan, examination.prepare(plan), study, record, stop.is_set, ended)
+    course.work(plan, data.prepare(plan), study, record, stop.is_set, ended)
 
 
 def _run_processes(plan: Plan, stop: Event, record: course.Record, ended: Ended) -> None:
@@ -104,7 +104,7 @@ def _work(plan: Plan, stop: Event, record: course.Record, parent: int) -> None:
 
     try:
         study = storage.open_study(plan)
-        course.work(plan, examination.prepare(plan), study, record, stopped, lambda content: None)
+        course.work(plan, data.prepare(plan), study, record, stopped, lambda content: None)
     except UserError as error:
         print(f"error: {error}", flush=True)
         raise SystemExit(error.exit_code) from None

@@ -1,0 +1,39 @@
+"""Images of a trained generator as PNG files: all of them or none."""
+
+import shutil
+from pathlib import Path
+
+from PIL import Image
+
+from mlproject.core.errors import UserError
+from mlproject.core.files import written_whole
+from mlproject.generators.base import Generator
+
+OVERHEAD = 4096  # bytes a file, beside its pixels: a file system's block
+
+
+def write(generator: Generator, count: int, folder: Path, seed: int) -> None:
+    """Write `count` images as 000000.png, … into a folder that is not there yet.
+
+    Raises:
+        UserError: the folder holds something, or its disk has no room: nothing is written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder}: is there already. Name a new folder, or empty this one.")
+    first = generator.sample(1, seed)[0]
+    _demand_room(count, first.nbytes, folder)
+    with written_whole(folder) as part:
+        for number, image in enumerate(generator.stream(count, seed)):
+            Image.fromarray(image).save(part / f"{number:06d}.png")
+
+
+def _demand_room(count: int, bytes_each: int, folder: Path) -> None:
+    """Raise a UserError unless the disk holds the images even if PNG compresses nothing."""
+    existing = next(parent for parent in folder.absolute().parents if parent.exists())
+    needed, free = count * (bytes_each + OVERHEAD), shutil.disk_usage(existing).free
+    if needed > free:
+        fit = max(0, free // (bytes_each + OVERHEAD))
+        raise UserError(
+            f"{folder}: {count} images need up to {needed / 1e9:,.2f} GB, its disk has {free / 1e9:,.2f} GB "
+            f"free. Nothing was written. Ask for at most {fit}, or name a folder on another disk."
+        )

@@ -1,0 +1,96 @@
+"""Named sets of values in params.yaml, copied over its active sections with every comment kept."""
+
+import copy
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlproject.core import params
+from mlproject.core.errors import UserError, unknown_name
+
+SECTION = "presets"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One setting that a preset changes."""
+
+    key: tuple[str, ...]
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        old, new = map(_as_yaml, (self.old, self.new))
+        return f"{'.'.join(self.key)}: {old} → {new}"
+
+
+def names(path: Path | None = None) -> list[str]:
+    """Return the presets that params.yaml has."""
+    return sorted(params.load_file(path).get(SECTION) or {})
+
+
+def apply(name: str, path: Path | None = None) -> list[Change]:
+    """Copy the preset's values over the active ones in params.yaml, whole or not at all.
+
+    Returns:
+        What changed, in the preset's order; empty when everything was so already.
+
+    Raises:
+        UserError: no such preset, or it sets a key that the active sections lack.
+    """
+    from ruamel.yaml import YAML
+
+    path = path or params.FILE
+    if name not in names(path):
+        raise unknown_name(f"preset {name}", name, names(path))
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 1_000_000  # never folds a line
+    yaml.representer.add_representer(  # not the empty value that ruamel writes
+        type(None), lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    tree = yaml.load(path)
+    changes = list(differences(tree, tree[SECTION][name], f"{path}: {SECTION}.{name}"))
+    for change in changes:
+        _section(tree, change.key)[change.key[-1]] = copy.deepcopy(change.new)  # no YAML alias
+    if changes:
+        part = path.with_name(path.name + ".part")
+        yaml.dump(tree, part)
+        part.replace(path)
+    return changes
+
+
+def differences(
+    active: Mapping[str, Any], preset: Mapping[str, Any], where: str, above: tuple[str, ...] = ()
+) -> Iterator[Change]:
+    """Yield a change for every value of `preset` that `active` has otherwise.
+
+    A list is one value; null stands for an optional section that is absent.
+
+    Raises:
+        UserError: `preset` has a key that `active` lacks, or a value where `active` has a section.
+    """
+    for name, new in preset.items():
+        key = (*above, name)
+        place = f"{where}.{'.'.join(key)}"
+        if name not in active:
+            raise unknown_name(place, name, active)
+        old = active[name]
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from differences(old, new, where, key)
+        elif isinstance(old, Mapping) != isinstance(new, Mapping) and None not in (old, new):
+            raise UserError(f"{place} is {new!r}: one is a section, the other a value")
+        elif old != new:
+            yield Change(key, old, new)
+
+
+def _as_yaml(value: Any) -> str:
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
+
+
+def _section(tree: Any, key: tuple[str, ...]) -> Any:
+    for name in key[:-1]:
+        tree = tree[name]
+    return tree

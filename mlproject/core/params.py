@@ -1,0 +1,141 @@
+"""params.yaml, the only home of defaults, read one key at a time into frozen, typed settings.
+
+A stage calls `load` for the keys that dvc.yaml declares for it, and for no others.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mlproject.core.errors import UserError, unknown_name
+
+FILE = Path("params.yaml")
+
+
+class Section(BaseModel):
+    """A part of params.yaml: frozen, every key known, no value guessed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Data(Section):
+    """Where the images come from."""
+
+    source: Literal["sample", "folder", "mvtec"]
+    path: str
+    url: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    accept_licence: bool
+
+    @property
+    def dataset_name(self) -> str:
+        """Name of the data set in MLflow: the source, or the folder's own name."""
+        return Path(self.path).resolve().name if self.source == "folder" else self.source
+
+
+class Prepare(Section):
+    """How images are stored: one square size per project, models shrink from it."""
+
+    image_size: int = Field(ge=16, le=2048)
+
+
+class Split(Section):
+    """How train/good is divided."""
+
+    validation_share: float = Field(gt=0, lt=1)
+    calibration: Literal["half", "cross"]
+    folds: int = Field(ge=2, le=20)
+
+
+class Training(Section):
+    """How any model is trained; says nothing about which."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["auto", "float32", "bfloat16"]
+
+
+class Threshold(Section):
+    """The clean protocol: the false-alarm rate that is asked for."""
+
+    false_alarm_rate: float = Field(gt=0, lt=1)
+    strict: bool
+
+
+class Evaluate(Section):
+    """How results are measured."""
+
+    bootstrap: int = Field(ge=100)
+    aupro_limit: float = Field(gt=0, le=1)
+
+
+class Tune(Section):
+    """How a study looks for better settings."""
+
+    trials: int = Field(ge=1)
+    epochs: int | None = Field(ge=1)
+    objective: Literal["proxy", "labelled"]
+    prune: bool
+    workers: int = Field(ge=1, le=256)
+
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def load_file(path: Path | None = None) -> dict[str, Any]:
+    """Return params.yaml as nested dictionaries.
+
+    Raises:
+        UserError: the file is missing or is no YAML mapping.
+    """
+    path = path or FILE
+    try:
+        tree = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found. Run the command in the project's folder.") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: is not valid YAML: {error}") from None
+    if not isinstance(tree, dict):
+        raise UserError(f"{path}: must hold sections (data, prepare, …), found {type(tree).__name__}")
+    return tree
+
+
+def value(key: str, path: Path | None = None) -> Any:
+    """Return the raw value at a dotted key, such as ``"models.kd_cae"``."""
+    node: Any = load_file(path)
+    walked: list[str] = []
+    for part in key.split("."):
+        if not isinstance(node, dict) or part not in node:
+            names = node if isinstance(node, dict) else ()
+            raise unknown_name(f"{path or FILE}: {'.'.join([*walked, part])}", part, names)
+        node = node[part]
+        walked.append(part)
+    return node
+
+
+def load(key: str, schema: type[S], path: Path | None = None) -> S:
+    """Return the settings at a dotted key, checked against their schema.
+
+    Raises:
+        UserError: a key is missing, unknown (the nearest is named) or has a value that is not allowed.
+    """
+    return check(value(key, path), schema, f"{os.fspath(path or FILE)}: {key}")
+
+
+def check(tree: Any, schema: type[S], where: str) -> S:
+    """Return `tree` as a `schema`, or raise a UserError that names the first wrong key."""
+    if not isinstance(tree, dict):
+        raise UserError(f"{where} must be a section with keys {', '.join(schema.model_fields)}")
+    try:
+        return schema.model_validate(tree)
+    except ValidationError as error:
+        # a misspelt key is unknown and its right name missing: the first of the two says what to do
+        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+        place = ".".join(str(part) for part in (where, *first["loc"]))
+        if first["type"] == "extra_forbidden":
+            raise unknown_name(place, str(first["loc"][-1]), schema.model_fields) from None
+        if first["type"] == "missing":
+            raise UserError(f"{place} is missing. It must be set.") from None
+        raise UserError(f"{place} is {first['input']!r}: {first['msg']}") from None

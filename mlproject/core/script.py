@@ -1,0 +1,15 @@
+"""How a stage's script or a command ends: a user's mistake is a line of text and exit code 2."""
+
+import sys
+from collections.abc import Callable
+
+from mlproject.core.errors import UserError
+
+
+def run(main: Callable[..., None]) -> None:
+    """Call `main` with the command line's arguments; print a UserError as text and exit with its code."""
+    try:
+        main(*sys.argv[1:])
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,179 @@
+"""Is what a generator makes new, varied and like the real? Measured beside what real images give.
+
+Pure computation: images in, figures out. No pretrained weights: the features of the Fréchet distance are
+the principal components of the training images themselves (the encoder of a linear autoencoder), and how
+much of an image they leave unexplained.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mlproject.core.errors import TooFewImages
+from mlproject.evaluation import image_distances
+
+FEATURES = "our own: principal components of the training images"
+DIMENSIONS = 16  # at most; a covariance needs several images a dimension
+LEAST = 16  # different training images, below which halves of them say nothing
+COPY_RATIO = 0.5  # a copy is less than half as far from its original as from any other training image
+COPIES_ALLOWED = 0.05  # of good generators 1% lie below the 1st percentile, hardly any is a copy besides
+REPEATS_ALLOWED = 0.25
+DIVERSITY_NEEDED = 0.25  # of what real images have
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What is measured of the training images alone, for a generator to stand beside.
+
+    Attributes:
+        images: (n, s, s, 3) uint8, no two the same.
+        nearest_other: (n,) distance of each to the nearest other.
+        first_percentile: of `nearest_other`.
+        ms_ssim: mean over pairs.
+        mean: (SIDE × SIDE × 3,) of the pixels.
+        components: (d, SIDE × SIDE × 3) orthonormal principal components.
+        halves: Fréchet distance between two halves of the images.
+    """
+
+    images: np.ndarray
+    nearest_other: np.ndarray
+    first_percentile: float
+    ms_ssim: float
+    mean: np.ndarray
+    components: np.ndarray
+    halves: float
+
+    @classmethod
+    def of(cls, images: np.ndarray) -> "Reference":
+        """Measure (n, s, s, 3) uint8 training images; equal ones count once.
+
+        Raises:
+            TooFewImages: there are fewer than LEAST different ones.
+        """
+        rows = np.sort(np.unique(images.reshape(len(images), -1), axis=0, return_index=True)[1])
+        if len(rows) < LEAST:
+            raise TooFewImages(
+                f"{len(rows)} different images to learn from: too few to tell a new image from a copy, "
+                f"{LEAST} are needed. Add good images, or take the generator out of generators_used."
+            )
+        different = images[rows]
+        pixels = image_distances.pixels(different)
+        nearest = image_distances.neighbours(different, different, same=True).nearest
+        mean = pixels.mean(axis=0)
+        components = np.linalg.svd(pixels - mean, full_matrices=False)[2][: min(DIMENSIONS, len(rows) // 8)]
+        halves = _halves(_features(different, mean, components))
+        return cls(
+            images=different,
+            nearest_other=nearest,
+            first_percentile=float(np.percentile(nearest, 1)),
+            ms_ssim=image_distances.mean_pairwise_ms_ssim(different),
+            mean=mean,
+            components=components,
+            halves=image_distances.frechet_distance(*halves),
+        )
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """Return (n, d + 1) features of (n, s, s, 3) uint8 images."""
+        return _features(images, self.mean, self.components)
+
+
+def measure(generated: np.ndarray, reference: Reference) -> dict[str, Any]:
+    """Return quality.json: memorisation, diversity, Fréchet distance, each beside the real, and verdicts.
+
+    Args:
+        generated: (n, s, s, 3) uint8 of the size of the reference's, as many as those: distances to a
+            nearest neighbour and Fréchet distances depend on how many images there are.
+    """
+    result: dict[str, Any] = {
+        "n_generated": len(generated),
+        "n_train": len(reference.images),
+        "memorisation": memorisation(generated, reference),
+        "diversity": diversity(generated, reference),
+        "frechet": {
+            "generated": _frechet(generated, reference),
+            "real_halves": reference.halves,
+            "features": FEATURES,
+            "dimensions": len(reference.components),
+        },
+    }
+    return result | _verdicts(result)
+
+
+def memorisation(generated: np.ndarray, reference: Reference) -> dict[str, float]:
+    """Return how near generated images are to training images, beside how near those are to each other.
+
+    `share_below_first_percentile` is .01 for an honest generator and rises for one that copies, but also
+    for one whose images are only smooth or typical: those lie near the middle of all. A *copy* is
+    therefore, besides, less than COPY_RATIO as far from its original as from any other training image.
+    """
+    found = image_distances.neighbours(generated, reference.images)
+    close = found.nearest < max(reference.first_percentile, 1e-9)
+    copies = close & (found.nearest <= COPY_RATIO * found.second)
+    return {
+        "median_generated_to_train": float(np.median(found.nearest)),
+        "median_train_to_train": float(np.median(reference.nearest_other)),
+        "first_percentile_train_to_train": reference.first_percentile,
+        "share_below_first_percentile": float(close.mean()),
+        "share_of_copies": float(copies.mean()),
+    }
+
+
+def diversity(generated: np.ndarray, reference: Reference) -> dict[str, float]:
+    """Return how like each other generated images are (mean MS-SSIM of pairs, 1 = all the same), and repeats.
+
+    A repeat is less than half as far from another generated image as the first percentile of training
+    images: a generator that knows only a few images repeats itself, though those few differ.
+    """
+    nearest = image_distances.neighbours(generated, generated, same=True).nearest
+    return {
+        "ms_ssim_generated": image_distances.mean_pairwise_ms_ssim(generated),
+        "ms_ssim_train": reference.ms_ssim,
+        "spread_generated": image_distances.spread(generated),
+        "spread_train": image_distances.spread(reference.images),
+        "share_of_repeats": float((nearest <= reference.first_percentile / 2).mean()),
+    }
+
+
+def _verdicts(result: dict[str, Any]) -> dict[str, Any]:
+    memory, variety = result["memorisation"], result["diversity"]
+    reasons = []
+    if 1 - variety["ms_ssim_generated"] < DIVERSITY_NEEDED * (1 - variety["ms_ssim_train"]):
+        reasons.append(
+            f"mean pairwise MS-SSIM is {variety['ms_ssim_generated']:.3f}, "
+            f"that of training images {variety['ms_ssim_train']:.3f}"
+        )
+    if variety["spread_generated"] < DIVERSITY_NEEDED * variety["spread_train"]:
+        reasons.append(
+            f"pixels vary by {variety['spread_generated']:.4f} from image to image, "
+            f"those of training images by {variety['spread_train']:.4f}"
+        )
+    if variety["share_of_repeats"] > REPEATS_ALLOWED:
+        reasons.append(f"{variety['share_of_repeats']:.0%} of the images repeat another one")
+    copies = memory["share_of_copies"]
+    memorised = copies > COPIES_ALLOWED
+    copying = f"{copies:.0%} of the images are copies of a training image"
+    return {
+        "collapsed": bool(reasons),
+        "collapsed_because": "; ".join(reasons) or None,
+        "memorised": memorised,
+        "memorised_because": copying if memorised else None,
+    }
+
+
+def _features(images: np.ndarray, mean: np.ndarray, components: np.ndarray) -> np.ndarray:
+    """Return (n, d + 1), scaled so that squared distances are means over pixels."""
+    pixels = (image_distances.pixels(images) - mean) / len(mean) ** 0.5
+    coordinates = pixels @ components.T
+    unexplained = np.linalg.norm(pixels - coordinates @ components, axis=1)
+    return np.column_stack([coordinates, unexplained])
+
+
+def _frechet(generated: np.ndarray, reference: Reference) -> float:
+    """Return the mean distance of halves to halves: of fewer images it is larger, by chance alone."""
+    made, real = _halves(reference.features(generated)), _halves(reference.features(reference.images))
+    return float(np.mean([image_distances.frechet_distance(a, b) for a in made for b in real]))
+
+
+def _halves(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return features[::2], features[1::2]

@@ -1,0 +1,108 @@
+"""Pixel-level measures: is the defect where the map says it is? Exact, ties included."""
+
+import numpy as np
+from scipy import ndimage
+
+from mlproject.core.errors import UserError
+
+EIGHT_NEIGHBOURS = np.ones((3, 3))
+
+
+def pixel_auroc(masks: np.ndarray, maps: np.ndarray) -> float | None:
+    """Return the chance that a defective pixel scores above a good one; ties count half.
+
+    All pixels of all test images, good images included, are one population. A defective image
+    whose mask is unknown must be left out by the caller: its zeros would count as good pixels.
+
+    Args:
+        masks: (n, h, w), not 0 where defective.
+        maps: (n, h, w) finite, higher = more anomalous.
+
+    Returns:
+        In [0, 1]; None if all pixels are good or all are defective.
+
+    Raises:
+        UserError: shapes differ, or a map is not finite.
+    """
+    defective, scores = _checked(masks, maps)
+    good_scores, defective_scores = np.sort(scores[~defective]), np.sort(scores[defective])
+    if not len(good_scores) or not len(defective_scores):
+        return None
+    below = np.searchsorted(good_scores, defective_scores, "left").sum()
+    not_above = np.searchsorted(good_scores, defective_scores, "right").sum()
+    return float((below + not_above) / 2 / (len(good_scores) * len(defective_scores)))
+
+
+def aupro(masks: np.ndarray, maps: np.ndarray, limit: float = 0.3) -> float | None:
+    """Return the normalised area under the per-region-overlap curve up to a false-positive rate.
+
+    As MVTec's evaluation code does it (Bergmann et al., IJCV 2021): for every threshold, the share
+    of each connected defect region (8 neighbours) that is found, averaged over all regions of all
+    images, against the share of all defect-free pixels that are marked; the curve starts at (0, 0),
+    is joined by straight lines and cut at `limit` by interpolation.
+
+    Args:
+        masks: (n, h, w), not 0 where defective.
+        maps: (n, h, w) finite, higher = more anomalous.
+        limit: largest false-positive rate, in (0, 1].
+
+    Returns:
+        In [0, 1]; None if all pixels are good or all are defective.
+
+    Raises:
+        UserError: shapes differ, or a map is not finite.
+    """
+    defective, scores = _checked(masks, maps)
+    n_good = int(np.count_nonzero(~defective))
+    if n_good in (0, defective.size):
+        return None
+    good_scores = scores[~defective]
+    # The curve is needed up to `limit` only, so pixels under the threshold that reaches it are
+    # dropped before the costly sort.
+    rank = int(np.ceil(round(limit * n_good, 6)))
+    cut = np.partition(good_scores, n_good - rank)[n_good - rank]
+    good_scores = good_scores[good_scores >= cut]
+    region_scores, shares = _region_pixels(defective, scores, cut)
+    rates, overlaps = _curve(good_scores, region_scores, shares, n_good)
+    inside = rates <= limit
+    overlaps = np.append(overlaps[inside], np.interp(limit, rates, overlaps))
+    rates = np.append(rates[inside], limit)
+    return float(np.trapezoid(overlaps, rates) / limit)
+
+
+def _region_pixels(defective: np.ndarray, scores: np.ndarray, cut: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scores ≥ cut of defective pixels and the share of the mean overlap each is worth."""
+    pixel_scores, pixel_shares = [], []
+    n_regions = 0
+    for mask, image_scores in zip(defective, scores, strict=True):
+        regions, count = ndimage.label(mask, structure=EIGHT_NEIGHBOURS)
+        n_regions += count
+        shares = 1 / np.bincount(regions.ravel()).clip(1)
+        kept = mask & (image_scores >= cut)
+        pixel_scores.append(image_scores[kept])
+        pixel_shares.append(shares[regions[kept]])
+    return np.concatenate(pixel_scores), np.concatenate(pixel_shares) / n_regions
+
+
+def _curve(
+    good_scores: np.ndarray, region_scores: np.ndarray, shares: np.ndarray, n_good: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return false-positive rates and mean overlaps at falling thresholds, one point a distinct score."""
+    scores = np.concatenate([good_scores, region_scores])
+    order = np.argsort(-scores)
+    ordered = scores[order]
+    last_of_ties = np.flatnonzero(np.append(np.diff(ordered) != 0, True))
+    alarms = np.cumsum(order < len(good_scores))[last_of_ties]
+    worth = np.concatenate([np.zeros(len(good_scores)), shares])
+    overlaps = np.cumsum(worth[order])[last_of_ties].clip(max=1)
+    return np.append(0, alarms / n_good), np.append(0, overlaps)
+
+
+def _checked(masks: np.ndarray, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return masks as bool and maps as floats that sort quickly, or raise a UserError."""
+    if masks.shape != maps.shape or masks.ndim != 3:
+        raise UserError(f"pixel metrics: needs a mask a map, (n, h, w); found {masks.shape}, {maps.shape}")
+    scores = maps.astype(np.result_type(maps, np.float32), copy=False)
+    if not np.isfinite(scores).all():
+        raise UserError("pixel metrics: an anomaly map holds values that are not finite")
+    return masks != 0, scores

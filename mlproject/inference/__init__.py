@@ -1,0 +1,1 @@
+"""Using a trained model: photos, the inspect page, ONNX."""

@@ -1,0 +1,174 @@
+"""`mlproject inspect`: a web page on this machine that shows what a registered model makes of one image.
+
+Gradio draws it. Nothing on it comes from another host: its analytics are off, its fonts are the browser's,
+and a content security policy forbids the browser the rest.
+"""
+
+import os
+import socket
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
+from html import escape
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from mlproject.core.errors import UserError
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+    from mlproject.inference.inspect_view import Judge
+
+# Before gradio is imported: it reads them then.
+QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; frame-ancestors 'none'; base-uri 'self'"
+)
+LARGEST_FILE = "100mb"
+STYLE = Path(__file__).with_name("inspect_page.css")
+Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+
+
+def require_packages() -> None:
+    """Raise a UserError that says what to install, unless all is there."""
+    if find_spec("gradio") is None:
+        raise UserError("The page needs gradio: pip install '.[inspect]'")
+
+
+class Judges:
+    """The models that the page offers, each loaded when it is first wanted.
+
+    Args:
+        loaders: what the drop-down shows → how that model is loaded.
+    """
+
+    def __init__(self, loaders: Mapping[str, "Callable[[], Judge]"]) -> None:
+        self.loaders = loaders
+        self._loaded: dict[str, Judge] = {}
+        self._lock = Lock()
+
+    def look(self, choice: str, file: str | None) -> str:
+        """Return HTML of what a model makes of a file, or of why it cannot.
+
+        Args:
+            choice: one of the loaders' names.
+            file: path of an uploaded image; None for none.
+        """
+        from mlproject.inference.inspect_view import problem
+
+        try:
+            judge = self.get(choice)
+            return judge.look(Path(file).read_bytes(), Path(file).name) if file else judge.waiting()
+        except UserError as error:
+            return problem(f"{Path(file).name}: {error}" if file else str(error))
+
+    def get(self, choice: str) -> "Judge":
+        """Return a model, loaded once."""
+        with self._lock:
+            if choice not in self._loaded:
+                self._loaded[choice] = self.loaders[choice]()
+            return self._loaded[choice]
+
+
+def serve(judges: Judges, title: str, host: str, port: int, on_ready: Callable[[str], None]) -> None:
+    """Show the page until it is interrupted.
+
+    Args:
+        title: stands above the page.
+        host: ``127.0.0.1`` for this machine alone.
+        port: 0 for a free one.
+        on_ready: called with the page's address once it may be opened.
+
+    Raises:
+        UserError: the address cannot be used.
+    """
+    listener = _listen(host, port)
+    with listener, tempfile.TemporaryDirectory() as uploads:  # what was shown here does not stay
+        os.environ.update(QUIET, GRADIO_TEMP_DIR=uploads)
+        import gradio as gr
+        import uvicorn
+        from fastapi import FastAPI
+
+        page = _page(judges, title)
+        app = gr.mount_gradio_app(
+            FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
+            page,
+            path="/",
+            max_file_size=LARGEST_FILE,
+            footer_links=[],
+            theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+            css=STYLE.read_text(),
+            ssr_mode=False,
+            pwa=False,
+        )
+        server = uvicorn.Server(uvicorn.Config(_Guarded(app), log_level="warning", lifespan="on"))
+        name = f"[{host}]" if ":" in host else host
+        on_ready(f"http://{name}:{listener.getsockname()[1]}")
+        with suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
+            server.run(sockets=[listener])
+
+
+def _page(judges: Judges, title: str) -> "gr.Blocks":
+    import gradio as gr
+
+    choices = list(judges.loaders)
+    with gr.Blocks(title=title, analytics_enabled=False) as page:
+        gr.HTML(f'<h1 class="title">{escape(title)}</h1>')
+        with gr.Row(elem_classes="asked"):
+            file = gr.File(
+                label="Image: PNG, JPEG, BMP or TIFF", type="filepath", height=110, elem_id="image"
+            )
+            choice = gr.Dropdown(choices, value=choices[0], label="Model", filterable=False, elem_id="model")
+        result = gr.HTML(judges.look(choices[0], None), elem_id="result")
+        shown = gr.State(None)
+
+        def take(choice: str, file: str) -> tuple[str, str, None]:
+            """Show a new image; the field is empty again, ready for the next one."""
+            return judges.look(choice, file), file, None
+
+        quiet: dict[str, Any] = {"show_progress": "minimal", "api_visibility": "private"}
+        file.upload(take, [choice, file], [result, shown, file], **quiet)
+        choice.change(judges.look, [choice, shown], result, **quiet)
+    return page
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket: a port that is taken is known before anything heavy is imported.
+
+    And who is told the address may connect at once.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen()
+    except (OSError, OverflowError) as error:
+        raise UserError(f"{host}:{port} cannot be used ({error}). Choose another --port or --host.") from None
+    return listener
+
+
+class _Guarded:
+    """The page with a content security policy in every answer."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Message, receive: Any, send: Send) -> None:
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [
+                    *message.get("headers", []),
+                    (b"content-security-policy", POLICY.encode()),
+                    (b"referrer-policy", b"no-referrer"),
+                ]
+            await send(message)
+
+        await self.app(scope, receive, guarded)

@@ -1,0 +1,128 @@
+"""Photos judged by a detector one after another, in constant memory; a broken one stops nothing."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlproject.core.errors import UserError, unknown_name
+from mlproject.data import photos
+from mlproject.evaluation import thresholds
+from mlproject.models.components.detector import Detector, Scored
+
+ENDINGS = (".csv", ".json", ".parquet")
+BATCH = 16  # photos scored at a time; as many again are decoded meanwhile
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One photo's verdict.
+
+    Attributes:
+        score: higher = more anomalous; None if the photo could not be decoded, `error` says why.
+        defective: score > threshold; None as well.
+        anomaly_map: (h, w) float32, if pictures were asked for.
+        picture: (h, w, 3) uint8, if pictures were asked for.
+    """
+
+    path: Path
+    threshold: float
+    score: float | None = None
+    defective: bool | None = None
+    error: str = ""
+    anomaly_map: np.ndarray | None = None
+    picture: np.ndarray | None = None
+
+    def row(self) -> dict[str, Any]:
+        """Return path, score, threshold, defective and error, as results are written."""
+        return {
+            "path": os.fsencode(self.path).decode(errors="replace"),  # a name need not be UTF-8
+            "score": self.score,
+            "threshold": self.threshold,
+            "defective": self.defective,
+            "error": self.error or None,
+        }
+
+
+def judge(
+    detector: Detector, threshold: float, image_size: int, paths: Sequence[Path], picture_side: int = 0
+) -> Iterator[Judged]:
+    """Yield the verdict on each photo, in order; at most 3 · BATCH photos are in memory.
+
+    Args:
+        threshold: defective where score > threshold.
+        image_size: side of the prepared squares that the detector takes, pixels.
+        picture_side: longest side of pictures to draw on, pixels; 0 for none, and no maps.
+    """
+    decoded = photos.decoded(paths, image_size, picture_side, ahead=2 * BATCH)
+    while batch := list(islice(decoded, BATCH)):
+        pixels = [photo.pixels for photo in batch if photo.pixels is not None]
+        scored = detector.score(np.stack(pixels)) if pixels else None
+        row = 0
+        for photo in batch:
+            if photo.pixels is None or scored is None:
+                yield Judged(photo.path, threshold, error=photo.error)
+                continue
+            yield _judged(photo, scored, row, threshold)
+            row += 1
+
+
+def _judged(photo: photos.Photo, scored: Scored, row: int, threshold: float) -> Judged:
+    score = scored.scores[row]
+    defective = bool(thresholds.decide(score, threshold))
+    anomaly_map = scored.maps[row] if photo.picture is not None else None
+    return Judged(photo.path, threshold, float(score), defective, "", anomaly_map, photo.picture)
+
+
+def check_writable(path: Path) -> None:
+    """Refuse, before anything is judged, a file that results could not be written to at the end.
+
+    Raises:
+        UserError: its ending is none of ENDINGS, or as `check_place`.
+    """
+    if path.suffix.lower() not in ENDINGS:
+        raise unknown_name(f"{path}: the ending {path.suffix or '(none)'}", path.suffix, ENDINGS)
+    check_place(path)
+
+
+def check_place(path: Path) -> None:
+    """Refuse, before the work, a file that could not be written at its end.
+
+    Raises:
+        UserError: it is a folder, or its folder may not be written to.
+    """
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder. Name a file.")
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise UserError(f"{path}: {above} may not be written to. Name another place.")
+
+
+def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write `Judged.row`s as the file's ending says, whole or not at all; numbers keep all their digits.
+
+    Raises:
+        UserError: the disk is full, or may not be written to.
+    """
+    part = path.with_name(f"{path.name}.part")
+    table = pd.DataFrame(rows).astype({"score": "float64", "defective": "boolean", "error": "string"})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        match path.suffix.lower():
+            case ".csv":
+                table.to_csv(part, index=False)
+            case ".json":
+                part.write_text(json.dumps(list(rows), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+            case _:
+                table.to_parquet(part, index=False)
+        part.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}. Nothing was written.") from None
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,154 @@
+"""What the autoencoders share: a network of the form decoder(encoder(x)), trained to return a good image."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from pydantic import Field, model_validator
+from torch import nn
+
+from mlproject.data import tensors
+from mlproject.models.components import layers, noise
+from mlproject.models.components.detector import Labelled
+from mlproject.models.components.reconstruction import ReconstructionDetector, ReconstructionParameters
+from mlproject.models.components.search_space import Choice, Range, Space
+from mlproject.training import loop
+from mlproject.training.loop import Epoch
+
+# kinds of noise with which training goes fast; null trains without
+NOISES = (None, "gaussian", "salt_and_pepper", "speckle", "stains", "patches", "structured")
+TRAINING_SPACE: Space = {
+    "noise.kind": Choice(NOISES),
+    "noise.variance": Range(0.001, 0.2, log=True),
+    "noise.share": Range(0.1, 1.0),
+    "noise.target": Choice(("clean",)),  # "noisy" is the paper's mistake, not an option
+    "learning_rate": Range(0.0003, 0.003, log=True),
+}
+
+
+class AutoencoderParameters(ReconstructionParameters):
+    """Settings that every autoencoder has."""
+
+    noise: noise.Noise | None
+    jitter: float = Field(ge=0, le=0.5)
+    optimiser: Literal["adam", "adadelta", "rmsprop"]
+    learning_rate: float = Field(gt=0)
+    batch_size: int = Field(ge=1)
+    epochs: int = Field(ge=1)
+    patience: int = Field(ge=1)
+
+    @property
+    def shrinking(self) -> int:
+        """How many pixels of a side become one value of the code."""
+        return 1
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Self:
+        step = self.shrinking
+        if self.image_size % step:
+            below = self.image_size // step * step
+            near = " or ".join(str(size) for size in (below, below + step) if 32 <= size <= 1024)
+            raise ValueError(
+                f"image_size {self.image_size} cannot be halved to whole pixels: it must be a multiple of "
+                f"{step}, such as {near}"
+            )
+        return self
+
+
+class Autoencoder(ReconstructionDetector):
+    """Fits decoder(encoder(x)) by gradient descent; a model only builds the two."""
+
+    search_space: ClassVar[Space] = {**ReconstructionDetector.search_space, **TRAINING_SPACE}
+
+    def __init__(self, settings: Any) -> None:
+        super().__init__(settings)
+        self.encoder, self.decoder = self.build()
+        self.network: nn.Module = nn.Sequential(self.encoder, self.decoder)
+
+    @abstractmethod
+    def build(self) -> tuple[nn.Module, nn.Module]:
+        """Return a new encoder and decoder."""
+
+    @property
+    def epoch_limit(self) -> int:
+        return self.settings.epochs
+
+    def fit(
+        self,
+        train: np.ndarray,
+        validation: np.ndarray,
+        *,
+        seed: int,
+        labelled: Labelled | None = None,
+        device: str = "cpu",
+        precision: str = "float32",
+        checkpoint: Path | None = None,
+        on_start: Callable[[], None] = lambda: None,
+        on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    ) -> list[dict[str, float]]:
+        settings = self.settings
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.encoder, self.decoder = self.build()
+            layers.initialise(self.encoder, self.decoder)
+        self.device = device
+        self.network = nn.Sequential(self.encoder, self.decoder).to(device)
+        self.network.to(memory_format=torch.channels_last)
+        images = tensors.network_images(train, settings.image_size, settings.colour)
+        held_out = tensors.network_images(validation, settings.image_size, settings.colour)
+        progress = loop.train(
+            self.network,
+            layers.optimiser(settings.optimiser, self.network, settings.learning_rate),
+            self.batch_loss,
+            images,
+            held_out,
+            loop.Schedule(settings.batch_size, settings.epochs, settings.patience),
+            seed=seed,
+            device=device,
+            precision=precision,
+            checkpoint=checkpoint,
+            on_start=on_start,
+            on_epoch=on_epoch,
+        )
+        self.after_fit(train, validation)
+        return progress.history
+
+    def batch_loss(self, network: nn.Module, batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Return the mean squared error (both papers' autoencoders: MSE), of corrupted input if set."""
+        if network.training:
+            batch = tensors.jitter(batch, self.settings.jitter, generator)
+        target = batch
+        if self.settings.noise:
+            batch, target = noise.inject(batch, self.settings.noise, generator)
+        return F.mse_loss(network(batch).float(), target)
+
+    def encode_decode(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        self.network.eval()
+        codes = self.encoder(batch)
+        return codes, self.decoder(codes)
+
+    def parameter_count(self) -> int:
+        return sum(weights.numel() for weights in self.network.parameters())
+
+    def network_parts(self) -> dict[str, Any]:
+        return {"encoder": self.encoder, "decoder": self.decoder}
+
+    def state(self) -> dict[str, np.ndarray]:
+        arrays = {
+            f"network.{k}": v.detach().cpu().contiguous().numpy()
+            for k, v in self.network.state_dict().items()
+        }
+        return arrays | super().state()
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        super().restore(arrays)
+        weights = {
+            k.removeprefix("network."): torch.from_numpy(v)
+            for k, v in arrays.items()
+            if k.startswith("network.")
+        }
+        self.network.load_state_dict(weights)

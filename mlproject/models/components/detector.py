@@ -1,0 +1,224 @@
+"""The contract that every detector keeps: fit, calibrate, score, save, load."""
+
+import json
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from mlproject.core import params
+from mlproject.core.errors import UserError
+from mlproject.models.components.combination import Combination
+from mlproject.models.components.heat_scale import HeatScale
+from mlproject.models.components.search_space import THRESHOLD, Space
+from mlproject.training.loop import Epoch
+
+if TYPE_CHECKING:
+    import torch
+
+WEIGHTS = "weights.safetensors"
+DESCRIPTION = "model.json"
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Images whose label is known, for a supervised detector to learn from.
+
+    Attributes:
+        images: (n, s, s, 3) uint8.
+        labels: (n,) 0 good, 1 defective.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a detector measures on n images, before its parts are combined into one score.
+
+    Attributes:
+        parts: name → (n,) float64, finite, higher = more anomalous.
+        maps: (n, h, w) float32 anomaly maps at the model's input size, higher = more anomalous.
+        reconstructions: (n, h, w, 3) uint8, what the model makes of the image; None if it makes none.
+    """
+
+    parts: dict[str, np.ndarray]
+    maps: np.ndarray
+    reconstructions: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Scored(Parts):
+    """`Parts` with the one score that decisions are made on.
+
+    Attributes:
+        scores: (n,) float64, finite, higher = more anomalous.
+    """
+
+    scores: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+
+class Detector(ABC):
+    """An image anomaly detector.
+
+    Images are always (n, s, s, 3) uint8 RGB at the prepared size; the model itself shrinks them,
+    makes them grey and scales them, so that whoever holds a saved model need not know how.
+
+    Attributes:
+        part_names: names of the partial scores, in order.
+        paper_rule: how the paper set this model's thresholds, a name in `paper_protocol.RULES`;
+            None for a model that the paper does not have.
+        supervised: it learns from labelled images too (`data/labelled_pool.py`).
+        search_space: what a study may vary, by dotted key of `Parameters`, and the false-alarm rate.
+        added_settings: what an older release's saved models lack → the value that they worked with.
+        settings: the model's section of params.yaml.
+        combination: how parts become one score; None until `calibrate`.
+        heat_scale: of the colours that all its maps are shown in; None until `calibrate`, and in a model
+            that release 0.1 saved.
+    """
+
+    Parameters: ClassVar[type[params.Section]]
+    part_names: ClassVar[tuple[str, ...]]
+    paper_rule: ClassVar[str | None] = None
+    supervised: ClassVar[bool] = False
+    search_space: ClassVar[Space] = THRESHOLD
+    added_settings: ClassVar[Mapping[str, Any]] = {}
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+        self.combination: Combination | None = None
+        self.heat_scale: HeatScale | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the model's file."""
+        return type(self).__module__.rsplit(".", 1)[-1]
+
+    @abstractmethod
+    def fit(
+        self,
+        train: np.ndarray,
+        validation: np.ndarray,
+        *,
+        seed: int,
+        labelled: Labelled | None = None,
+        device: str = "cpu",
+        precision: str = "float32",
+        checkpoint: Path | None = None,
+        on_start: Callable[[], None] = lambda: None,
+        on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    ) -> list[dict[str, float]]:
+        """Learn what good images look like; return epoch, loss and validation_loss of every epoch.
+
+        Args:
+            train: (n, s, s, 3) uint8 good images to learn from.
+            validation: (m, s, s, 3) uint8 good images that choose the epoch.
+            seed: same seed, machine and thread count: same weights, byte for byte on a CPU.
+            labelled: good and defective images; for a supervised detector, others are given none.
+            device: ``cpu`` or ``cuda``.
+            precision: ``float32`` or ``bfloat16`` (arithmetic only; weights stay float32).
+            checkpoint: file kept after each epoch; when it exists, training goes on from it.
+            on_start: called once the network stands there untrained; not when it goes on from a checkpoint,
+                nor by a model that learns at once.
+            on_epoch: called after each epoch; what it raises ends the training.
+        """
+
+    def after_fit(self, train: np.ndarray, validation: np.ndarray) -> None:  # noqa: B027
+        """Learn, from the network as it stands, what scoring needs besides. Nothing by default.
+
+        `fit` calls it at its end; a study calls it between epochs too, to see how far a training has come.
+        It draws no random number and leaves the network's weights alone, so the training goes on the same.
+        """
+
+    @property
+    def part_weights(self) -> Mapping[str, float]:
+        """How much each part counts in the score (see `Combination`); 1 for a part that is not named."""
+        return {}
+
+    @property
+    def epoch_limit(self) -> int:
+        """The most epochs that `fit` may take; 1 where all is computed at once."""
+        return 1
+
+    @abstractmethod
+    def measure(self, images: np.ndarray) -> Parts:
+        """Return the partial scores, anomaly maps and reconstructions of (n, s, s, 3) uint8 images."""
+
+    @abstractmethod
+    def state(self) -> dict[str, np.ndarray]:
+        """Return every array that `load` needs."""
+
+    @abstractmethod
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take the arrays of `state` back."""
+
+    def reconstruct(self, images: np.ndarray) -> np.ndarray | None:
+        """Return (n, h, w, 3) uint8 reconstructions, also while training; None if it makes none."""
+        return None
+
+    def traced(self, images: "torch.Tensor") -> "tuple[dict[str, torch.Tensor], torch.Tensor]":
+        """Return the parts (n,) and maps (n, h, w) that `measure` does, by torch operations alone.
+
+        What `onnx_export` records; by default a model cannot be exported.
+
+        Args:
+            images: (n, s, s, 3) uint8.
+
+        Raises:
+            UserError: this model cannot be exported.
+        """
+        raise UserError(f"{self.name} cannot be exported to ONNX: its scores are not one pass of a network.")
+
+    def parameter_count(self) -> int:
+        """Return how many numbers were learnt by gradient descent; 0 where there are none."""
+        return 0
+
+    def network_parts(self) -> dict[str, Any]:
+        """Return name → torch Sequential, from image to output, for the figure of its layout.
+
+        They begin with a convolution of an image of `settings.image_size`. {} of what is no such chain.
+        """
+        return {}
+
+    def calibrate(self, good_images: np.ndarray) -> None:
+        """Learn, from good images that were not trained on, how parts become a score, and maps pictures."""
+        measured = self.measure(good_images)
+        self.combination = Combination.fit(measured.parts, self.part_weights)
+        self.heat_scale = HeatScale.from_good_maps(measured.maps)
+
+    def score(self, images: np.ndarray) -> Scored:
+        """Return scores, maps and reconstructions of (n, s, s, 3) uint8 images.
+
+        Raises:
+            RuntimeError: the detector is not calibrated.
+        """
+        if self.combination is None:
+            raise RuntimeError("calibrate the detector before scoring")
+        measured = self.measure(images)
+        scores = self.combination.apply(measured.parts)
+        if not np.isfinite(scores).all():
+            raise UserError("scores are not finite: training diverged; lower the learning rate")
+        return Scored(**vars(measured), scores=scores)
+
+    def save(self, folder: Path) -> None:
+        """Write weights.safetensors and model.json; the folder appears whole or not at all."""
+        from safetensors.numpy import save_file
+
+        part = folder.with_name(folder.name + ".part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        save_file({k: np.ascontiguousarray(v) for k, v in self.state().items()}, part / WEIGHTS)
+        description = {
+            "model": self.name,
+            "settings": self.settings.model_dump(),
+            "combination": self.combination.as_dict() if self.combination else None,
+            "heat_scale": asdict(self.heat_scale) if self.heat_scale else None,
+        }
+        (part / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
+        shutil.rmtree(folder, ignore_errors=True)
+        part.replace(folder)

@@ -1,0 +1,50 @@
+"""Layers, initialisation and optimisers that the networks are built from."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, TypeVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import nn
+
+T = TypeVar("T")
+# of an encoder's convolutions, each followed by a halving
+Filters = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1, max_length=6)]
+
+
+def one_by_one(function: Callable[[np.ndarray], T], images: np.ndarray) -> list[T]:
+    """Return function(images[i : i + 1]) for each i, each on one thread, as many at once as torch may use.
+
+    The sums of a convolution or a matrix product are split by batch and by threads, and round otherwise
+    when they are split otherwise: one image on one thread is the same whatever comes with it, on however
+    many cores. It is also the cheapest: one image's values stay in the processor's cache.
+    """
+    threads = min(torch.get_num_threads(), max(1, len(images)))
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        return list(pool.map(lambda i: function(images[i : i + 1]), range(len(images))))
+
+
+def conv_relu(channels_in: int, channels_out: int, kernel: int = 3) -> list[nn.Module]:
+    """Return a same-padded convolution and its ReLU."""
+    return [nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2), nn.ReLU()]
+
+
+def initialise(*networks: nn.Module) -> None:
+    """Draw weights as Keras does, in which the paper's models were written: Glorot uniform, biases zero."""
+    for network in networks:
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+
+def optimiser(name: str, network: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
+    """Return the named optimiser over all parameters of the network."""
+    if name == "rmsprop":  # as in Keras: with torch's own .99 the first steps are three times as long
+        return torch.optim.RMSprop(network.parameters(), lr=learning_rate, alpha=0.9, eps=1e-7)
+    if name == "adadelta":
+        return torch.optim.Adadelta(network.parameters(), lr=learning_rate)
+    return torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)

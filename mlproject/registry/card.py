@@ -1,0 +1,139 @@
+"""What travels with a registered model: its card, its worst mistakes, and the scores it was judged by."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mlproject.core import artifacts, files
+from mlproject.evaluation import intervals
+from mlproject.tracking.facts import Facts
+
+RECORDED = "recorded.csv"
+MISTAKES = "mistakes.png"
+TESTED = ("test", "pool")  # subsets that are not train/good; "pool": labelled images that may be trained on
+BOOTSTRAP, SEED = 1000, 0
+
+
+def write(dataset: str, facts: Facts, folder: Path) -> dict[str, str]:
+    """Write the files into `folder`; return what MLflow's pyfunc calls them and where they lie."""
+    card, recorded = folder / "README.md", folder / RECORDED
+    card.write_text(model_card(dataset, facts))
+    files.write_table(recorded, recorded_scores(facts))
+    found = {"card": str(card), "recorded": str(recorded)}
+    if mistakes := facts.files.get(f"report/figures/{MISTAKES}"):
+        found["mistakes"] = str(mistakes)
+    return found
+
+
+def recorded_scores(facts: Facts) -> pd.DataFrame:
+    """Return the rows of scores.csv that are no training images, each with its file's sha256.
+
+    A hash is left empty where the prepared images are others by now.
+    """
+    scores = files.read_table(facts.files["scores/scores.csv"])
+    scores = scores[scores["subset"].isin(TESTED)].reset_index(drop=True)
+    hashes = file_hashes(facts.training["category"], facts.training["data_hash"])
+    return scores.assign(sha256=scores["path"].map(hashes))
+
+
+def file_hashes(category: str, data_hash: str) -> dict[str, str]:
+    """Return path → sha256 of a category's images as prepared; nothing if these have another data hash."""
+    folder = artifacts.PREPARED / category
+    if not (folder / "manifest.csv").is_file():
+        return {}
+    if files.read_json(folder / "prepared.json").get("data_hash") != data_hash:
+        return {}
+    manifest = files.read_table(folder / "manifest.csv")
+    return dict(zip(manifest["path"], manifest["sha256"], strict=True))
+
+
+def model_card(dataset: str, facts: Facts, *, in_registry: bool = False) -> str:
+    """Return what somebody who has only the model must know of it, as Markdown.
+
+    Args:
+        in_registry: for the registry's pages, which have no files beside the text.
+    """
+    run, m = facts.training, facts.metrics
+    shortcut = f"{facts.shortcuts['strongest']}: {_three(facts.shortcuts['strongest_auroc'])}"
+    flag = ", flagged: it nearly decides alone" if facts.shortcuts["flagged"] else ""
+    epochs = f", {run['epochs']} epochs, the best was {run['best_epoch']}" if run["epochs"] > 1 else ""
+    lines = [
+        f"# {run['model']} for {run['category']} ({dataset})",
+        "",
+        f"Says of a photo whether the part is defective: score > {facts.threshold['threshold']:.6g}.",
+        "",
+        f"- Trained on {run['n_train']} good images, {run['n_validation']} more chose the epoch "
+        f"(data `{run['data_hash']}`).",
+        *_labelled(run),
+        *_tuned(m),
+        f"- Threshold: from {m['n_calibration']} good images, for a false-alarm rate of "
+        f"{m['false_alarm_rate_supported']:.3g} (asked: {m['false_alarm_rate_asked']:.3g}).",
+        f"- Tested on {m['n_good']} good and {m['n_defective']} defective images. Brackets: 95% intervals.",
+        f"- AUROC {_three(m['auroc'])} [{_three(m['auroc_low'])}, {_three(m['auroc_high'])}]; "
+        f"the strongest shortcut, {shortcut}{flag}.",
+        *_decisions(facts),
+        f"- Seed {run['seed']}, {run['device']}, {run['precision']}{epochs}.",
+        "",
+        *_mistakes(facts, in_registry),
+        "In: a column `image` with file bytes, base64 text, or arrays of any size. Out: `score`,",
+        "`threshold`, `defective`; with the parameter `maps=true` also `anomaly_map` and `reconstruction`.",
+        "It knows this category alone, photographed as its training images were; any photo gets a score.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _labelled(run: dict[str, Any]) -> list[str]:
+    """Return the line about the labelled images that a supervised model learnt from as well."""
+    if "labelled_defective" not in run:
+        return []
+    counts = f"{run['labelled_good']} good and {run['labelled_defective']} defective images"
+    return [f"- It also learnt from {counts} of the test set; all figures are of the others."]
+
+
+def _tuned(metrics: dict[str, Any]) -> list[str]:
+    """Return the line about labels that chose the settings."""
+    if not metrics.get("tuned_on_labels"):
+        return []
+    return [
+        "- Its settings were chosen by the labels of half of the test set "
+        f"({metrics['n_labelled_defective']} defective images); all figures are of the other half."
+    ]
+
+
+def _decisions(facts: Facts) -> list[str]:
+    """Return the lines about decisions at the threshold: F1, recall and false alarms with intervals."""
+    m, clean = facts.metrics, facts.metrics["clean"]
+    test = files.read_table(facts.files["scores/scores.csv"]).query("subset == 'test'")
+    labels = test["label"].to_numpy()
+    f1 = ""
+    if labels.any():
+        called = test["score"].to_numpy() > facts.threshold["threshold"]
+        f1 = _bracket(intervals.f1_interval(labels, called, BOOTSTRAP, SEED))
+    return [
+        f"- F1 {_three(clean['f1'])}{f1} (calling everything defective: {_three(m['all_defective_f1'])}).",
+        f"- Recall {_share(clean['recall'], m['n_defective'])}, "
+        f"false alarms {_share(clean['false_alarm_rate'], m['n_good'])}.",
+    ]
+
+
+def _mistakes(facts: Facts, in_registry: bool) -> list[str]:
+    if f"report/figures/{MISTAKES}" not in facts.files:
+        return []
+    if in_registry:
+        return [f"Its worst mistakes: `report/figures/{MISTAKES}` of its run, and beside this card.", ""]
+    return [f"![Its worst mistakes and its clearest decisions on test images]({MISTAKES})", ""]
+
+
+def _share(share: float | None, n: int) -> str:
+    return _three(share) + (
+        _bracket(intervals.share_interval(round(share * n), n)) if share is not None else ""
+    )
+
+
+def _bracket(interval: intervals.Interval) -> str:
+    return f" [{_three(interval.low)}, {_three(interval.high)}]"
+
+
+def _three(value: Any) -> str:
+    return "not measured" if value is None else f"{value:.3f}"

@@ -1,0 +1,191 @@
+"""What a model must show before it becomes champion. Each check takes figures and says one line of them."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from pydantic import Field
+from scipy.stats import mannwhitneyu
+
+from mlproject.core.params import Section
+from mlproject.evaluation import intervals, metrics, thresholds
+
+BOOTSTRAP_SEED = 0  # not that of training: the same scores have the same interval
+FEWEST = 5  # test images of a class: of fewer, luck alone ranks all rightly in over 1 of 252 tries
+LUCK = 0.025  # what the rank test may give chance, as the interval's lower end does
+# tag → what it must look like, and what a reader calls it
+LINEAGE = {
+    "git_commit": (re.compile(r"[0-9a-f]{40}"), "git commit"),
+    "git_tree": (re.compile("clean|dirty"), "state of the working tree"),
+    "data_hash": (re.compile(r"[0-9a-f]{64}"), "data hash"),
+    "lock_hash": (re.compile(r"[0-9a-f]{64}"), "hash of dvc.lock"),
+    "parameters": (re.compile(r"\{.+\}", re.DOTALL), "parameters"),
+    "seed": (re.compile(r"[0-9]+"), "seed"),
+    "run_id": (re.compile(r"[0-9a-f]{32}"), "run"),
+}
+
+
+class Promote(Section):
+    """Section `promote` of params.yaml."""
+
+    margin: float = Field(ge=0, lt=0.5)
+    false_alarm_rate: float = Field(gt=0, lt=1)
+    bootstrap: int = Field(ge=100)
+    tolerance: float = Field(gt=0, le=0.01)
+    latency_ms: float = Field(gt=0)
+    memory_mb: float = Field(gt=0)
+
+
+class Check(NamedTuple):
+    """One condition: whether it is met, and the figures that say so."""
+
+    name: str
+    passed: bool
+    said: str
+
+    def line(self) -> str:
+        """Return it as one line of text."""
+        return f"{'ok' if self.passed else 'NO':4}{self.name:14}{self.said}"
+
+
+def cannot(name: str, why: str) -> Check:
+    """Return a check that was not made: that is no pass."""
+    return Check(name, False, f"cannot be checked: {why}")
+
+
+def not_worse(labels: np.ndarray, champion: np.ndarray, challenger: np.ndarray, settings: Promote) -> Check:
+    """Compare both models' AUROC on the same test images.
+
+    Passes if the paired 95 % interval of challenger − champion reaches 0 (the challenger is not shown
+    to be worse) and stays above −margin (and is shown not to be worse by more than that). A small test
+    set fails the second half by its wide interval, or, where both rank all rightly and the bootstrap
+    sees no spread, by `FEWEST`.
+
+    Args:
+        labels: (n,) 0 good, 1 defective.
+        champion: (n,) finite scores; challenger alike.
+    """
+    name = "not worse"
+    if (few := _few(labels)) is not None:
+        return cannot(name, f"of the test images that both have scores of, {few}")
+    gap = intervals.auroc_difference(labels, champion, challenger, settings.bootstrap, BOOTSTRAP_SEED)
+    both = [metrics.auroc(labels, scores) for scores in (challenger, champion)]
+    said = (
+        f"AUROC {both[0]:.3f}, champion's {both[1]:.3f}, on the same {len(labels)} test images: "
+        f"{gap.value:+.3f}, paired 95% interval [{gap.low:+.3f}, {gap.high:+.3f}]"
+    )
+    if gap.high < 0:
+        return Check(name, False, f"{said}: worse")
+    if gap.low < -settings.margin:
+        why = f"may be worse by more than the margin of {settings.margin:g}; more test images would tell"
+        return Check(name, False, f"{said}: {why}")
+    return Check(name, True, f"{said}: worse by {settings.margin:g} at most")
+
+
+def above_chance(labels: np.ndarray, scores: np.ndarray, settings: Promote) -> Check:
+    """Compare the first champion with a coin.
+
+    Passes if the lower end of its AUROC's interval exceeds 0.5, and the rank test (Mann and Whitney 1947)
+    gives such a ranking to chance in `LUCK` of cases at most: on few images the interval is too narrow.
+    """
+    name = "above chance"
+    low, high = metrics.auroc_interval(labels, scores, settings.bootstrap, BOOTSTRAP_SEED)
+    if (few := _few(labels)) is not None or low is None:
+        return cannot(name, f"of the test images, {few}")
+    luck = mannwhitneyu(scores[labels == 1], scores[labels == 0], alternative="greater").pvalue
+    said = (
+        f"no champion yet, so against chance, 0.5: AUROC {metrics.auroc(labels, scores):.3f} on "
+        f"{len(labels)} test images, 95% interval [{low:.3f}, {high:.3f}], by luck in {luck:.2g} of cases"
+    )
+    return Check(name, low > 0.5 and luck <= LUCK, said)
+
+
+def _few(labels: np.ndarray) -> str | None:
+    """Return what the test images lack for a comparison, None if nothing."""
+    defective = int(np.count_nonzero(labels))
+    good = len(labels) - defective
+    if min(good, defective) >= FEWEST:
+        return None
+    return f"{good} are good and {defective} defective; {FEWEST} of each are the fewest that show anything"
+
+
+def false_alarms(good_scores: np.ndarray, threshold: float, asked: float, settings: Promote) -> Check:
+    """Count the good test images, which set no threshold, that are called defective.
+
+    Passes unless the model was made for more of them than `promote.false_alarm_rate` allows, or the exact
+    binomial 95 % interval of their share lies wholly above what it was made for.
+
+    Args:
+        good_scores: (n,) scores of good test images.
+        threshold: the one that is served.
+        asked: share of good images that may be called defective, as the threshold was set.
+    """
+    name = "false alarms"
+    if not len(good_scores):
+        return cannot(name, "no good test image")
+    alarms = int(np.count_nonzero(thresholds.decide(good_scores, threshold)))
+    share = intervals.share_interval(alarms, len(good_scores))
+    said = (
+        f"{alarms} of {len(good_scores)} held-out good images, {share.value:.1%}, binomial 95% interval "
+        f"[{share.low:.1%}, {share.high:.1%}]; asked {asked:.1%}"
+    )
+    if asked > settings.false_alarm_rate:
+        return Check(
+            name, False, f"{said}, more than promote.false_alarm_rate {settings.false_alarm_rate:.1%}"
+        )
+    return Check(name, share.low <= asked, said)
+
+
+def same_scores(recorded: np.ndarray, again: np.ndarray, settings: Promote) -> Check:
+    """Compare the recorded scores with those of the model that was loaded back.
+
+    A difference is relative to the score or, where that is near 0, to the scores' interquartile range.
+
+    Args:
+        recorded: (n,) n ≥ 1; again alike, of the same images.
+    """
+    spread = np.subtract(*np.percentile(recorded, [75, 25]))
+    scale = np.maximum(np.maximum(np.abs(recorded), spread), np.finfo(float).tiny)
+    worst = float(np.max(np.abs(again - recorded) / scale))
+    said = (
+        f"{len(recorded)} recorded images scored by the model loaded back: largest relative difference "
+        f"{worst:.1e}, allowed {settings.tolerance:g}"
+    )
+    return Check("same scores", worst <= settings.tolerance, said)  # a NaN is no pass
+
+
+def latency(milliseconds: float, repeats: int, settings: Promote) -> Check:
+    """Compare the time of one image, from file bytes to decision, with its budget."""
+    said = f"{milliseconds:.1f} ms for one image (median of {repeats}), budget {settings.latency_ms:g} ms"
+    return Check("latency", milliseconds <= settings.latency_ms, said)
+
+
+def memory(megabytes: float, settings: Promote) -> Check:
+    """Compare the peak memory of a process that loads the model and judges one image with its budget."""
+    said = f"{megabytes:.0f} MB at its peak in a process of its own, budget {settings.memory_mb:g} MB"
+    return Check("memory", megabytes <= settings.memory_mb, said)
+
+
+def lineage(tags: Mapping[str, str]) -> Check:
+    """Ask of a version's tags whether they say how to make it again."""
+    name = "lineage"
+    missing = [said for tag, (form, said) in LINEAGE.items() if not form.fullmatch(tags.get(tag, ""))]
+    if missing:
+        return Check(name, False, f"missing: {', '.join(missing)}")
+    commit = f"commit {tags['git_commit'][:10]}"
+    if tags["git_tree"] != "clean":
+        why = "trained with uncommitted changes; commit them, then `dvc repro`"
+        return Check(name, False, f"{commit}, but {why}")
+    count = len(json.loads(tags["parameters"]))
+    said = (
+        f"{commit}, clean tree, data {tags['data_hash'][:10]}, dvc.lock {tags['lock_hash'][:10]}, "
+        f"{count} parameters, seed {tags['seed']}, run {tags['run_id'][:10]}"
+    )
+    return Check(name, True, said)
+
+
+def failed(checks: Iterable[Check]) -> list[str]:
+    """Return the names of the checks that are not met."""
+    return [check.name for check in checks if not check.passed]

@@ -1,0 +1,130 @@
+"""Two registered versions side by side, written as files and logged in the challenger's run."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from mlproject.core import artifacts, files
+from mlproject.core.errors import UserError
+from mlproject.core.files import written_whole
+from mlproject.data import layout
+from mlproject.data.decode import decode_bytes, decode_mask, open_image
+from mlproject.evaluation import head_to_head
+from mlproject.evaluation.head_to_head import Duel, Side
+from mlproject.registry import recorded_version
+from mlproject.registry.recorded_version import Package
+from mlproject.reports.figures import disagreements, drawing
+from mlproject.reports.figures.disagreements import COLUMNS, Shown
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+FOLDER = Path("reports/promotion")
+IMAGE_SIZE = 256  # side of a shown image, pixels
+GOOD_MAPS = 32  # good test images whose maps set the colour scale
+ABOUT = ("path", "subset", "half", "defect", "label", "score", "score_brightness_matched", "sha256")
+
+
+def write(
+    category: str, champion: "ModelVersion", challenger: "ModelVersion", resamples: int
+) -> tuple[Path, Duel]:
+    """Write comparison.md, scatter.png, gallery.png and decisions.csv; return their folder and the figures.
+
+    Where images are missing or others by now there is no gallery; the text says so.
+
+    Raises:
+        UserError: the two share no test image, or files are gone.
+    """
+    out = FOLDER / category
+    with tempfile.TemporaryDirectory() as folder, written_whole(out) as part:
+        old, new = (recorded_version.fetch(version, Path(folder)) for version in (champion, challenger))
+        duel = _duel(category, old, new)
+        drawing.save(disagreements.scatter(duel), part / "scatter.png")
+        pictures = ["scatter.png"]
+        missing = _draw_gallery(duel, old, new, part / "gallery.png")
+        if not missing:
+            pictures.insert(0, "gallery.png")
+        text = head_to_head.markdown(duel, resamples, pictures)
+        (part / "comparison.md").write_text(text + (f"\nNo gallery: {missing}\n" if missing else ""))
+        table = duel.images.assign(
+            champion=duel.champion.scores, champion_defective=duel.champion.called,
+            challenger=duel.challenger.scores, challenger_defective=duel.challenger.called,
+        )  # fmt: skip
+        files.write_table(part / "decisions.csv", table)
+    return out, duel
+
+
+def log(client: "MlflowClient", folder: Path, champion: "ModelVersion", challenger: "ModelVersion") -> str:
+    """Log the files in the challenger's run; return where in it they lie.
+
+    Raises:
+        UserError: the run is gone.
+    """
+    from mlflow.exceptions import MlflowException
+
+    place = f"promotion/against_version_{champion.version}"
+    try:
+        client.log_artifacts(str(challenger.run_id), str(folder), place)
+    except MlflowException as error:
+        raise UserError(f"Written to {folder}, but not to MLflow: run {challenger.run_id}: {error}") from None
+    return place
+
+
+def _duel(category: str, old: Package, new: Package) -> Duel:
+    """Return both on the images that they share."""
+    both = recorded_version.shared(old, new)
+    if both.empty:
+        raise UserError(
+            f"{category}: {old.title} and {new.title} were tested on different images. "
+            "`dvc repro` tests both on the same."
+        )
+    return Duel(category, both[["path", "defect", "label"]], _side(old, both), _side(new, both))
+
+
+def _side(side: Package, both: pd.DataFrame) -> Side:
+    rows = side.test.set_index("path").loc[both["path"]]
+    parts = {name: rows[name].to_numpy(dtype=float) for name in rows.columns.difference(ABOUT)}
+    return Side(side.title, rows["score"].to_numpy(dtype=float), side.threshold, parts)
+
+
+def _draw_gallery(duel: Duel, old: Package, new: Package, path: Path) -> str:
+    """Write the gallery; return why there is none, or nothing."""
+    wrong = recorded_version.unchanged(new, duel.category)[1]
+    if wrong:
+        return wrong
+    found = head_to_head.groups(duel)
+    rows = sorted({int(row) for chosen in found.values() for row in chosen[:COLUMNS]})
+    good = np.flatnonzero(duel.labels == 0)
+    if not len(good):
+        return "no good test image sets its colour scale"
+    good = good[np.linspace(0, len(good) - 1, min(len(good), GOOD_MAPS)).round().astype(int)]
+    asked = [*rows, *good.tolist()]
+    raw = artifacts.RAW / duel.category
+    files = [raw / duel.images["path"].iloc[row] for row in asked]
+    maps = []
+    for side in (old, new):
+        made = recorded_version.ask(side, files, maps=True).maps
+        maps.append(None if made is None else disagreements.unit_maps(made[: len(rows)], made[len(rows) :]))
+    masks = {entry.path: entry.mask for entry in layout.read_layout(raw)}
+    shown = {
+        row: _shown(
+            row, raw, duel.images["path"].iloc[row], masks, tuple(m if m is None else m[i] for m in maps)
+        )
+        for i, row in enumerate(rows)
+    }
+    listed = {title: [shown[int(row)] for row in chosen[:COLUMNS]] for title, chosen in found.items()}
+    totals = {title: len(chosen) for title, chosen in found.items()}
+    drawing.save(disagreements.gallery(duel, listed, totals), path)
+    return ""
+
+
+def _shown(row: int, raw: Path, name: str, masks: dict, maps: tuple) -> Shown:
+    data = (raw / name).read_bytes()
+    mask = np.zeros((IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+    if masks.get(name):
+        mask = decode_mask((raw / masks[name]).read_bytes(), IMAGE_SIZE, open_image(data)[0].size)
+    return Shown(row, decode_bytes(data, IMAGE_SIZE), mask, maps)

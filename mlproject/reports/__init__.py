@@ -1,0 +1,1 @@
+"""What people read: the comparison, figures, the paper's report."""

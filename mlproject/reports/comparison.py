@@ -1,0 +1,191 @@
+"""Results of all categories and models as one comparison: the same rows to Markdown, CSV and a terminal.
+
+No F1 stands without that of calling everything defective, no AUROC without the strongest shortcut's.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from mlproject.core import artifacts
+from mlproject.reports.comparison_columns import (
+    DECISIONS,
+    HELD_OUT,
+    NAMES,
+    RANKING,
+    Columns,
+    Row,
+    notes,
+    sees_labels,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+FIGURES = ("verdicts", "reconstructions", "error_distribution", "curves", "mistakes")
+TERMINAL_WIDTH = 120
+READING = (
+    "AUROC: how often a defective image scores above a good one; 0.50 is chance, brackets are the 95% "
+    "bootstrap interval. AP: average precision. Pixel AUROC and AUPRO: the maps against the masks.",
+    "Strongest shortcut: AUROC of the best trivial image statistic alone, such as mean brightness. Far from "
+    "0.50, either way, it could explain a model's result, so AUROC is repeated with brightness matched.",
+    "F1 all defective: what calling every image defective scores. An F1 that is not above it shows nothing.",
+    "F1, recall, precision, balanced accuracy, false alarms: at the threshold of protocol `clean`, from good "
+    "calibration images alone. Asked: the share of good images that may exceed it; seen: the share that did.",
+    "F1 paper: at thresholds set as the paper set that model's, to compare with its tables. KD-CAE and PCA: "
+    "the largest values of held-out good images. CNN: its output above .5. NI-CAE: fewest errors on the test "
+    "labels; not a result.",
+    "F1 oracle: at the threshold with the best F1 on the test labels; not a result but a bound. Optimism: "
+    "what it adds to the clean F1.",
+)
+
+
+def merge(results: Iterable[Row], shortcuts: Mapping[str, Row]) -> list[dict[str, Any]]:
+    """Return one row a result: its metrics.json and, under `shortcuts`, its category's shortcuts.json."""
+    return [{**result, "shortcuts": shortcuts[result["category"]]} for result in results]
+
+
+def by_category(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return the rows of each category, in order."""
+    return {
+        name: [row for row in rows if row["category"] == name] for name in {r["category"]: 0 for r in rows}
+    }
+
+
+def winner(rows: Sequence[Row]) -> str | None:
+    """Return the model of a category whose AUROC interval lies above 0.5 and every other's, if there is one.
+
+    None too where a shortcut is flagged: the numbers may say who found the shortcut. Supervised models and
+    those tuned on labels take no part: they are judged on other images.
+    """
+    rows = [row for row in rows if not sees_labels(row)]
+    if not rows:
+        return None
+    best = max(rows, key=lambda row: row["auroc"])
+    others = [row["auroc_high"] for row in rows if row is not best]
+    if not others or any(row["shortcuts"]["flagged"] for row in rows):
+        return None
+    return best["model"] if best["auroc_low"] > max([0.5, *others]) else None
+
+
+def verdicts(rows: Sequence[Row]) -> list[str]:
+    """Return, for each category with several models, which one is better, or that none is shown to be."""
+    sentences = []
+    for category, group in by_category(rows).items():
+        if len(group) < 2:
+            continue
+        best = winner(group)
+        if best:
+            sentences.append(f"{category}: {best} ranks best, its AUROC interval lies above every other's.")
+        elif group[0]["shortcuts"]["flagged"]:
+            sentences.append(f"{category}: no winner is named, a shortcut tells good from defective.")
+        else:
+            sentences.append(f"{category}: no clear winner, the AUROC intervals overlap or reach chance.")
+    return sentences
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as text, ready for any output. `strong` holds the (line, column) of cells to emphasise."""
+
+    title: str
+    columns: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+    strong: frozenset[tuple[int, int]]
+
+
+def tables(rows: Sequence[Row]) -> tuple[list[Table], list[str]]:
+    """Return the tables of the comparison and their numbered notes; the third where a model sees labels."""
+    texts = list(dict.fromkeys(text for row in rows for text in notes(row).values()))
+    winners = {category: winner(group) for category, group in by_category(rows).items()}
+    strong = frozenset(
+        (line, list(RANKING).index("AUROC [95%]"))
+        for line, row in enumerate(rows)
+        if winners[row["category"]] == row["model"]
+    )
+    ranking = Table(
+        "How well scores rank (no threshold)", tuple(RANKING), _lines(rows, RANKING, texts), strong
+    )
+    title = "Decisions at the threshold from good images alone (protocol clean)"
+    shown = [ranking, Table(title, tuple(DECISIONS), _lines(rows, DECISIONS, texts), frozenset())]
+    if any(sees_labels(row) for row in rows):
+        title = "All models on the held-out half of the test images, threshold from good images alone"
+        shown.append(Table(title, tuple(HELD_OUT), _lines(rows, HELD_OUT, []), frozenset()))
+    return shown, texts
+
+
+def _lines(rows: Sequence[Row], columns: Columns, texts: list[str]) -> tuple[tuple[str, ...], ...]:
+    """Return the cells; each that a note qualifies carries its number. Without texts: no notes."""
+    lines = []
+    for row in rows:
+        marks = {name: f" ({texts.index(text) + 1})" for name, text in notes(row).items() if texts}
+        lines.append(tuple(write(row) + marks.get(name, "") for name, write in columns.items()))
+    return tuple(lines)
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """Return comparison.md, which lies in reports/: links are relative to it."""
+    shown, texts = tables(rows)
+    blocks = ["# Comparison"]
+    blocks += [f"## {table.title}\n\n{_markdown_table(table)}" for table in shown]
+    blocks.append("\n".join(f"- ({i}) {text}" for i, text in enumerate(texts, 1)))
+    blocks.append("\n".join(f"- {sentence}" for sentence in verdicts(rows)))
+    blocks += ["![AUROC and F1 of every model beside their baselines](comparison.png)", "## How to read it"]
+    blocks.append("\n".join(f"- {line}" for line in READING))
+    for category, group in by_category(rows).items():
+        blocks.append(f"## {category}")
+        blocks += [_pictures(category, row["model"], row["reconstructs"]) for row in group]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _markdown_table(table: Table) -> str:
+    def line(cells: Iterable[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    body = (
+        [f"**{cell}**" if (i, j) in table.strong else cell for j, cell in enumerate(cells)]
+        for i, cells in enumerate(table.lines)
+    )
+    return "\n".join([line(table.columns), line("---" for _ in table.columns), *map(line, body)])
+
+
+def _pictures(category: str, model: str, reconstructs: bool) -> str:
+    folder = artifacts.report_folder(category, model).relative_to("reports").as_posix()
+    first, *others = (name for name in FIGURES if reconstructs or name != "reconstructions")
+    links = ", ".join(f"[{name.replace('_', ' ')}]({folder}/figures/{name}.png)" for name in others)
+    verdicts = f"{folder}/figures/{first}.png"
+    return f"### {category}, {model}\n\n![Verdicts on images of each type]({verdicts})\n\nMore: {links}."
+
+
+def csv(rows: Sequence[Row]) -> pd.DataFrame:
+    """Return every value of every row as one flat table, nested names joined by dots."""
+    return pd.json_normalize([dict(row) for row in rows], sep=".")
+
+
+def terminal(rows: Sequence[Row], *, plain: bool) -> "Group":
+    """Return the comparison for rich to print, at most `TERMINAL_WIDTH` wide; plain: no lines, no colour."""
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    shown, texts = tables(rows)
+    parts: list[RichTable | Text] = []
+    for table in shown:
+        rich = RichTable(box=None if plain else box.SIMPLE_HEAD, padding=(0, 1) if plain else (0, 0, 0, 1))
+        for name in table.columns:
+            rich.add_column(
+                Text(fill(name, 10)), justify="left" if name in NAMES else "right", vertical="bottom"
+            )
+        for i, cells in enumerate(table.lines):
+            marked = [Text(cell, "bold" if (i, j) in table.strong else "") for j, cell in enumerate(cells)]
+            rich.add_row(
+                *marked, end_section=i + 1 < len(rows) and rows[i]["category"] != rows[i + 1]["category"]
+            )
+        parts += [Text(table.title, "" if plain else "bold"), rich, Text()]
+    parts += [Text(f"({i}) {text}") for i, text in enumerate(texts, 1)]
+    parts += [Text(sentence) for sentence in verdicts(rows)]
+    return Group(*parts)

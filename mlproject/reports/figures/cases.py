@@ -1,0 +1,115 @@
+"""The test images of one category as one model saw them: what is shown, which of them, in what words."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlproject.evaluation.thresholds import decide
+from mlproject.models.components.heat_scale import HeatScale
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was decided about one image, in words."""
+
+    right: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Test images with everything known about them; rows of all arrays agree.
+
+    Attributes:
+        images: (n, S, S, 3) uint8.
+        reconstructions: (n, s, s, 3) uint8; None of a model that makes none.
+        masks: (n, S, S) uint8, 1 where the image is defective.
+        maps: (n, h, w) anomaly maps, higher = more anomalous.
+        scores: (n,) higher = more anomalous.
+        labels: (n,) 1 = defective.
+        defects: (n,) type of defect, or ``good``.
+        threshold: defective where score > threshold.
+    """
+
+    category: str
+    model: str
+    images: np.ndarray
+    reconstructions: np.ndarray | None
+    masks: np.ndarray
+    maps: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+    defects: np.ndarray
+    threshold: float
+
+    @property
+    def name(self) -> str:
+        """Category and model, for titles."""
+        return f"{self.category}, {self.model}"
+
+    @property
+    def called_defective(self) -> np.ndarray:
+        """(n,) bool, by the one decision rule."""
+        return decide(self.scores, self.threshold)
+
+    def heat_scale(self) -> HeatScale:
+        """Return the colour scale that all maps of this category and model share."""
+        return HeatScale.from_good_maps(self.maps[self.labels == 0])
+
+    def verdict(self, row: int) -> Verdict:
+        """Return what was decided about one image and whether it is right."""
+        return verdict(int(self.labels[row]), float(self.scores[row]), self.threshold)
+
+    def types(self) -> list[str]:
+        """Return the types of defect by name, ``good`` last."""
+        return [*sorted(set(self.defects[self.labels == 1].tolist())), "good"]
+
+
+def verdict(label: int, score: float, threshold: float) -> Verdict:
+    """Return the decision about one image, with the comparison that made it."""
+    called = bool(decide(np.array([score]), threshold)[0])
+    right = called == bool(label)
+    outcome = "CORRECT" if right else "WRONG: false alarm" if called else "WRONG: missed defect"
+    return Verdict(
+        right, f"called {'defective' if called else 'good'}\n{compared(score, threshold)}\n{outcome}"
+    )
+
+
+def number(value: float) -> str:
+    """Write a score: three digits, and never fewer than the whole ones."""
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def verdict_word(score: float, threshold: float) -> str:
+    """Return ``defective`` or ``good``, by the one decision rule."""
+    return "defective" if decide(np.array([score]), threshold)[0] else "good"
+
+
+def compared(score: float, threshold: float, what: str = "") -> str:
+    """Write `score > threshold` or `score ≤ threshold` with as many digits as show it to be true.
+
+    Args:
+        what: stands before the threshold's number.
+    """
+    sign = ">" if score > threshold else "≤"
+    for digits in range(max(3, len(f"{abs(threshold):.0f}")), 17):
+        left, right = f"{score:.{digits}g}", f"{threshold:.{digits}g}"
+        if left != right or score == threshold:
+            break
+    return f"score {left} {sign} {what}{right}"
+
+
+def spread(rows: np.ndarray, scores: np.ndarray, count: int) -> np.ndarray:
+    """Return `count` of `rows` at evenly spaced ranks of score (one: the median), lowest first.
+
+    Neither the best nor the worst are picked, so that what is shown stands for the rest.
+    """
+    ordered = rows[np.argsort(scores[rows], kind="stable")]
+    count = min(count, len(ordered))
+    return ordered[[int((i + 0.5) * len(ordered) / count) for i in range(count)]]
+
+
+def extreme(rows: np.ndarray, scores: np.ndarray, count: int, *, highest: bool) -> np.ndarray:
+    """Return the `count` of `rows` with the highest or the lowest scores, most extreme first."""
+    order = np.argsort(-scores[rows] if highest else scores[rows], kind="stable")
+    return rows[order[:count]]

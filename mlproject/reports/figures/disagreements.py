@@ -1,0 +1,164 @@
+"""Champion beside challenger: images that they judge differently, and where all images lie for both."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure, SubFigure
+
+from mlproject.evaluation.head_to_head import Duel, Side
+from mlproject.reports.figures import drawing
+from mlproject.reports.figures.cases import HeatScale, compared
+from mlproject.reports.figures.score_plots import visible_range
+
+COLUMNS = 6  # images side by side, and the most that a group shows
+ERROR, DENSITY = "reconstruction_error", "negative_log_density"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An image of the gallery.
+
+    Attributes:
+        image: (S, S, 3) uint8.
+        mask: (S, S) uint8, 1 where the image is defective; zeros where that is unknown.
+        maps: the champion's (h, w) map and the challenger's, in units of `unit_maps`; None: it makes none.
+    """
+
+    row: int
+    image: np.ndarray
+    mask: np.ndarray
+    maps: tuple[np.ndarray | None, np.ndarray | None]
+
+
+def unit_maps(maps: np.ndarray, good_maps: np.ndarray) -> np.ndarray:
+    """Return maps in a unit that two models share: 0 and 1 are the ends of `HeatScale.from_good_maps`.
+
+    Args:
+        maps: (n, h, w) of one model.
+        good_maps: (m, h, w) of the same model on good images.
+    """
+    scale = HeatScale.from_good_maps(good_maps)
+    return (maps - scale.low) / (scale.high - scale.low)
+
+
+@drawing.style()
+def gallery(duel: Duel, groups: dict[str, list[Shown]], totals: dict[str, int]) -> Figure:
+    """Return the images of each group with both maps and both decisions, on one colour scale.
+
+    Args:
+        groups: title → images, at most `COLUMNS` are shown.
+        totals: title → how many images there are.
+    """
+    heights = [4.6 if shown else 0.5 for shown in groups.values()]
+    figure = drawing.new(
+        1.55 * COLUMNS + 0.6, sum(heights) + 1.5, f"Where two models differ: {duel.category}"
+    )
+    strips: Any = figure.subfigures(len(groups) + 2, 1, height_ratios=[*heights, 0.55, 0.55])
+    *parts, bar, strip = strips
+    for part, (title, shown) in zip(parts, groups.items(), strict=True):
+        count = totals[title]
+        heading = f"{title} ({count})" if len(shown) >= count else f"{title} ({count}, {len(shown)} shown)"
+        part.suptitle(heading, fontsize=11, color=drawing.GREY if not shown else "black")
+        if shown:
+            _group(part, duel, shown)
+    axes = bar.subplots()
+    colours = ScalarMappable(Normalize(0, 1), drawing.HEAT_COLOURS)
+    colour_bar = bar.colorbar(colours, cax=axes, orientation="horizontal", extend="max")
+    colour_bar.set_label(
+        "anomaly map (2/3: the brightest pixels of good test images, for either model)", fontsize=9
+    )
+    drawing.caption(
+        strip,
+        f"Champion: {duel.champion.title}. Challenger: {duel.challenger.title}. Cyan: ground truth.\n"
+        "All maps share one colour scale; none has a scale of its own.",
+    )
+    return figure
+
+
+def _group(part: SubFigure, duel: Duel, shown: list[Shown]) -> None:
+    grid = part.subplots(3, COLUMNS, squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    for column, one in enumerate(shown[:COLUMNS]):
+        drawing.show(grid[0, column], one.image)
+        if one.mask.any():
+            grid[0, column].contour(one.mask, [0.5], colors="cyan", linewidths=1.2)
+        defect = str(duel.images["defect"].iloc[one.row])
+        grid[0, column].set_title(defect.replace("_", "\n", 1), fontsize=9)
+        for line, (name, side) in enumerate((("champion", duel.champion), ("challenger", duel.challenger))):
+            _decided(grid[line + 1, column], name, side, one, one.maps[line], bool(duel.labels[one.row]))
+
+
+def _decided(
+    axes: Axes, name: str, side: Side, one: Shown, anomaly_map: np.ndarray | None, defective: bool
+) -> None:
+    if anomaly_map is None:
+        drawing.show(axes, np.full((64, 64, 3), 235, np.uint8))
+        axes.text(0.5, 0.5, "makes no map", transform=axes.transAxes, ha="center", va="center", fontsize=9)
+    else:
+        drawing.show(axes, anomaly_map, cmap=drawing.HEAT_COLOURS, vmin=0, vmax=1)
+    called = bool(side.called[one.row])
+    verdict = f"{name}: {'defective' if called else 'good'}{'' if called == defective else ', WRONG'}"
+    score = compared(float(side.scores[one.row]), side.threshold)
+    axes.set_title(
+        f"{verdict}\n{score}", fontsize=7.5, color=drawing.BLUE if called == defective else drawing.RED
+    )
+
+
+@drawing.style()
+def scatter(duel: Duel) -> Figure:
+    """Return score against score and, for each side that has both, error against log-density."""
+    sides = [("champion", duel.champion), ("challenger", duel.challenger)]
+    with_parts = [(name, side) for name, side in sides if {ERROR, DENSITY} <= side.parts.keys()]
+    count = 1 + len(with_parts)
+    figure = drawing.new(
+        4.9 * count + 0.4, 5.6, f"The same test images, judged by two models: {duel.category}"
+    )
+    first, *others = figure.subplots(1, count, squeeze=False)[0]
+    _points(first, duel, duel.champion.scores, duel.challenger.scores)
+    _limit(first, duel)
+    first.set(xlabel=f"score of the champion, {duel.champion.title}")
+    first.set(ylabel=f"score of the challenger, {duel.challenger.title}")
+    first.set_title("Scores; dashed: thresholds")
+    for axes, (name, side) in zip(others, with_parts, strict=True):
+        _points(axes, duel, side.parts[ERROR], -side.parts[DENSITY])
+        axes.set(xlabel="reconstruction error", ylabel="log-density")
+        axes.set_title(f"What the {name} measures, {side.title}")
+    figure.legend(*first.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _points(axes: Axes, duel: Duel, x: np.ndarray, y: np.ndarray) -> None:
+    for label, name, colour, marker in (
+        (0, "good", drawing.GREEN, "o"),
+        (1, "defective", drawing.RED, "x"),
+    ):
+        rows = duel.labels == label
+        axes.scatter(x[rows], y[rows], s=28, c=colour, marker=marker, alpha=0.75, label=name, linewidths=1.2)
+    if duel.differ.any():
+        axes.scatter(
+            x[duel.differ], y[duel.differ], s=130, facecolors="none", edgecolors="black", linewidths=1.0,
+            label="decided differently",
+        )  # fmt: skip
+
+
+def _limit(axes: Axes, duel: Duel) -> None:
+    """Draw the thresholds; keep what is decided in view, a glaring defect may lie outside."""
+    axes.axvline(duel.champion.threshold, color="black", linestyle="--", linewidth=1)
+    axes.axhline(duel.challenger.threshold, color="black", linestyle="--", linewidth=1)
+    good, outside = duel.labels == 0, np.zeros(len(duel.labels), bool)
+    if not good.any() or good.all():
+        return
+    for side, set_limits in ((duel.champion, axes.set_xlim), (duel.challenger, axes.set_ylim)):
+        low, high = visible_range(side.scores[good], side.scores[~good], side.threshold)
+        set_limits(low - 0.03 * (high - low), high + 0.03 * (high - low))
+        outside |= side.scores > high
+    if outside.any():
+        axes.text(
+            0.99, 0.99, f"{np.count_nonzero(outside)} more lie outside", transform=axes.transAxes, ha="right",
+            va="top", fontsize=8, color=drawing.GREY,
+        )  # fmt: skip

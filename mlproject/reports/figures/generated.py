@@ -1,0 +1,70 @@
+"""Figures of a generator: what it makes (paper, Fig. 6), and its images beside the nearest real ones."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from mlproject.evaluation.image_distances import Neighbours
+from mlproject.reports.figures import drawing
+from mlproject.training.epoch_pictures import grid as tiled
+
+COLUMNS = 8
+ROWS = 4  # of generated images; half as many of real ones
+SHOWN = 8  # pairs
+
+
+def _verdict(quality: dict[str, Any]) -> str:
+    words = [
+        f"{what.upper()}: {quality[f'{what}_because']}."
+        for what in ("collapsed", "memorised")
+        if quality[what]
+    ]
+    return "\n".join(words or ["Found neither collapsed nor memorising."])
+
+
+@drawing.style()
+def grid(name: str, train: np.ndarray, generated: np.ndarray, quality: dict[str, Any]) -> Figure:
+    """Return real images above generated ones, (n, s, s, 3) uint8, the first of each: none was chosen."""
+    figure = drawing.new(8, 7.4, f"Generated images: {name}")
+    parts: Any = figure.subplots(2, 1, height_ratios=[1, 2])
+    for axes, title, images, rows in (
+        (parts[0], "training images", train, ROWS // 2),
+        (parts[1], "generated, not chosen", generated, ROWS),
+    ):
+        drawing.show(axes, tiled(images[: rows * COLUMNS], COLUMNS))
+        axes.set_title(title)
+    distance = quality["frechet"]
+    drawing.caption(
+        figure,
+        f"Fréchet distance to the training images {distance['generated']:.3g}; "
+        f"between halves of those {distance['real_halves']:.3g}.\n"
+        f"Features: {distance['features']}; no pretrained weights.\n{_verdict(quality)}",
+    )
+    return figure
+
+
+@drawing.style()
+def nearest(
+    name: str, train: np.ndarray, generated: np.ndarray, found: Neighbours, quality: dict[str, Any]
+) -> Figure:
+    """Return the generated images that are nearest to a training image, that one below each."""
+    rows = found.closest_first()[:SHOWN]
+    figure = drawing.new(1.35 * len(rows) + 0.4, 3.9, f"Likeliest copies: {name}")
+    pairs = figure.subplots(2, len(rows), squeeze=False)
+    for column, row in enumerate(rows):
+        drawing.show(pairs[0, column], generated[row])
+        drawing.show(pairs[1, column], train[found.rows[row]])
+        pairs[0, column].set_title(f"{found.nearest[row]:.4f}", fontsize=9)
+    pairs[0, 0].set_ylabel("generated")
+    pairs[1, 0].set_ylabel("nearest\ntraining image")
+    memory = quality["memorisation"]
+    drawing.caption(
+        figure,
+        "Root-mean-square difference of pixels in [0, 1], nearest first. Training images to their nearest: "
+        f"median {memory['median_train_to_train']:.4f}, "
+        f"1st percentile {memory['first_percentile_train_to_train']:.4f}.\n"
+        f"{memory['share_below_first_percentile']:.0%} of generated images are nearer than that, "
+        f"{memory['share_of_copies']:.0%} are copies. {_verdict(quality)}",
+    )
+    return figure

@@ -1,0 +1,79 @@
+"""Anomaly maps in colours, alone or laid over the photo, on the one colour scale of their model."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from os.path import commonpath
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from PIL import Image
+
+from mlproject.core.errors import UserError
+from mlproject.core.files import written_whole
+from mlproject.models.components.heat_scale import HeatScale
+from mlproject.reports.figures.drawing import HEAT_COLOURS
+
+PICTURE_SIDE = 1024  # longest side of an overlay, pixels
+OPACITY = 0.65  # of the heat where it is brightest: the defect below stays visible
+
+
+def heat(maps: np.ndarray, scale: HeatScale) -> np.ndarray:
+    """Return (..., h, w, 3) uint8 for (..., h, w) anomaly maps."""
+    colours = mpl.colormaps[HEAT_COLOURS](scale.brightness(maps))
+    return (colours[..., :3] * 255).round().astype(np.uint8)
+
+
+def overlay(picture: np.ndarray, anomaly_map: np.ndarray, scale: HeatScale) -> np.ndarray:
+    """Return (h, w, 3) uint8: the photo, the more covered by heat the more a place is anomalous.
+
+    Where the map is at the good images' median or below, the photo is as it was.
+
+    Args:
+        picture: (h, w, 3) uint8.
+        anomaly_map: (a, b), of the whole photo squeezed into its shape.
+    """
+    size = (picture.shape[1], picture.shape[0])
+    wide = Image.fromarray(np.asarray(anomaly_map, np.float32)).resize(size, Image.Resampling.BILINEAR)
+    opacity = OPACITY * scale.brightness(np.asarray(wide))[..., None]
+    return np.round(picture * (1 - opacity) + heat(np.asarray(wide), scale) * opacity).astype(np.uint8)
+
+
+def check_new(folder: Path) -> None:
+    """Refuse a folder that holds something, for it would be replaced.
+
+    Raises:
+        UserError: it does.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder}: is there already. Name a new folder, or empty this one.")
+
+
+@contextmanager
+def folder_of(
+    folder: Path, paths: Sequence[Path], scale: HeatScale | None
+) -> Iterator[Callable[[Path, np.ndarray, np.ndarray], None]]:
+    """Yield a function (path, picture, map) that draws one photo; the folder appears whole or not at all.
+
+    Photos lie in it as they do below the deepest folder that holds them all, `<name>.png` each.
+
+    Args:
+        paths: every photo that may be drawn.
+        scale: of the model, one for all photos.
+
+    Raises:
+        UserError: the model has no scale, or the folder cannot be written.
+    """
+    if scale is None:
+        raise UserError("this version is of a release without a colour scale: train it again for overlays")
+    above = commonpath([path.parent.resolve() for path in paths])
+
+    with written_whole(folder) as part:
+
+        def draw(path: Path, picture: np.ndarray, anomaly_map: np.ndarray) -> None:
+            target = part / path.parent.resolve().relative_to(above) / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            drawn = Image.fromarray(overlay(picture, anomaly_map, scale))
+            drawn.save(target.with_name(f"{target.name}.png"), compress_level=1)
+
+        yield draw

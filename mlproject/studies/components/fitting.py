@@ -1,0 +1,109 @@
+"""How a study trains a detector anew: on images shrunk once, on one thread, the same in any process."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from mlproject import models
+from mlproject.core import params
+from mlproject.data import tensors
+from mlproject.models.components.detector import Detector, Labelled
+from mlproject.studies.components.inputs import Material
+from mlproject.training.loop import Epoch
+
+OnEpoch = Callable[[Epoch], None]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread: sums are then the same in any process, on any number of cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def as_seen(images: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:
+    """Return (n, s, s, 3) uint8: images as a model with these settings sees them, in its size and colour.
+
+    The model makes nothing else of them when it is given these.
+    """
+    seen = tensors.network_images(images, settings["image_size"], settings["colour"])
+    return seen.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).contiguous().numpy()
+
+
+class Shrunk:
+    """A category's images as a model sees them, all made once a process."""
+
+    def __init__(self, material: Material) -> None:
+        self.material = material
+        self.kept: dict[tuple[int, str], np.ndarray] = {}
+
+    def rows(self, settings: Mapping[str, Any], rows: np.ndarray) -> np.ndarray:
+        """Return (n, s, s, 3) uint8 of some of the manifest's rows."""
+        key = (settings["image_size"], settings["colour"])
+        if key not in self.kept:
+            self.kept[key] = as_seen(self.material.data.images, settings)
+        return self.kept[key][rows]
+
+
+def fit(
+    detector: Detector, train: np.ndarray, validation: np.ndarray, labelled: Labelled | None,
+    seed: int, material: Material, checkpoint: Path | None = None, on_epoch: OnEpoch = lambda epoch: None,
+) -> None:  # fmt: skip
+    """Train and calibrate a detector on (n, s, s, 3) uint8 images."""
+    detector.fit(
+        train,
+        validation,
+        labelled=labelled,
+        seed=seed,
+        device=material.device,
+        precision=material.precision,
+        checkpoint=checkpoint,
+        on_epoch=on_epoch,
+    )
+    detector.calibrate(validation)
+
+
+def judged(detector: Detector, images: Shrunk, settings: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the scores of the good calibration images and of the held-out test images."""
+    material = images.material
+    rows = {
+        "calibration": material.rows_of("calibration"),
+        "held_out": material.test[material.held_out],
+    }
+    tables = [
+        material.about(chosen, subset).assign(score=detector.score(images.rows(settings, chosen)).scores)
+        for subset, chosen in rows.items()
+        if len(chosen)
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def overridden(
+    model: str, trained: Mapping[str, Any], overrides: Mapping[str, Any], study: str
+) -> dict[str, Any]:
+    """Return settings as trained with, but for those that a study sets; None leaves as trained.
+
+    Raises:
+        UserError: together they are not allowed.
+    """
+    settings = dict(trained) | {name: value for name, value in overrides.items() if value is not None}
+    where = f"{params.FILE}: studies.{study} with {model}'s settings"
+    params.check(settings, models.detector_class(model).Parameters, where)
+    return settings
+
+
+def in_words(overrides: Mapping[str, Any]) -> str:
+    """Return the settings that a study sets, such as ``image_size 64, epochs 10``; empty for none."""
+    given = {name: value for name, value in overrides.items() if value is not None}
+    return ", ".join(
+        f"{name} {list(value) if isinstance(value, tuple) else value}" for name, value in given.items()
+    )

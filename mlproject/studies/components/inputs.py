@@ -1,0 +1,131 @@
+"""What every study of one category works on: its images with their roles, and what was trained on them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from mlproject import models
+from mlproject.core import artifacts, files, params
+from mlproject.data import labelled_pool, prepared, split
+from mlproject.models.components.detector import DESCRIPTION
+from mlproject.studies.components import tables
+from mlproject.training import loop
+
+
+@dataclass(frozen=True)
+class Material:
+    """A category's images and their roles, the same as in every other stage.
+
+    Attributes:
+        roles: rows of the good training images (`good`) by role.
+        good: rows of the manifest that are good training images.
+        test: rows of the manifest that are test images.
+        held_out: (n_test,) bool, which test images no supervised model learns from.
+        models: every model's section of params.yaml.
+        detectors, generators: those that params.yaml lists: others may have left files behind.
+        resamples: of a bootstrap.
+    """
+
+    category: str
+    data: prepared.Prepared
+    good: np.ndarray
+    roles: split.Roles
+    test: np.ndarray
+    held_out: np.ndarray
+    split: params.Split
+    seed: int
+    device: str
+    precision: str
+    threshold: params.Threshold
+    resamples: int
+    models: dict[str, Any]
+    detectors: tuple[str, ...]
+    generators: tuple[str, ...]
+
+    @classmethod
+    def load(cls, category: str) -> Self:
+        """Read it all.
+
+        Raises:
+            UserError: the category is not prepared, or a setting is not allowed.
+        """
+        data, seed = prepared.load(category), params.value("seed")
+        settings, how = params.load("split", params.Split), params.load("training", params.Training)
+        good, test = data.rows(split="train"), data.rows(split="test")
+        defects = data.manifest["defect"].iloc[test].tolist()
+        device = loop.choose_device(how.device)
+        return cls(
+            category=category,
+            data=data,
+            good=good,
+            roles=split.split(data.paths(good), settings.validation_share, seed, settings.calibration),
+            test=test,
+            held_out=labelled_pool.held_out(data.paths(test), defects, seed),
+            split=settings,
+            seed=seed,
+            device=device,
+            precision=loop.choose_precision(how.precision, device),
+            threshold=params.load("threshold", params.Threshold),
+            resamples=params.value("evaluate.bootstrap"),
+            models=params.value("models"),
+            detectors=tuple(params.value("detectors")),
+            generators=tuple(params.value("generators_used")),
+        )
+
+    @property
+    def unsupervised(self) -> list[str]:
+        """The listed detectors that learn from good images alone."""
+        return [name for name in self.detectors if not models.detector_class(name).supervised]
+
+    def rows_of(self, role: str) -> np.ndarray:
+        """Return the manifest's rows of role train, validation or calibration."""
+        return self.good[getattr(self.roles, role)]
+
+    def notes(self, arms: Sequence[str]) -> list[str]:
+        """Return what a study that trains these models on this must say of their thresholds."""
+        if n := len(self.roles.calibration):
+            return [note for arm in arms for note in tables.unsupported(arm, n, self.threshold_of(arm))]
+        return [
+            "No F1 and no false alarms of what is trained here: with split.calibration cross no good image "
+            "is set aside for a threshold, and folds would multiply the trainings."
+        ]
+
+    def known(self, model: str) -> bool:
+        """Say whether there are settings of a model."""
+        return model in self.detectors or model in self.models
+
+    def settings_of(self, model: str) -> dict[str, Any]:
+        """Return what a known model was trained with; if it is not listed, its section of params.yaml."""
+        if model in self.detectors:
+            return files.read_json(artifacts.model_folder(self.category, model) / DESCRIPTION)["settings"]
+        return dict(self.models[model])
+
+    def threshold_of(self, model: str) -> params.Threshold:
+        """Return the section threshold with the false-alarm rate that the model's own was set for."""
+        if model not in self.detectors:
+            return self.threshold
+        asked = self.recorded_threshold(model)["false_alarm_rate_asked"]
+        return self.threshold.model_copy(update={"false_alarm_rate": asked})
+
+    def recorded_notes(self, model: str) -> list[str]:
+        """Return what is to be said of the threshold that stage score set for a listed detector."""
+        n = self.recorded_threshold(model)["n_calibration"]
+        return tables.unsupported(model, n, self.threshold_of(model))
+
+    def recorded_threshold(self, model: str) -> dict[str, Any]:
+        """Return threshold.json of a listed detector."""
+        return files.read_json(artifacts.scores_folder(self.category, model) / "threshold.json")
+
+    def recorded_scores(self, model: str) -> pd.DataFrame:
+        """Return what stage score wrote of every test image by a listed detector."""
+        scores = files.read_table(artifacts.scores_folder(self.category, model) / "scores.csv")
+        return scores[scores["half"] != "none"].reset_index(drop=True)
+
+    def about(self, rows: np.ndarray, subset: str) -> pd.DataFrame:
+        """Return path, subset, defect and label of some of the manifest's rows."""
+        table = self.data.manifest[["path", "defect", "label"]].iloc[rows].reset_index(drop=True)
+        table.insert(1, "subset", subset)
+        return table

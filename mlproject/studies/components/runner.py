@@ -1,0 +1,169 @@
+"""The cells of a study: worked on in any order and number of processes, each kept as it is finished.
+
+cells/<key>.csv    the scores: path, subset, defect, label, score
+cells/<key>.json   what the cell is, what decided it, seconds; written last: a cell without it is not finished
+
+The key depends on all that decides the scores, so a killed study goes on where it was, and a change reruns
+the cells that it touches and no other.
+"""
+
+import hashlib
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mlproject import studies
+from mlproject.core import artifacts, files, params
+from mlproject.core.errors import UserError
+from mlproject.studies.components import fitting
+from mlproject.studies.components.base import Cell, Study
+from mlproject.studies.components.inputs import Material
+from mlproject.training import code_hash
+
+OnCell = Callable[[int, int, Cell, float], None]  # (done, of all, cell, seconds)
+
+
+def key(facts: Mapping[str, Any], material: Material, modules: Sequence[str]) -> str:
+    """Return 16 hex digits that depend on what decides a result: facts, images, split, device, code.
+
+    Args:
+        facts: JSON values; `model` names the detector whose code counts.
+        modules: whose code counts besides, with all that they import.
+    """
+    model = f"mlproject.models.{facts['model']}"
+    decisive = {
+        **facts,
+        "category": material.category,
+        "data_hash": material.data.data_hash,
+        "split": material.split.model_dump(),
+        "project_seed": material.seed,
+        "device": material.device,
+        "precision": material.precision,
+        "code": code_hash.code_hash(model, "mlproject.studies.components.fitting", *modules),
+    }
+    text = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def opened(category: str, name: str) -> Study:
+    """Return the study with the settings that params.yaml has for it."""
+    where = f"{params.FILE}: studies.{name}"
+    return studies.create(name, params.value(f"studies.{name}"), Material.load(category), where)
+
+
+def run_all(
+    study: Study, cells: Sequence[Cell], folder: Path, workers: int, on_cell: OnCell
+) -> dict[Cell, pd.DataFrame]:
+    """Return every cell's scores; those that `folder` has are not worked on again.
+
+    Cells of other facts are deleted at the end, so that the folder holds what the result stands on.
+
+    Args:
+        workers: processes; 1 works in this one. The scores are the same.
+        on_cell: called after each cell.
+    """
+    keys = {cell: key(cell.facts, study.material, study.code) for cell in cells}
+    missing = list(dict.fromkeys(keys[cell] for cell in cells if not _finished(folder, keys[cell])))
+    by_key = {keys[cell]: cell for cell in reversed(cells)}
+    done = len(set(keys.values())) - len(missing)
+    for finished, seconds in _work_on(study, missing, by_key, folder, workers):
+        done += 1
+        on_cell(done, len(set(keys.values())), by_key[finished], seconds)
+    for file in folder.glob("*.*"):
+        if file.name.split(".")[0] not in set(keys.values()):
+            file.unlink()
+    return {cell: files.read_table(folder / f"{keys[cell]}.csv") for cell in cells}
+
+
+def seconds(folder: Path) -> float:
+    """Return how long the kept cells took, together."""
+    return float(sum(files.read_json(path)["seconds"] for path in folder.glob("*.json")))
+
+
+def count_workers(wanted: Any) -> int:
+    """Return the number of processes for a number or ``auto``: as many as there are cores to use.
+
+    Raises:
+        UserError: it is neither.
+    """
+    if isinstance(wanted, int) and not isinstance(wanted, bool) and wanted >= 1:
+        return wanted
+    if wanted != "auto":
+        raise UserError(f"{params.FILE}: study_workers is {wanted!r}. Allowed: auto, or a number from 1 on")
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processes(study: Study, missing: int, workers: int) -> int:
+    """Return in how many processes `missing` cells are worked on.
+
+    A GPU is not shared out, as its memory may not hold several; a detector that was loaded scores on the CPU.
+    """
+    on_gpu = study.trains and study.material.device == "cuda"
+    return 1 if on_gpu else max(1, min(workers, missing))
+
+
+def _finished(folder: Path, name: str) -> bool:
+    return (folder / f"{name}.json").is_file() and (folder / f"{name}.csv").is_file()
+
+
+def _work_on(
+    study: Study, missing: Sequence[str], cells: Mapping[str, Cell], folder: Path, workers: int
+) -> Iterator[tuple[str, float]]:
+    """Yield each cell's key and seconds as it is finished."""
+    at_once = processes(study, len(missing), workers)
+    if at_once == 1:
+        for name in missing:
+            yield name, _work(study, cells[name], name, folder)
+        return
+    study_name = type(study).__module__.rsplit(".", 1)[-1]
+    arguments = (study.material.category, study_name)
+    # spawned, not forked: a forked torch may wait for threads that were not copied
+    with ProcessPoolExecutor(at_once, get_context("spawn"), initializer=_open, initargs=arguments) as pool:
+        futures = {pool.submit(_work_by_key, name, folder): name for name in missing}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _work(study: Study, cell: Cell, name: str, folder: Path) -> float:
+    started = time.perf_counter()
+    with fitting.one_thread():
+        table = study.run(cell)
+    took = round(time.perf_counter() - started, 3)
+    about = {"arm": cell.arm, "series": cell.series, "level": cell.level, "seed": cell.seed}
+    files.write_table(folder / f"{name}.csv", table)
+    files.write_json(folder / f"{name}.json", about | {"facts": dict(cell.facts), "seconds": took})
+    return took
+
+
+_worker: dict[str, Any] = {}
+
+
+def _open(category: str, name: str) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    study = opened(category, name)
+    study.prepare(artifacts.study_folder(category, name))
+    _worker["study"] = study
+    _worker["cells"] = {key(cell.facts, study.material, study.code): cell for cell in study.cells()}
+
+
+def _end_with_parent() -> None:
+    """End this worker when its parent is no more: one that was killed could not say so."""
+    parent = parent_process()
+    assert parent is not None  # a worker has one
+    parent.join()
+    os._exit(1)  # between two cells or in one: what is kept is whole
+
+
+def _work_by_key(name: str, folder: Path) -> float:
+    return _work(_worker["study"], _worker["cells"][name], name, folder)

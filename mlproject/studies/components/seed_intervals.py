@@ -1,0 +1,53 @@
+"""How sure an AUROC is that several trainings gave, and how sure a difference of two is.
+
+Images are drawn again with replacement, good and defective ones separately; the same draw judges every
+training and every model, so differences are paired. Each resample gives the AUROC's mean over the seeds.
+How trainings differ among themselves is another matter, and told beside: the spread over seeds.
+"""
+
+import numpy as np
+
+from mlproject.evaluation import metrics
+
+BOOTSTRAP_SEED = 0  # not that of a training: the same scores have the same interval
+_WORDS = (
+    "95 % bootstrap over images (good and defective drawn separately) of the mean over {over}; differences "
+    "are paired: the same images judge both. Neither holds {without}, nor is corrected for several "
+    "comparisons."
+)
+WORDS = _WORDS.format(over="seeds", without="the spread over seeds")
+WORDS_OF_DRAWS = _WORDS.format(
+    over="draws of the noise (in the table: seeds)",
+    without="another training (there is one of each detector)",
+)
+
+
+def aurocs(labels: np.ndarray, scores: np.ndarray, resamples: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return (k,) AUROCs of k trainings and (k, resamples) of resampled images; ties count half.
+
+    Args:
+        labels: (n,) 0 good, 1 defective.
+        scores: (k, n), one row a training.
+
+    Returns:
+        None where a class is missing.
+    """
+    good, defective = np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)
+    if not len(good) or not len(defective):
+        return None
+    rng = np.random.default_rng(BOOTSTRAP_SEED)
+    counts = [metrics.resample_counts(rng, len(rows), resamples) for rows in (good, defective)]
+    points = np.array([metrics.auroc(labels, row) for row in scores], dtype=np.float64)
+    drawn = [metrics.resampled_auroc(row[good], row[defective], *counts) for row in scores]
+    return points, np.stack(drawn)
+
+
+def interval(resampled: np.ndarray) -> tuple[float, float]:
+    """Return the 95 % interval of (resamples,) values."""
+    low, high = np.percentile(resampled, metrics.INTERVAL)
+    return float(low), float(high)
+
+
+def spread(values: np.ndarray) -> float | None:
+    """Return the sample standard deviation over seeds; None of a single one."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None

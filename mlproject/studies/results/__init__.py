@@ -1,0 +1,1 @@
+"""What each study's tables say, in words."""

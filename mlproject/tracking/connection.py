@@ -1,0 +1,214 @@
+"""Where the record is kept: its address, its database, its experiments, and whether it answers."""
+
+import fcntl
+import hashlib
+import logging
+import os
+import re
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from mlproject.core import params
+from mlproject.core.errors import UserError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+# Before mlflow is imported: it reads some of them then.
+SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # An absent server must cost seconds, not the four minutes of MLflow's defaults.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+for _name, _value in SETTINGS.items():
+    os.environ.setdefault(_name, _value)
+
+DATABASE = "mlflow.db"
+PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+DESCRIPTION = "mlflow.note.content"
+
+
+def uri() -> str:
+    """Return MLFLOW_TRACKING_URI, else the project's SQLite file.
+
+    SQLite paths come back absolute: MLflow keeps one engine an address, whatever the directory.
+    """
+    given = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DATABASE}"
+    path = _sqlite_file(given)
+    return f"sqlite:///{path}" if path else given
+
+
+def shown() -> str:
+    """Return `uri` fit to be shown: without its password."""
+    return without_password(uri())
+
+
+def without_password(text: str) -> str:
+    """Return an address, or a text that holds some, fit to be shown: without user names and passwords."""
+    text = re.sub(r"//(?:[^\s/:@]*:\S*|[^\s/]*)@", "//", text)
+    return re.sub(r"(?i)\b(password=)[^&\s]*", r"\1…", text)
+
+
+def is_file() -> bool:
+    """Say whether the store is a SQLite file, which no server of its own shows."""
+    return _sqlite_file(uri()) is not None
+
+
+def dataset() -> str:
+    """Return the name of the data set that params.yaml speaks of; its experiment is called so."""
+    return params.load("data", params.Data).dataset_name
+
+
+def away_message(meanwhile: str = "training goes on") -> str:
+    """Return the one line that a user reads when the store does not answer."""
+    return (
+        f"MLflow at {shown()} is away: {meanwhile}; "
+        "the run is logged from its files by the next `dvc repro` or `mlproject register`."
+    )
+
+
+def reachable(timeout: float = 3.0) -> bool:
+    """Say within `timeout` seconds whether the store answers; a SQLite file always does."""
+    address = urlsplit(uri())
+    if address.scheme in ("http", "https"):
+        import requests
+
+        try:
+            return requests.get(f"{uri().rstrip('/')}/health", timeout=timeout).status_code < 500
+        except requests.RequestException:
+            return False
+    if not address.hostname:
+        return True
+    port = address.port or PORTS.get(address.scheme.split("+")[0], 0)
+    try:
+        socket.create_connection((address.hostname, port), timeout).close()
+    except OSError:
+        return False
+    return True
+
+
+def connect() -> "MlflowClient":
+    """Return a client of the store; makes the SQLite database if there is none."""
+    import mlflow
+
+    path = _sqlite_file(uri())
+    if path:
+        create_database(path)
+    # Retries are no news: the failure after the last one is reported. Nor is that all is well.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+    logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
+    mlflow.set_tracking_uri(uri())
+    return mlflow.MlflowClient(uri())
+
+
+def open_registry() -> "MlflowClient":
+    """Return a client for a command that can do nothing without the store.
+
+    Raises:
+        UserError: it does not answer, or an older MLflow made its tables.
+    """
+    from mlflow.exceptions import MlflowException
+
+    if not reachable():
+        raise UserError(f"MLflow at {shown()} does not answer. Nothing was changed.")
+    try:
+        client = connect()
+        client.search_registered_models(max_results=1)
+    except MlflowException as error:
+        if "out-of-date database schema" not in str(error):
+            raise
+        raise UserError(
+            f"{shown()}: an older MLflow made these tables. Copy the database, then bring them up to date: "
+            f"mlflow db upgrade {uri() if is_file() else '$MLFLOW_TRACKING_URI'}"
+        ) from None
+    return client
+
+
+def create_database(path: Path) -> None:
+    """Make MLflow's SQLite database whole or not at all; safe from several processes at once.
+
+    MLflow alone crashes when two processes make the tables of one file, and again when both add the
+    default experiment. So one makes both under another name; the rest wait, then see it.
+    """
+    if path.exists():
+        return
+    import mlflow
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    with _locked(_lock_beside(path)):
+        if path.exists():
+            return
+        part = path.with_name(path.name + ".part")
+        part.unlink(missing_ok=True)
+        mlflow.MlflowClient(f"sqlite:///{part}").search_experiments(max_results=1)
+        part.replace(path)
+
+
+@contextmanager
+def lock() -> Iterator[None]:
+    """Keep other processes on this machine, that use the same store, from the same work.
+
+    Not to be taken twice by one process. Processes on different machines that share one server are not
+    kept apart.
+    """
+    path = _sqlite_file(uri())
+    name = hashlib.sha256(f"{os.getuid()} {uri()}".encode()).hexdigest()[:16]
+    with _locked(_lock_beside(path) if path else Path(tempfile.gettempdir()) / f"mlproject-{name}.lock"):
+        yield
+
+
+def experiment(client: "MlflowClient", dataset: str, note: str | None = None) -> str:
+    """Return the id of the data set's experiment; makes it if there is none.
+
+    Args:
+        note: what a new one's page says of it; None: what it says where the pipeline's runs are.
+
+    Raises:
+        UserError: somebody deleted it; says how to have it back.
+    """
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(dataset)
+    if found is None:
+        note = note or (
+            f"Anomaly detectors on the data set {dataset}: one parent run a pipeline run, one child a model."
+        )
+        try:
+            return client.create_experiment(dataset, tags={DESCRIPTION: note})
+        except MlflowException as error:
+            found = client.get_experiment_by_name(dataset)  # another process was first
+            if found is None:
+                raise error
+    if found.lifecycle_stage == "deleted":
+        raise UserError(
+            f"MLflow's experiment {dataset} (id {found.experiment_id}) was deleted. "
+            f"`mlflow experiments restore --experiment-id {found.experiment_id}` brings it back."
+        )
+    return found.experiment_id
+
+
+def _sqlite_file(address: str) -> Path | None:
+    prefix = "sqlite:///"
+    return Path(address.removeprefix(prefix)).absolute() if address.startswith(prefix) else None
+
+
+def _lock_beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lock")
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    with file.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,92 @@
+"""What a long training shows: a bar on a terminal, plain lines anywhere else."""
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mlproject.training.loop import Epoch
+
+LINES = 20  # plain lines for a whole training, about
+
+
+class ShownEpoch(Protocol):
+    """What a display must know of an epoch, of whatever is trained."""
+
+    @property
+    def number(self) -> int:
+        """Return which it is, from 1."""
+
+    @property
+    def limit(self) -> int:
+        """Return how many there are at most."""
+
+    def in_words(self) -> str:
+        """Return its figures for one line."""
+
+
+class EpochDisplay:
+    """Context in which each `show(epoch)` moves the bar or prints a line."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.started = time.perf_counter()
+        self.first: int | None = None
+        self.progress: Progress | None = None
+        if Console().is_terminal:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(20),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+            )
+            self.progress = Progress(*columns)
+            self.task = self.progress.add_task(title, total=None)
+
+    def __enter__(self) -> Self:
+        if self.progress:
+            self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.progress:
+            self.progress.stop()
+
+    def show(self, epoch: ShownEpoch) -> None:
+        """Show where the training stands after an epoch."""
+        figures = epoch.in_words()
+        if self.progress:
+            description = f"{self.title}  {figures}"
+            self.progress.update(
+                self.task, total=epoch.limit, completed=epoch.number, description=description
+            )
+            return
+        self.first = self.first or epoch.number
+        seconds = (time.perf_counter() - self.started) / (epoch.number - self.first + 1)
+        left = seconds * (epoch.limit - epoch.number)
+        if epoch.number % max(1, epoch.limit // LINES) == 0 or epoch.number in (1, epoch.limit):
+            print(
+                f"{self.title}  epoch {epoch.number}/{epoch.limit}  {figures}  at most {left:.0f} s left",
+                flush=True,
+            )
+
+
+class SilentRun:
+    """Stands where an MLflow run would when there is none: takes everything, records nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Take an epoch."""
+
+    def image(self, number: int, path: Path) -> None:
+        """Take a picture."""

@@ -1,0 +1,108 @@
+"""What a study maximises, and how well that chose once the test set is opened. Arrays in, values out."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlproject.core.errors import TooFewImages
+from mlproject.evaluation import metrics, thresholds
+
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How well a detector tells the examined images apart; all but threshold and supported in [0, 1].
+
+    Attributes:
+        value: what is maximised: the mean of `auroc` and `balanced_accuracy`.
+        auroc: of all examined images.
+        balanced_accuracy: at `threshold`: without it no study could choose a false-alarm rate.
+        recall: share of the defective images above the threshold.
+        false_alarm_rate: share of the good images above it; bounded by the asked rate where these very
+            images set the threshold (the proxy), so it rewards nothing there.
+        threshold: from calibration images at the asked rate.
+        supported: False where there are too few of them for the rate, and the largest score stands in.
+        by_kind: AUROC of each kind of defect against all good images.
+    """
+
+    value: float
+    auroc: float
+    balanced_accuracy: float
+    recall: float
+    false_alarm_rate: float
+    threshold: float
+    supported: bool
+    by_kind: dict[str, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+
+def judge(
+    calibration: np.ndarray, scores: np.ndarray, kinds: np.ndarray, rate: float, strict: bool
+) -> Verdict:
+    """Return how well scores tell good from defective.
+
+    Args:
+        calibration: (m,) scores of good images, for the threshold.
+        scores: (n,) of the examined images, higher = more anomalous.
+        kinds: (n,) text, the kind of defect; "good" for good images. Both must occur.
+        rate: false-alarm rate asked for.
+        strict: too few calibration images for the rate are an error.
+
+    Raises:
+        TooFewImages: as said under `strict`.
+    """
+    labels = (kinds != "good").astype(np.int64)
+    supported = True
+    try:
+        threshold = thresholds.threshold_at_false_alarm_rate(calibration, rate)
+    except TooFewImages:
+        if strict:
+            raise
+        supported, threshold = False, float(calibration.max())
+    found = metrics.classification(labels, scores, threshold)
+    auroc = _auroc(labels, scores)
+    balanced, recall, alarms = (
+        float(found[name] or 0.0) for name in ("balanced_accuracy", "recall", "false_alarm_rate")
+    )
+    good = kinds == "good"
+    by_kind = {
+        str(kind): _auroc(labels[good | (kinds == kind)], scores[good | (kinds == kind)])
+        for kind in sorted(set(kinds) - {"good"})
+    }
+    return Verdict(
+        (auroc + balanced) / 2, auroc, balanced, recall, alarms, float(threshold), supported, by_kind
+    )
+
+
+def _auroc(labels: np.ndarray, scores: np.ndarray) -> float:
+    found = metrics.auroc(labels, scores)
+    if found is None:
+        raise TooFewImages("A study needs good and defective images to tell apart; one of the two is absent.")
+    return found
+
+
+def spearman(first: np.ndarray, second: np.ndarray) -> float | None:
+    """Return the rank correlation of two (n,) arrays in [-1, 1]; None where one does not vary."""
+    ranks = [pd.Series(values).rank().to_numpy() for values in (first, second)]
+    if len(first) < 2 or any(np.ptp(values) == 0 for values in ranks):
+        return None
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def spearman_interval(
+    first: np.ndarray, second: np.ndarray, seed: int
+) -> tuple[float, float] | tuple[None, None]:
+    """Return the bootstrap 95 % interval of `spearman` over the n pairs; None, None below three pairs."""
+    if len(first) < 3 or spearman(first, second) is None:
+        return None, None
+    rng = np.random.default_rng(seed)
+    drawn = [rng.integers(0, len(first), len(first)) for _ in range(RESAMPLES)]
+    found = [value for rows in drawn if (value := spearman(first[rows], second[rows])) is not None]
+    low, high = np.percentile(found, [2.5, 97.5])
+    return float(low), float(high)

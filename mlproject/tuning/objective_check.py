@@ -1,0 +1,116 @@
+"""The sealed evaluation: did the objective choose well? The only code of a study that opens the test set.
+
+Called once the study has its trials; nothing that it finds goes back into one, nor into the tuned file.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from mlproject import models
+from mlproject.data import prepared
+from mlproject.evaluation import metrics
+from mlproject.tuning.data import pool_rows
+from mlproject.tuning.objective import spearman, spearman_interval
+from mlproject.tuning.plan import Plan
+
+CHOOSERS = ("objective", "auroc", "balanced_accuracy")  # the objective, and its two halves
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One complete trial: what the study saw of it, and what the test set says.
+
+    Attributes:
+        objective, auroc, balanced_accuracy: as the study saw them, of the examined images.
+        test_auroc, test_balanced_accuracy: of the test images, the latter at the trial's own threshold.
+    """
+
+    trial: int
+    objective: float
+    auroc: float
+    balanced_accuracy: float
+    test_auroc: float
+    test_balanced_accuracy: float
+
+
+def evaluate(
+    plan: Plan, verdicts: Mapping[int, Mapping[str, Any]], chosen: int, start: int | None
+) -> dict[str, Any]:
+    """Return how the objective ranks the complete trials beside how the test AUROC ranks them.
+
+    Args:
+        verdicts: trial's number → `Verdict` of it, of the complete trials.
+        chosen: number of the best of them by the objective.
+        start: number of the trial with params.yaml's own settings, if it is among them.
+
+    Returns:
+        Counts; Spearman's rank correlations with their bootstrap 95 % intervals; the test AUROC of what the
+        objective chose, beside the start's, the median trial's and the best trial's; and each trial. All over
+        the complete trials whose models are here: a pruned one keeps none, so what the objective thinks
+        little of is under-represented. None for the chosen one or the start where its model is not here.
+        Where the test set lacks good or defective images, the counts alone.
+    """
+    images, labels = _test_images(plan)
+    here = [number for number in sorted(verdicts) if (plan.trial_folder(number) / "model").is_dir()]
+    counts = {
+        "n_trials": len(here),
+        "n_trials_on_other_machines": len(verdicts) - len(here),
+        "n_good": int(np.count_nonzero(labels == 0)),
+        "n_defective": int(np.count_nonzero(labels)),
+    }
+    if not here or not counts["n_good"] or not counts["n_defective"]:
+        return counts
+    judged = [_judge(plan, number, verdicts[number], images, labels) for number in here]
+    return {
+        **counts,
+        **_agreement(judged, plan.study_seed),
+        **_choice(judged, chosen, start),
+        "trials": [asdict(one) for one in judged],
+    }
+
+
+def _test_images(plan: Plan) -> tuple[np.ndarray, np.ndarray]:
+    """Return (n, s, s, 3) uint8 test images and their (n,) labels: all, or the half that no trial saw."""
+    data = prepared.load(plan.category)
+    labelled = plan.objective == "labelled"
+    rows = pool_rows(plan, data, held_out=True) if labelled else data.rows(split="test")
+    return data.images[rows], data.manifest["label"].to_numpy()[rows]
+
+
+def _judge(
+    plan: Plan, number: int, verdict: Mapping[str, Any], images: np.ndarray, labels: np.ndarray
+) -> Judged:
+    scores = models.load(plan.trial_folder(number) / "model").score(images).scores
+    auroc = metrics.auroc(labels, scores)
+    balanced = metrics.classification(labels, scores, float(verdict["threshold"]))["balanced_accuracy"]
+    assert auroc is not None  # both classes are there
+    assert balanced is not None
+    return Judged(number, verdict["value"], verdict["auroc"], verdict["balanced_accuracy"], auroc, balanced)
+
+
+def _agreement(judged: Sequence[Judged], seed: int) -> dict[str, Any]:
+    test = np.array([one.test_auroc for one in judged])
+    found: dict[str, Any] = {}
+    for name in CHOOSERS:
+        chosen_by = np.array([getattr(one, name) for one in judged])
+        low, high = spearman_interval(chosen_by, test, seed)
+        found[f"spearman_{name}"] = spearman(chosen_by, test)
+        found |= {f"spearman_{name}_low": low, f"spearman_{name}_high": high}
+    return found
+
+
+def _choice(judged: Sequence[Judged], chosen: int, start: int | None) -> dict[str, Any]:
+    by_number: dict[int | None, Judged] = {one.trial: one for one in judged}
+    at_chosen, at_start = by_number.get(chosen), by_number.get(start)
+    return {
+        "chosen_trial": chosen,
+        "test_auroc_chosen": at_chosen.test_auroc if at_chosen else None,
+        "test_auroc_start": at_start.test_auroc if at_start else None,
+        "test_auroc_median": float(np.median([one.test_auroc for one in judged])),
+        "test_auroc_best": max(one.test_auroc for one in judged),
+        "test_balanced_accuracy_chosen": at_chosen.test_balanced_accuracy if at_chosen else None,
+        "test_balanced_accuracy_start": at_start.test_balanced_accuracy if at_start else None,
+    }

@@ -1,0 +1,120 @@
+"""What a study leaves: the tuned file, tuning.json, plots."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from mlproject.core import artifacts
+from mlproject.models.components import search_space
+from mlproject.reports.figures import drawing
+from mlproject.training import run_settings
+from mlproject.training.run_settings import Tuned, TunedThreshold
+from mlproject.tuning import search as course
+from mlproject.tuning.plan import Plan
+
+PLOTS = {
+    "history": "plot_optimization_history",
+    "importance": "plot_param_importances",
+    "parallel": "plot_parallel_coordinate",
+    "slice": "plot_slice",
+}
+
+
+def folder(plan: Plan) -> Path:
+    """Folder of the plots as pictures."""
+    return artifacts.report_folder(plan.category, plan.model) / "tuning"
+
+
+def counts(study: optuna.Study) -> dict[str, int]:
+    """Return how many trials ended how."""
+    trials = course.counted(study.get_trials(deepcopy=False))
+    states = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+    return {name: sum(trial.state == state for trial in trials) for name, state in states.items()}
+
+
+def best(study: optuna.Study) -> FrozenTrial | None:
+    """Return the complete trial of the highest objective, the earliest of equals; None if there is none."""
+    found = course.complete(study)
+    return max(found, key=lambda trial: (trial.value or 0.0, -trial.number)) if found else None
+
+
+def write_tuned(plan: Plan, study: optuna.Study, trial: FrozenTrial) -> Path:
+    """Write data/tuned/<category>/<model>.yaml: the trial's settings, with all the epochs that they have."""
+    found = trial.user_attrs[course.VALUES]
+    path = artifacts.tuned_file(plan.category, plan.model)
+    origin = {
+        "key": plan.key,
+        "objective": plan.objective,
+        "value": trial.value,
+        "trial": trial.number,
+        **counts(study),
+        "seed": plan.study_seed,
+        "epochs": plan.epochs,
+        "data_hash": plan.facts["data_hash"],
+        "split_seed": plan.facts["seed"],
+    }
+    rate = search_space.rate(found, plan.threshold["false_alarm_rate"])
+    run_settings.write_tuned(
+        path,
+        Tuned(study=origin, threshold=TunedThreshold(false_alarm_rate=rate), settings=plan.settings(found)),
+    )
+    return path
+
+
+def summary(plan: Plan, study: optuna.Study, chosen: FrozenTrial, sealed: dict[str, Any]) -> dict[str, Any]:
+    """Return what tuning.json says.
+
+    `complete`, `pruned`, `failed` count all trials; `sealed`, see `sealed.evaluate`, is over complete ones.
+    """
+    return {
+        "category": plan.category,
+        "model": plan.model,
+        "study": plan.key,
+        "objective": plan.objective,
+        "seed": plan.study_seed,
+        **counts(study),
+        "best_trial": chosen.number,
+        "best": chosen.user_attrs["verdict"],
+        "best_values": chosen.user_attrs[course.VALUES],
+        "start_trial": start_trial(study),
+        "sealed": sealed,
+    }
+
+
+def start_trial(study: optuna.Study) -> int | None:
+    """Return the number of the complete trial with params.yaml's own settings."""
+    numbers = [t.number for t in course.complete(study) if t.user_attrs.get(course.SETTINGS)]
+    return numbers[0] if numbers else None
+
+
+def draw(plan: Plan, study: optuna.Study) -> dict[str, Path]:
+    """Write Optuna's plots, interactive and as pictures; return artifact name → file.
+
+    A study whose trials are all equally good, or fewer than two, has none: they would show nothing.
+    """
+    folder(plan).mkdir(parents=True, exist_ok=True)  # an output of the stage
+    found = course.complete(study)
+    if len({trial.value for trial in found}) < 2:
+        return {}
+    files: dict[str, Path] = {}
+    for name, function in PLOTS.items():
+        page, picture = plan.folder / "plots" / f"{name}.html", folder(plan) / f"{name}.png"
+        _page(getattr(optuna.visualization, function), study, page)
+        with warnings.catch_warnings():
+            for category in (optuna.exceptions.ExperimentalWarning, UserWarning):  # few trials, narrow axes
+                warnings.simplefilter("ignore", category)
+            drawing.save_axes(getattr(optuna.visualization.matplotlib, function)(study), picture)
+        files |= {f"plots/{page.name}": page, f"plots/{picture.name}": picture}
+    return files
+
+
+def _page(function: Callable[[optuna.Study], Any], study: optuna.Study, path: Path) -> None:
+    """Write a page that needs nothing from the network."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    function(study).write_html(part, include_plotlyjs=True)
+    part.replace(path)

@@ -1,0 +1,112 @@
+"""What `mlproject tune` and stage `tune` do: a study, its best settings in a file, the sealed evaluation."""
+
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.trial import FrozenTrial
+
+from mlproject.core import artifacts, files
+from mlproject.core.errors import UserError
+from mlproject.tuning import data, objective_check, plan, results, storage, workers
+from mlproject.tuning import search as course
+from mlproject.tuning.plan import Plan
+from mlproject.tuning.progress import StudyDisplay
+from mlproject.tuning.recorder import SilentRecord, open_record
+
+if TYPE_CHECKING:
+    from mlproject.tracking.tuning_runs import StudyRecord
+
+
+class Stopped(UserError):
+    """The user ended the study early."""
+
+    exit_code = 130
+
+
+def tune(category: str, model: str, **options: Any) -> None:
+    """Bring a study to as many trials as planned, then evaluate it; write and print what it found.
+
+    Called again it goes on where it was. Options as of `plan.load`.
+
+    Raises:
+        Stopped: by Ctrl-C; the best settings so far are written, the test set stays closed.
+        UserError: what the user can mend; or trials of the study still run elsewhere: nothing is written.
+    """
+    plan.check_category(category)
+    planned = plan.load(category, model, **options)
+    study = storage.open_study(planned)
+    with storage.readable_errors(planned), open_record(planned, study.user_attrs[storage.IDENTITY]) as record:
+        for number in course.heal(planned, study):
+            print(f"trial {number}: its process had died; another takes its place")
+        if line := course.begin(planned, data.prepare(planned), study):
+            print(line)
+        stopped = _run(planned, study, record)
+        if not stopped and (blocked := course.still_running(planned, study)):
+            raise UserError(blocked)
+        chosen = results.best(study)
+        if chosen is None and stopped:
+            raise Stopped(f"stopped before any of {planned.trials} trials ran to its end; nothing written")
+        if chosen is None:
+            raise UserError(_nothing(planned, study))
+        path = results.write_tuned(planned, study, chosen)
+        print(f"best: trial {chosen.number}, objective {chosen.value:.4f} → {path}")
+        if stopped:
+            left = planned.trials - len(course.counted(study.get_trials(deepcopy=False)))
+            raise Stopped(f"stopped with {left} of {planned.trials} trials left; the same command goes on")
+        _evaluate(planned, study, chosen, record)
+
+
+def _run(planned: Plan, study: optuna.Study, record: course.Record) -> bool:
+    """Run the trials that are left; say whether they were stopped."""
+    done = len(course.counted(study.get_trials(deepcopy=False)))
+    title = f"{planned.category} {planned.model}"
+    with workers.stoppable() as stop, StudyDisplay(title, done, planned.trials) as display:
+        workers.run(planned, stop, record, display.show)
+        return stop.is_set() and len(course.counted(study.get_trials(deepcopy=False))) < planned.trials
+
+
+def _nothing(planned: Plan, study: optuna.Study) -> str:
+    reasons = [t.user_attrs.get("reason") for t in course.counted(study.get_trials(deepcopy=False))]
+    last = f" The last one: {reasons[-1]}" if reasons else ""
+    return f"No trial of {planned.name} ran to its end ({len(reasons)} tried).{last}"
+
+
+def _evaluate(
+    planned: Plan, study: optuna.Study, chosen: FrozenTrial, record: "StudyRecord | SilentRecord"
+) -> None:
+    """Open the test set, once there is nothing left to choose; write tuning.json and the plots."""
+    verdicts = {trial.number: trial.user_attrs["verdict"] for trial in course.complete(study)}
+    found = objective_check.evaluate(planned, verdicts, chosen.number, results.start_trial(study))
+    summary = results.summary(planned, study, chosen, found)
+    path = artifacts.report_folder(planned.category, planned.model) / "tuning.json"
+    files.write_json(path, summary)
+    figures = results.draw(planned, study)
+    tuned = artifacts.tuned_file(planned.category, planned.model)
+    trials = [files.read_json(file) for file in workers.trial_files(planned)]
+    said = in_words(summary)
+    record.finish(trials, summary, said, {"tuning.json": path, f"tuned/{tuned.name}": tuned, **figures})
+    print(said)
+
+
+def in_words(summary: dict[str, Any]) -> str:
+    """Return what the sealed evaluation says, for a reader."""
+    found = summary["sealed"]
+    ended = f"{summary['complete']} trials complete, {summary['pruned']} pruned, {summary['failed']} failed"
+    if not found["n_trials"]:
+        return f"{ended}. All their models are on other machines: the test set says nothing of them here."
+    if "test_auroc_chosen" not in found:
+        return f"{ended}. The test set lacks good or defective images: it says nothing."
+    rank = found["spearman_objective"]
+    agreement = "cannot be told" if rank is None else f"{rank:.2f}"
+    if found["spearman_objective_low"] is not None:
+        low, high = found["spearman_objective_low"], found["spearman_objective_high"]
+        agreement += f" [{low:.2f}, {high:.2f}]"
+    chosen, start = found["test_auroc_chosen"], found["test_auroc_start"]
+    of_chosen = "not known, its model is on another machine" if chosen is None else f"{chosen:.3f}"
+    beside = "" if start is None else f", params.yaml's settings {start:.3f}"
+    return (
+        f"{ended}. Test AUROC: chosen {of_chosen}{beside}, "
+        f"median {found['test_auroc_median']:.3f}, best {found['test_auroc_best']:.3f}. "
+        f"Spearman(objective, test AUROC) over {found['n_trials']} complete trials: {agreement}. "
+        "A pruned one keeps no model: median, best and correlation say nothing of it."
+    )

@@ -1,0 +1,236 @@
+"""The course of a study in one process: ask for a trial, run it, tell how it ended, until there are enough.
+
+A trial is counted when it ran to its end, was pruned, or failed by itself. One that was interrupted, or whose
+process died, stays in the study as failed and is not counted: another takes its place, and draws the same.
+"""
+
+import fcntl
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import IO, Any, Protocol
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from mlproject.core.errors import UserError
+from mlproject.evaluation import thresholds
+from mlproject.models.components import search_space
+from mlproject.models.components.search_space import Choice, Range, Value
+from mlproject.tuning import storage
+from mlproject.tuning.data import Examination
+from mlproject.tuning.plan import Plan
+from mlproject.tuning.trial import Interrupted, Trial
+
+VALUES = "values"  # user attribute: also those of which there was no choice
+ITSELF = "failed_by_itself"  # user attribute: it was neither interrupted nor told by others that it failed
+POSITION = "position"  # user attribute: the seed of its draw; that of one that is not counted is free again
+PLACE = "place"  # user attribute: machine and folder of the process that runs it
+SETTINGS = "settings_of_params_yaml"  # user attribute of the trial that the study starts from
+HOPELESS = 5  # so many trials and none without failure: something else is wrong
+# What settings can bring about: diverged, too many components, out of memory. Anything else ends the study.
+FAILURES = (UserError, RuntimeError, MemoryError, ArithmeticError)
+
+
+class Record(Protocol):
+    """Who is told of each trial that ended."""
+
+    def trial(self, content: dict[str, Any]) -> str | None:
+        """Take a trial.json; return the id of its run, if it has one."""
+
+
+def counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Return the trials that ended by themselves."""
+    return [
+        t
+        for t in trials
+        if t.state.is_finished() and (t.state != TrialState.FAIL or t.user_attrs.get(ITSELF))
+    ]
+
+
+def complete(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the trials that ran to their end."""
+    return [t for t in counted(study.get_trials(deepcopy=False)) if t.state == TrialState.COMPLETE]
+
+
+def begin(plan: Plan, examination: Examination, study: optuna.Study) -> str | None:
+    """Let a study have a trial of the settings as they are; return a line to print if they lie outside.
+
+    It is the first one, unless that was interrupted: then the next.
+    """
+    with storage.locked(plan), storage.readable_errors(plan):
+        trials = study.get_trials(deepcopy=False)
+        alive = [t for t in trials if not t.state.is_finished()]
+        if any(t.user_attrs.get(SETTINGS) for t in [*counted(trials), *alive]):
+            return None
+        space = _space(plan, examination)
+        values = search_space.current(space, plan.facts["settings"], plan.threshold["false_alarm_rate"])
+        if values is None:
+            return (
+                "params.yaml's own settings lie outside the search space: the study does not start from them"
+            )
+        study.enqueue_trial(values, user_attrs={SETTINGS: True})
+    return None
+
+
+def _space(plan: Plan, examination: Examination) -> search_space.Space:
+    return search_space.supported(
+        plan.space(),
+        thresholds.smallest_false_alarm_rate(min(len(examination.examined), examination.n_calibration)),
+    )
+
+
+def work(
+    plan: Plan,
+    examination: Examination,
+    study: optuna.Study,
+    record: Record,
+    stopped: Callable[[], bool],
+    ended: Callable[[dict[str, Any]], None],
+) -> None:
+    """Run trials until the study has as many as planned, or it is stopped.
+
+    Args:
+        stopped: asked after each epoch.
+        ended: given each trial.json.
+
+    Raises:
+        UserError: all of the first trials failed, one was told as failed by others, the storage is away.
+        Exception: whatever is no consequence of a trial's settings, after the trial was told as failed.
+    """
+    with storage.readable_errors(plan):
+        while not stopped() and (asked := _ask(plan, study)):
+            trial, claim = asked
+            with claim:
+                try:
+                    ended(_run(plan, examination, study, trial, record, stopped))
+                except optuna.exceptions.UpdateFinishedTrialError:
+                    raise UserError(f"trial {trial.number} was told as failed while it ran here.") from None
+            _give_up_if_hopeless(study)
+
+
+def _ask(plan: Plan, study: optuna.Study) -> tuple[optuna.Trial, IO[str]] | None:
+    """Return a trial and the held lock that says its process lives; None when there are enough."""
+    with storage.locked(plan):
+        trials = study.get_trials(deepcopy=False)
+        taken = counted(trials) + [trial for trial in trials if trial.state == TrialState.RUNNING]
+        if len(taken) >= plan.trials:
+            return None
+        used = {trial.user_attrs.get(POSITION) for trial in taken}
+        position = min(set(range(plan.trials)) - used)
+        study.sampler = storage.sampler(plan, position)
+        trial = study.ask()
+        trial.set_user_attr(POSITION, position)
+        trial.set_user_attr(PLACE, _here(plan))
+        folder = plan.trial_folder(trial.number)
+        folder.mkdir(parents=True, exist_ok=True)
+        claim = (folder / "running").open("w")
+        fcntl.flock(claim, fcntl.LOCK_EX)
+    return trial, claim
+
+
+def _here(plan: Plan) -> str:
+    return f"{socket.gethostname()}:{plan.folder.absolute()}"
+
+
+def still_running(plan: Plan, study: optuna.Study) -> str | None:
+    """Return what to tell a user whose study has its trials, but for those that other commands still run."""
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    if not running:
+        return None
+    places = [f"trial {t.number} ({t.user_attrs.get(PLACE, 'place not known')})" for t in running]
+    said = (
+        f"Still running elsewhere: {', '.join(places)}. Nothing was chosen and the test set stays closed: "
+        "once they have ended, the same command evaluates the study."
+    )
+    if plan.storage:
+        said += (
+            "\nIf a machine is gone for good, tell its trial as failed, and another takes its place:\n"
+            f"  optuna tell --storage {storage.shown(plan.storage)} --study-name {plan.name} --state fail "
+            f"--trial-number {running[0].number}"
+        )
+    return said
+
+
+def _run(
+    plan: Plan, examination: Examination, study: optuna.Study, asked: optuna.Trial, record: Record,
+    stopped: Callable[[], bool],
+) -> dict[str, Any]:  # fmt: skip
+    began = time.time()
+    values = search_space.draw(
+        _space(plan, examination), plan.facts["settings"], lambda key, domain: _suggest(asked, key, domain)
+    )
+    asked.set_user_attr(VALUES, values)
+    trial = Trial(plan, examination, asked.number, values)
+
+    def end(state: TrialState, words: str, reason: str = "", value: float | None = None) -> dict[str, Any]:
+        content = trial.write(words, reason, began, time.time())
+        if words != "interrupted":
+            asked.set_user_attr("mlflow_run", record.trial(content))
+        asked.set_user_attr("reason", reason)
+        asked.set_user_attr(ITSELF, words == "failed")
+        study.tell(asked, value, state=state)
+        (plan.trial_folder(asked.number) / "running").unlink()
+        return content
+
+    def report(epoch: int, value: float) -> None:
+        asked.report(value, epoch)
+        if not asked.user_attrs.get(SETTINGS) and asked.should_prune():  # it is compared with at the end
+            raise optuna.TrialPruned(f"worse than the median after {epoch} epochs")
+
+    def check() -> None:
+        if stopped():
+            raise Interrupted
+
+    try:
+        verdict = trial.run(report, check)
+    except optuna.TrialPruned as pruned:
+        return end(TrialState.PRUNED, "pruned", str(pruned))
+    except Interrupted:
+        return end(TrialState.FAIL, "interrupted", "interrupted")
+    except FAILURES as failure:
+        return end(TrialState.FAIL, "failed", _in_words(failure))
+    except Exception as mistake:
+        end(TrialState.FAIL, "failed", _in_words(mistake))
+        raise
+    asked.set_user_attr("verdict", verdict.as_dict())
+    return end(TrialState.COMPLETE, "complete", value=verdict.value)
+
+
+def _in_words(error: Exception) -> str:
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+
+
+def _suggest(trial: optuna.Trial, key: str, domain: Range | Choice) -> Value:
+    if isinstance(domain, Choice):
+        return trial.suggest_categorical(key, domain.options)
+    if domain.integer:
+        return trial.suggest_int(key, int(domain.low), int(domain.high), log=domain.log)
+    return trial.suggest_float(key, domain.low, domain.high, log=domain.log)
+
+
+def _give_up_if_hopeless(study: optuna.Study) -> None:
+    trials = counted(study.get_trials(deepcopy=False))
+    if len(trials) >= HOPELESS and all(trial.state == TrialState.FAIL for trial in trials):
+        raise UserError(f"All of the first {len(trials)} trials failed: {trials[-1].user_attrs['reason']}")
+
+
+def heal(plan: Plan, study: optuna.Study) -> list[int]:
+    """Tell trials of this folder whose process died as failed, uncounted; return their numbers."""
+    found = []
+    with storage.locked(plan):
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            claim = plan.trial_folder(trial.number) / "running"
+            if plan.storage and not claim.exists() and trial.user_attrs.get(PLACE) != _here(plan):
+                continue  # another machine's
+            claim.parent.mkdir(parents=True, exist_ok=True)  # killed before it was made
+            claim.touch()
+            with claim.open("r+") as handle:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                study.tell(trial.number, state=TrialState.FAIL)
+                claim.unlink()
+                found.append(trial.number)
+    return found

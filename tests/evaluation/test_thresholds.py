@@ -1,0 +1,105 @@
+"""Thresholds from good images alone, and parts that become one score."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mlproject.core.errors import TooFewImages
+from mlproject.evaluation.thresholds import decide, smallest_false_alarm_rate, threshold_at_false_alarm_rate
+from mlproject.models.components.combination import Combination
+
+
+@pytest.mark.parametrize(
+    ("n", "rate", "rank"),
+    [
+        (19, 0.05, 19),  # (19 + 1)(1 − .05) = 19: the largest is just enough
+        (20, 0.05, 20),
+        (39, 0.05, 38),
+        (99, 0.05, 95),
+        (9, 0.1, 9),  # 10 × .9 in floats is not quite 9
+        (9, 0.3, 7),
+        (1, 0.5, 1),
+        (4, 0.25, 4),
+    ],
+)
+def test_the_threshold_is_the_conformal_order_statistic(n: int, rate: float, rank: int) -> None:
+    scores = np.random.default_rng(0).permutation(np.arange(1, n + 1))  # the k-th smallest is k
+    assert threshold_at_false_alarm_rate(scores, rate) == rank
+
+
+@pytest.mark.parametrize(("n", "rate"), [(18, 0.05), (8, 0.1), (0, 0.5), (6, 0.05)])
+def test_too_few_images_for_the_rate_say_so(n: int, rate: float) -> None:
+    assert rate < smallest_false_alarm_rate(n)
+    with pytest.raises(TooFewImages, match=f"{n} good calibration images"):
+        threshold_at_false_alarm_rate(np.arange(n), rate)
+
+
+@pytest.mark.parametrize("n", [1, 2, 9, 19, 60, 209])
+def test_the_smallest_rate_is_supported_and_gives_the_largest_score(n: int) -> None:
+    scores = np.random.default_rng(n).normal(size=n)
+    assert threshold_at_false_alarm_rate(scores, smallest_false_alarm_rate(n)) == scores.max()
+
+
+@pytest.mark.parametrize(("n", "rate"), [(19, 0.05), (40, 0.05), (33, 0.2)])
+def test_new_good_images_exceed_it_as_often_as_promised(n: int, rate: float) -> None:
+    """Mean false-alarm rate over 4000 draws: at most the rate, and over it by less than 1/(n + 1)."""
+    rng = np.random.default_rng(0)
+    calibration, new = rng.exponential(size=(4000, n)), rng.exponential(size=(4000, 50))
+    thresholds = np.array([threshold_at_false_alarm_rate(row, rate) for row in calibration])
+    measured = (new > thresholds[:, None]).mean()
+    noise = 0.003  # about four standard errors
+    assert rate - 1 / (n + 1) - noise <= measured <= rate + noise
+
+
+def test_ties_never_raise_the_false_alarm_rate() -> None:
+    scores = np.array([0.0] * 30 + [1.0] * 10)
+    assert decide(scores, threshold_at_false_alarm_rate(scores, 0.05)).mean() <= 0.05
+
+
+def test_a_score_equal_to_the_threshold_is_good() -> None:
+    np.testing.assert_array_equal(decide(np.array([0.9, 1.0, 1.1]), 1.0), [False, False, True])
+
+
+def parts(seed: int, n: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {"error": rng.gamma(2, 0.001, n), "density": 300 * rng.normal(size=n) - 5600}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_one_threshold_on_the_score_is_the_or_of_the_parts_thresholds(seed: int) -> None:
+    combination = Combination.fit(parts(seed, 30))
+    new = parts(seed + 100, 500)
+    threshold = float(np.random.default_rng(seed).uniform(0, 2))
+    limits = combination.part_thresholds(threshold)
+    either = (new["error"] > limits["error"]) | (new["density"] > limits["density"])
+    np.testing.assert_array_equal(decide(combination.apply(new), threshold), either)
+    assert either.any() and not either.all()
+
+
+def test_no_part_drowns_the_other() -> None:
+    """Parts of different units, 0.002 and −5600, both decide."""
+    combination = Combination.fit(parts(0, 50))
+    normal = {"error": np.array([0.002]), "density": np.array([-5600.0])}
+    odd_error = normal | {"error": np.array([1.0])}
+    odd_density = normal | {"density": np.array([0.0])}
+    scores = [combination.apply(case)[0] for case in (normal, odd_error, odd_density)]
+    assert scores[0] < 3 < min(scores[1:])
+
+
+def test_a_single_part_is_its_own_score() -> None:
+    values = np.array([0.3, 0.1, 0.2])
+    combination = Combination.fit({"error": values})
+    np.testing.assert_array_equal(combination.apply({"error": values}), values)
+    assert combination.part_thresholds(0.25) == {"error": 0.25}
+
+
+def test_a_part_that_never_varies_does_not_divide_by_zero() -> None:
+    combination = Combination.fit({"error": np.ones(5), "density": np.arange(5.0)})
+    assert np.isfinite(combination.apply({"error": np.ones(5), "density": np.arange(5.0)})).all()
+
+
+def test_a_combination_survives_json() -> None:
+    combination = Combination.fit(parts(0, 9))
+    again = Combination.from_dict(json.loads(json.dumps(combination.as_dict())))
+    np.testing.assert_array_equal(again.apply(parts(1, 40)), combination.apply(parts(1, 40)))

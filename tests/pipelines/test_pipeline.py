@@ -1,0 +1,162 @@
+"""The pipeline, run for real by DVC in a clone: what runs when, what is recorded, what comes back."""
+
+import json
+import sqlite3
+
+import pytest
+import yaml
+from PIL import Image
+from support.pipeline_project import Project, write_category
+
+ALWAYS = {"register"}
+MODELS = ("kd_cae", "ni_cae", "pca", "cnn", "anogan")
+PAIRS = [(category, model) for category in ("disc", "plate") for model in MODELS]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A clone whose pipeline has run once."""
+    made = Project(tmp_path_factory.mktemp("project"))
+    made.first = made.repro()
+    return made
+
+
+def versions(project):
+    with sqlite3.connect(project.folder / "mlflow.db") as database:
+        return database.execute("select name, version from model_versions").fetchall()
+
+
+def test_first_run_runs_every_stage_and_leaves_a_table(project):
+    expected = {"ingest", "compare", "report", "register"}
+    expected |= {
+        f"{stage}@{category}" for stage in ("prepare", "shortcuts") for category in ("disc", "plate")
+    }
+    expected |= {"generate@disc-dcgan", "generate@plate-dcgan"}
+    expected |= {f"study@{c}-{s}" for s in ("noise", "labels", "generated") for c in ("disc", "plate")}
+    expected |= {f"{stage}@{c}-{m}" for stage in ("settings", "train", "score", "evaluate") for c, m in PAIRS}
+    assert project.first == expected
+    rows = json.loads((project.folder / "reports/comparison.json").read_text())
+    assert {(row["category"], row["model"]) for row in rows} == set(PAIRS)
+    text = (project.folder / "reports/comparison.md").read_text()
+    assert all(name in text for name in ("disc", "plate", "kd_cae", "ni_cae", "pca"))
+
+
+def test_one_version_a_pair_is_registered(project):
+    assert sorted({name for name, _ in versions(project)}) == ["photos-disc", "photos-plate"]
+    assert len(versions(project)) >= len(PAIRS)
+
+
+def test_second_run_runs_nothing_but_the_record_and_makes_no_version(project):
+    before = versions(project)
+    assert project.repro() == ALWAYS
+    assert versions(project) == before
+
+
+def test_a_models_parameter_reruns_that_model_only(project):
+    project.edit(lambda tree: tree["models"]["kd_cae"].update(bandwidth=0.3))
+    ran = project.repro()
+    assert {f"train@{category}-kd_cae" for category in ("disc", "plate")} <= ran
+    assert not {stage for stage in ran if "ni_cae" in stage or stage.startswith(("ingest", "prepare"))}
+
+
+def test_a_metrics_parameter_or_code_retrains_and_rescores_nothing(project):
+    project.edit(lambda tree: tree["evaluate"].update(aupro_limit=0.2))
+    assert {stage.split("@")[0] for stage in project.repro()} == {
+        "evaluate",
+        "compare",
+        "report",
+        "register",
+    }
+    for name in ("metrics", "pixel_metrics"):
+        file = project.folder / f"mlproject/{name}.py"
+        file.write_text(file.read_text() + "\n# changed\n")
+    assert {stage.split("@")[0] for stage in project.repro()} <= {
+        "evaluate",
+        "shortcuts",
+        "study",
+        "compare",
+        "report",
+        "register",
+    }
+
+
+def test_one_models_file_reruns_that_model_only(project):
+    file = project.folder / "mlproject/models/ni_cae.py"
+    file.write_text(file.read_text() + "\n# changed\n")
+    ran = project.repro()
+    assert {"train@disc-ni_cae", "train@plate-ni_cae"} <= ran
+    # the weights came out equal, so nothing after training had a reason to run
+    assert not {stage for stage in ran if "kd_cae" in stage}
+
+
+def test_generators_can_be_switched_off(project):
+    project.edit(lambda tree: tree.update(generators_used=[]))
+    assert not {stage for stage in project.repro() if stage.startswith("generate")}
+    project.edit(lambda tree: tree.update(generators_used=["dcgan"]))
+    assert not {stage for stage in project.repro() if stage.startswith(("train", "score"))}
+
+
+def test_a_generator_leaves_its_losses_grids_and_quality(project):
+    artifacts, report = (project.folder / name for name in ("artifacts", "reports/categories"))
+    assert sorted(path.name for path in (artifacts / "disc/dcgan/training").rglob("*.*")) == [
+        "epoch_0001.png", "epoch_0002.png", "history.csv", "run.json",
+    ]  # fmt: skip
+    quality = json.loads((report / "disc/dcgan/quality.json").read_text())
+    assert (quality["n_train"], quality["memorised"]) == (32, False)
+    figures = {path.name for path in (report / "disc/dcgan/figures").iterdir()}
+    assert figures == {"grid.png", "nearest.png"}
+
+
+def test_one_changed_image_reprepares_its_category_only(project):
+    photo = project.folder / "photos/disc/train/good/003.png"
+    Image.open(photo).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(photo)
+    ran = project.repro()
+    assert "prepare@disc" in ran
+    assert not {stage for stage in ran if "plate" in stage}
+
+
+def test_tracking_code_is_no_dependency(project):
+    file = project.folder / "mlproject/tracking/runs.py"
+    file.write_text(file.read_text() + "\n# changed\n")
+    assert project.repro() == ALWAYS
+
+
+def test_pushed_results_come_back_in_another_clone(project, tmp_path):
+    remote = tmp_path / "remote"
+    project.call("dvc", "remote", "add", "--force", "--default", "store", str(remote))
+    project.call("dvc", "push", "-q")
+    project.call("git", "add", "-A")
+    project.call("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "results")
+    project.call("git", "clone", "-q", ".", str(tmp_path / "clone"))
+    clone = object.__new__(Project)
+    clone.folder = tmp_path / "clone"
+    clone.call("dvc", "pull", "-q")
+    original = (project.folder / "data/raw/disc/train/good/003.png").read_bytes()
+    assert (clone.folder / "data/raw/disc/train/good/003.png").read_bytes() == original
+    assert clone.repro() == ALWAYS  # an empty registry is filled, nothing is trained again
+    assert len(versions(clone)) == len(PAIRS)
+
+
+def test_lock_names_the_images(project):
+    lock = yaml.safe_load((project.folder / "dvc.lock").read_text())
+    raw = {out["path"]: out for out in lock["stages"]["ingest"]["outs"]}["data/raw"]
+    assert raw["nfiles"] == 2 * (40 + 6 + 6 + 6)
+    assert raw["md5"].endswith(".dir")
+
+
+def test_a_users_mistake_is_a_line_of_text_and_exit_code_2(project, tmp_path):
+    write_category(tmp_path / "photos" / "disc", 3, n_train=30)
+    (tmp_path / "photos/disc/train/good/002.png").write_bytes(b"no image")
+    old = (project.folder / "params.yaml").read_text()
+    try:
+        project.edit(
+            lambda tree: (
+                tree["data"].update(path=str(tmp_path / "photos")) or tree.update(categories=["disc"])
+            )
+        )
+        printed = project.call("dvc", "repro", "prepare@disc", check=False)
+    finally:
+        (project.folder / "params.yaml").write_text(old)
+    assert "002.png" in printed
+    assert "Traceback" not in printed
+    assert "exit" in printed or "failed" in printed

@@ -1,0 +1,184 @@
+"""The gate over a real registry: who becomes champion, who does not, and what is left on a version."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import support.promotion_project as project
+from mlflow.artifacts import download_artifacts
+from support.promotion_project import aliases, tags
+
+from mlproject.core import artifacts, files
+from mlproject.registry import card
+from mlproject.tracking import connection, lineage
+
+pytest_plugins = ["support.tracked_project", "support.promotion_project"]
+CHECKS = ("not worse", "false alarms", "same scores", "latency", "memory", "lineage")
+
+
+def lines(out):
+    """Return check → its line."""
+    return {
+        name: line
+        for line in out.splitlines()
+        for name in (*CHECKS, "above chance")
+        if line[4:].startswith(name)
+    }
+
+
+def test_the_first_champion_is_judged_against_chance(fresh, mlproject):
+    code, out, err = mlproject("promote", "bottle", "--model", "kd_cae")
+    assert (code, err) == (0, "")
+    assert "against chance, 0.5" in lines(out)["above chance"]
+    assert "not worse" not in lines(out)
+    assert aliases() == {"champion": fresh["kd_cae"]}
+    assert tags(fresh["kd_cae"])["promoted.against"] == "chance"
+
+
+def test_a_model_that_passes_replaces_the_champion_and_can_be_rolled_back(fresh, mlproject):
+    mlproject("promote", "bottle", "--version", str(fresh["kd_cae"]))
+    code, out, _ = mlproject("promote", "sample-bottle", "--version", str(fresh["pca"]))
+    assert code == 0, out
+    assert set(lines(out)) == set(CHECKS)
+    assert all(line.startswith("ok") for line in lines(out).values())
+    assert "on the same 12 test images" in lines(out)["not worse"]
+    assert aliases() == {"champion": fresh["pca"], "previous": fresh["kd_cae"]}
+    left = tags(fresh["pca"])
+    assert left["promoted.against"] == str(fresh["kd_cae"])
+    assert left["gate.same_scores"] == lines(out)["same scores"]
+    assert "promoted.forced" not in left
+
+    code, out, _ = mlproject("rollback", "bottle")
+    assert (code, aliases()) == (0, {"champion": fresh["kd_cae"]})
+    code, _, err = mlproject("rollback", "bottle")
+    assert code == 2
+    assert "no previous champion" in err
+    assert aliases() == {"champion": fresh["kd_cae"]}
+
+
+def test_what_is_champion_already_stays_so(fresh, mlproject):
+    mlproject("promote", "bottle", "--version", str(fresh["kd_cae"]))
+    before = tags(fresh["kd_cae"])
+    code, out, _ = mlproject("promote", "bottle", "--version", str(fresh["kd_cae"]))
+    assert code == 0
+    assert "is the champion already" in out
+    assert tags(fresh["kd_cae"]) == before
+
+
+@pytest.fixture(scope="module")
+def bad(registered):
+    """A version whose recorded scores are noise, and whose threshold calls everything defective."""
+
+    def spoil(table, threshold):
+        table["score"] = np.random.default_rng(0).normal(size=len(table))
+        threshold["threshold"] = -100.0
+
+    return project.register_altered("kd_cae", spoil)
+
+
+def test_a_model_that_fails_is_refused_and_every_check_is_shown(fresh, bad, mlproject):
+    mlproject("promote", "bottle", "--version", str(fresh["pca"]))
+    code, out, err = mlproject("promote", "bottle", "--version", str(bad))
+    assert (code, err) == (1, "")
+    failed = [name for name in CHECKS if lines(out)[name].startswith("NO")]
+    assert failed == ["not worse", "false alarms", "same scores"]
+    assert "6 of 6 held-out good images" in lines(out)["false alarms"]
+    assert "Not promoted: not worse, false alarms, same scores. Nothing was changed." in out
+    assert aliases() == {"champion": fresh["pca"]}
+    assert "promoted.at" not in tags(bad)
+
+
+def test_force_promotes_and_leaves_its_mark(fresh, bad, mlproject):
+    code, out, _ = mlproject("promote", "bottle", "--version", str(bad), "--force", "--why", "a rehearsal")
+    assert code == 0
+    assert "by force" in out
+    assert aliases() == {"champion": bad}
+    left = tags(bad)
+    assert left["promoted.why"] == "a rehearsal"
+    assert left["promoted.forced"] == "above chance, false alarms, same scores"
+
+
+@pytest.mark.parametrize("options", [["--force"], ["--why", "x"], ["--force", "--why", " "]])
+def test_force_needs_a_reason(fresh, mlproject, options):
+    code, out, err = mlproject("promote", "bottle", "--model", "kd_cae", *options)
+    assert (code, out) == (2, "")
+    assert "--force and --why" in err
+    assert aliases() == {}
+
+
+def test_budgets_are_read_from_params_yaml(fresh, mlproject):
+    kept = Path("params.yaml").read_bytes()
+    project.allow(latency_ms=1e-6, memory_mb=1)
+    code, out, _ = mlproject("promote", "bottle", "--model", "pca")
+    Path("params.yaml").write_bytes(kept)
+    assert code == 1
+    assert "Not promoted: latency, memory." in out
+
+
+def test_an_image_that_was_replaced_is_not_compared_with_the_recorded_score(fresh, mlproject):
+    raw = artifacts.RAW / project.CATEGORY
+    replaced, other = raw / "test/good/002.png", raw / "test/good/003.png"
+    kept = replaced.read_bytes()
+    replaced.write_bytes(other.read_bytes())
+    code, out, _ = mlproject("promote", "bottle", "--model", "pca")
+    replaced.write_bytes(kept)
+    assert code == 1
+    same = lines(out)["same scores"]
+    assert "11 recorded images" in same
+    assert "test/good/002.png is another image than the recorded one" in same
+    assert "Not promoted: same scores." in out
+
+
+def test_without_the_images_nothing_is_measured(fresh, mlproject):
+    raw, away = artifacts.RAW, Path("away")
+    raw.rename(away)
+    code, out, _ = mlproject("promote", "bottle", "--model", "pca")
+    away.rename(raw)
+    assert code == 1
+    assert "is missing (and 11 more)" in lines(out)["same scores"]
+    assert "Not promoted: same scores, latency, memory." in out
+
+
+def test_a_version_of_an_older_release_is_judged_by_its_runs_scores(fresh, mlproject, monkeypatch):
+    """It had neither scores with it nor lineage; the images are known by the data hash."""
+
+    def older(dataset, facts, folder):
+        (folder / "README.md").write_text("old")
+        return {"card": str(folder / "README.md")}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(card, "write", older)
+        patch.setattr(lineage, "tags", lambda facts, *_: {"data_hash": facts.training["data_hash"]})
+        old = project.register_altered("pca", lambda table, threshold: threshold.update(threshold=77.0))
+    mlproject("promote", "bottle", "--version", str(fresh["kd_cae"]))
+    code, out, _ = mlproject("promote", "bottle", "--version", str(old))
+    assert code == 1
+    assert "on the same 12 test images" in lines(out)["not worse"]
+    assert lines(out)["same scores"].startswith("ok")
+    assert "missing: git commit, state of the working tree" in lines(out)["lineage"]
+    assert "Not promoted: lineage." in out
+
+
+def test_a_registered_model_tells_all_that_the_gate_asks(registered):
+    left = tags(registered["pca"])
+    assert left["git_tree"] == "clean"
+    assert {"git_commit", "lock_hash", "data_hash", "seed", "run_id", "parameters"} <= left.keys()
+    version = connection.connect().get_model_version(project.NAME, str(registered["pca"]))
+    assert left["run_id"] == version.run_id
+    assert "mistakes.png` of its run" in version.description
+
+
+def test_the_card_travels_with_intervals_mistakes_and_the_recorded_scores(registered, tmp_path):
+    uri = f"models:/{project.NAME}/{registered['pca']}/artifacts"
+    folder = Path(download_artifacts(uri, dst_path=str(tmp_path)))
+    text = (folder / "README.md").read_text()
+    assert re.search(r"AUROC [\d.]+ \[[\d.]+, [\d.]+\]", text)
+    assert re.search(r"F1 [\d.]+ \[[\d.]+, [\d.]+\] \(calling everything defective: 0\.667\)", text)
+    assert re.search(r"Recall [\d.]+ \[[\d.]+, [\d.]+\], false alarms [\d.]+ \[[\d.]+, [\d.]+\]", text)
+    assert "(mistakes.png)" in text
+    assert (folder / "mistakes.png").is_file()
+    recorded = files.read_table(folder / "recorded.csv")
+    images = [artifacts.RAW / project.CATEGORY / path for path in recorded["path"]]
+    assert recorded["sha256"].tolist() == [hashlib.sha256(path.read_bytes()).hexdigest() for path in images]

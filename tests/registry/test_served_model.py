@@ -1,0 +1,192 @@
+"""What is served: any image in, the detector's own score out, without this project."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import support.tracked_project as project
+from mlflow import pyfunc
+from mlflow.artifacts import download_artifacts
+from mlflow.exceptions import MlflowException
+from mlflow.pyfunc import scoring_server
+from PIL import Image
+from support.tracked_project import version_of
+
+from mlproject import models
+from mlproject.core import artifacts
+from mlproject.data.decode import decode_bytes
+from mlproject.tracking import connection
+
+pytest_plugins = ["support.tracked_project"]
+
+PREPARED_SIZE = 48
+LOAD_ELSEWHERE = """
+import json, sys
+import mlflow, pandas
+model = mlflow.pyfunc.load_model(sys.argv[1])
+import mlproject
+table = model.predict(pandas.DataFrame({"image": json.load(open(sys.argv[2]))}))
+print(json.dumps({"scores": table["score"].tolist(), "package": mlproject.__file__}))
+"""
+
+
+@pytest.fixture(scope="module")
+def loaded(first) -> pyfunc.PyFuncModel:
+    return pyfunc.load_model(f"models:/{first.name}/{first.version}")
+
+
+@pytest.fixture(scope="module")
+def photos() -> list[bytes]:
+    """Files of several sizes and formats, none the prepared size."""
+    random = np.random.default_rng(5)
+    return [png(random.integers(0, 256, (40 + 9 * n, 70, 3), dtype=np.uint8)) for n in range(3)]
+
+
+def png(array: np.ndarray) -> bytes:
+    file = BytesIO()
+    Image.fromarray(array).save(file, format="PNG")
+    return file.getvalue()
+
+
+def table(cells) -> pd.DataFrame:
+    return pd.DataFrame({"image": list(cells)})
+
+
+def own_scores(photos: list[bytes]) -> np.ndarray:
+    detector = models.load(artifacts.model_folder(project.CATEGORY, project.MODEL))
+    return detector.score(np.stack([decode_bytes(photo, PREPARED_SIZE) for photo in photos])).scores
+
+
+def test_the_served_model_scores_as_the_detector(loaded, photos):
+    scores = own_scores(photos)
+    answer = loaded.predict(table(photos))
+    assert list(answer.columns) == ["score", "threshold", "defective"]
+    assert np.abs(answer["score"] - scores).max() <= 1e-9
+    assert answer["defective"].tolist() == (scores > 1.5).tolist()
+
+
+def test_bytes_base64_arrays_and_lists_are_the_same_image(loaded, photos):
+    array = np.asarray(Image.open(BytesIO(photos[0])))
+    cells = [photos[0], base64.b64encode(photos[0]).decode(), array, array.tolist()]
+    scores = [loaded.predict(table([cell]))["score"].item() for cell in cells]
+    assert scores == [scores[0]] * 4
+
+
+def post(model: pyfunc.PyFuncModel, body: dict | str) -> list[dict]:
+    """Return the predictions of a request, handled as `mlflow models serve` does."""
+    text = body if isinstance(body, str) else json.dumps(body)
+    schema = model.metadata.get_input_schema()
+    response = scoring_server.invocations(text, "application/json", model, schema)
+    assert response.status == 200
+    return json.loads(response.response)["predictions"]
+
+
+def test_every_json_that_mlflow_serves_is_understood(loaded, photos):
+    texts = [base64.b64encode(photo).decode() for photo in photos]
+    expected = loaded.predict(table(photos)).to_dict("records")
+    assert post(loaded, {"inputs": {"image": texts}}) == expected
+    assert (
+        post(loaded, {"dataframe_split": {"columns": ["image"], "data": [[text] for text in texts]}})
+        == expected
+    )
+    assert post(loaded, {"dataframe_records": [{"image": text} for text in texts]}) == expected
+    (answer,) = post(loaded, {"inputs": {"image": texts[:1]}, "params": {"maps": True}})
+    assert np.shape(answer["anomaly_map"]) == (project.SIDE, project.SIDE)
+
+
+def test_the_input_example_is_a_request_that_works(first, loaded, tmp_path):
+    path = Path(download_artifacts(artifact_uri=version_of(first).source, dst_path=str(tmp_path)))
+    assert len(post(loaded, (path / "serving_input_example.json").read_text())) == 1
+
+
+def test_maps_and_reconstructions_come_on_request(loaded, photos):
+    answer = loaded.predict(table(photos), params={"maps": True})
+    assert answer["anomaly_map"][0].shape == (project.SIDE, project.SIDE)
+    assert answer["reconstruction"][0].shape == (project.SIDE, project.SIDE, 3)
+
+
+def test_more_images_than_a_batch_keep_their_order(loaded, photos):
+    many = [photos[n % 3] for n in range(70)]
+    expected = loaded.predict(table(photos))["score"]
+    assert loaded.predict(table(many))["score"].tolist() == pytest.approx(
+        [expected[n % 3] for n in range(70)], abs=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        (b"", "empty"),
+        (b"not an image", "no PNG, JPEG, BMP or TIFF"),
+        ("no base64!", "base64"),
+        ([[1, 2], [3]], "equal length"),
+        ([[0.5]], "whole numbers"),
+        ([[300]], "whole numbers"),
+        ([["a"]], "whole numbers"),
+        (None, "image 1"),
+        (7, "image 1"),
+        (np.zeros((2, 2, 7), np.uint8), "image 1"),
+    ],
+)
+def test_what_is_no_image_is_named_by_its_row(loaded, photos, cell, reason):
+    with pytest.raises(MlflowException, match=reason) as caught:
+        loaded.predict(table([photos[0], cell]))
+    assert caught.value.error_code == "INVALID_PARAMETER_VALUE"
+
+
+def test_the_model_brings_its_card_its_requirements_and_its_own_code(first, tmp_path):
+    source = version_of(first).source
+    path = Path(download_artifacts(artifact_uri=source, dst_path=str(tmp_path)))
+    card = (path / "artifacts/README.md").read_text()
+    assert "AUROC 0.800 [0.700, 0.900]" in card
+    pins = (path / "requirements.txt").read_text().split()
+    assert {pin.split("==")[0] for pin in pins} >= {
+        "mlflow",
+        "torch",
+        "numpy",
+        "pillow",
+        "safetensors",
+        "pydantic",
+    }
+    assert not [pin for pin in pins if "==" not in pin]
+    code = {file.relative_to(path / "code").as_posix() for file in (path / "code").rglob("*.py")}
+    assert {"mlproject/models/kd_cae.py", "mlproject/data/decode.py"} <= code
+    assert not [name for name in code if "tracking" in name or "figures" in name or "ni_cae" in name]
+    assert not [file for file in path.rglob("*") if file.suffix in (".pkl", ".pickle", ".pt")]
+
+
+def test_it_loads_where_this_project_is_not_and_scores_the_same(first, photos, tmp_path):
+    """In another process and folder, without this project on the path, and with pickles forbidden."""
+    images = tmp_path / "images.json"
+    images.write_text(json.dumps([base64.b64encode(photo).decode() for photo in photos]))
+    environment = {
+        "MLFLOW_TRACKING_URI": connection.uri(),
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PATH": os.environ["PATH"],
+    }
+    # -S -E would lose the environment's packages; a path hook of an editable install is all that must go.
+    hide = "import sys; sys.meta_path[:] = [f for f in sys.meta_path if 'editable' not in repr(f)]; "
+    hide += f"sys.path[:] = [p for p in sys.path if p != {str(project.ROOT)!r}]\n"
+    command = [
+        sys.executable,
+        "-P",
+        "-c",
+        hide + LOAD_ELSEWHERE,
+        f"models:/{first.name}/{first.version}",
+        str(images),
+    ]
+    result = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    answer = json.loads(result.stdout.splitlines()[-1])
+    assert not Path(answer["package"]).is_relative_to(project.ROOT)
+    assert np.abs(np.array(answer["scores"]) - own_scores(photos)).max() <= 1e-9

@@ -1,0 +1,251 @@
+"""The comparison: every number beside its baseline, flags where they belong, no winner without evidence."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from mlproject.reports import comparison, comparison_columns
+
+
+def result(category: str = "bracket", model: str = "kd_cae", **changed: Any) -> dict[str, Any]:
+    """A metrics.json with nothing to flag."""
+    at = {
+        "threshold": 0.01, "f1": 0.91, "balanced_accuracy": 0.9, "precision": 0.95, "recall": 0.87,
+        "false_alarm_rate": 0.1,
+    }  # fmt: skip
+    paper = {"rule": "edge_of_good", "sees_test_labels": False, "thresholds": {"error": 0.02}, "f1": 0.89}
+    return {
+        "category": category, "model": model, "n_good": 20, "n_defective": 63,
+        "auroc": 0.87, "auroc_low": 0.80, "auroc_high": 0.93, "average_precision": 0.96,
+        "pixel_auroc": 0.92, "aupro": 0.71, "all_defective_f1": 0.863, "brightness_matched_auroc": 0.84,
+        "clean": at, "paper": paper, "oracle": at | {"f1": 0.94}, "threshold_optimism": 0.03,
+        "false_alarm_rate_asked": 0.05, "false_alarm_rate_supported": 0.05,
+        "n_calibration": 21, "supported": True,
+        "supervised": False, "tuned_on_labels": False, "n_labelled_defective": 0, "reconstructs": True,
+        "held_out": {
+            "n_good": 10, "n_defective": 32, "auroc": 0.86, "auroc_low": 0.74, "auroc_high": 0.94,
+            "average_precision": 0.95, "all_defective_f1": 0.865, "clean": at, "oracle": at,
+        },
+    } | changed  # fmt: skip
+
+
+def shortcut(auroc: float = 0.62) -> dict[str, Any]:
+    """A shortcuts.json."""
+    return {
+        "statistics": {"mean_brightness": auroc},
+        "strongest": "mean_brightness",
+        "strongest_auroc": auroc,
+        "flagged": auroc >= 0.9 or auroc <= 0.1,
+    }
+
+
+def rows(*results: dict[str, Any], auroc: float = 0.62) -> list[dict[str, Any]]:
+    """Merged rows, the same shortcut in each category."""
+    return comparison.merge(results, {each["category"]: shortcut(auroc) for each in results})
+
+
+def printed(merged: list[dict[str, Any]], *, plain: bool = True) -> str:
+    """What a terminal of the promised width shows."""
+    out = io.StringIO()
+    console = Console(file=out, width=comparison.TERMINAL_WIDTH, force_terminal=not plain, highlight=False)
+    console.print(comparison.terminal(merged, plain=plain))
+    return out.getvalue()
+
+
+def cell(merged: list[dict[str, Any]], column: str, line: int = 0) -> str:
+    """One cell of the comparison, wherever the column is."""
+    for table in comparison.tables(merged)[0]:
+        if column in table.columns:
+            return table.lines[line][table.columns.index(column)]
+    raise AssertionError(f"no column {column}")
+
+
+def test_every_f1_stands_beside_the_all_defective_f1() -> None:
+    _, decisions = comparison.tables(rows(result()))[0]
+    at = decisions.columns.index("F1 all defective")
+    assert decisions.columns[at - 1 : at + 3] == ("F1", "F1 all defective", "F1 paper", "F1 oracle")
+    assert decisions.lines[0][at - 1 : at + 3] == ("0.91", "0.86", "0.89", "0.94")
+
+
+def test_every_auroc_stands_beside_the_strongest_shortcut() -> None:
+    ranking, _ = comparison.tables(rows(result()))[0]
+    at = ranking.columns.index("AUROC [95%]")
+    assert ranking.lines[0][at : at + 3] == ("0.87 [0.80, 0.93]", "0.62 mean_brightness", "0.84")
+
+
+def test_a_supervised_model_is_marked_and_all_are_shown_on_the_held_out_half() -> None:
+    cnn = result(model="cnn", supervised=True, n_labelled_defective=31, auroc=0.99, auroc_low=0.97)
+    merged = rows(result(), cnn)
+    shown, texts = comparison.tables(merged)
+    assert len(shown) == 3
+    assert shown[2].lines[1][:4] == ("bracket", "cnn", "31", "10 / 32")
+    assert cell(merged, "model", 1) == "cnn (1)"
+    assert texts[0].startswith("Supervised: learnt from one half of the test images")
+    assert comparison.winner(merged) is None  # judged on other images than the rest
+
+
+def test_a_model_tuned_on_labels_is_marked_and_ranked_with_none_as_a_supervised_one_is() -> None:
+    tuned = result(model="ni_cae", tuned_on_labels=True, n_labelled_defective=31, auroc=0.99, auroc_low=0.97)
+    merged = rows(
+        result(auroc_high=0.9), result(model="pca", auroc=0.5, auroc_low=0.4, auroc_high=0.6), tuned
+    )
+    shown, texts = comparison.tables(merged)
+    assert len(shown) == 3
+    assert cell(merged, "model", 2) == "ni_cae (2)"
+    assert texts[1].startswith("Tuned on labels: its settings were chosen on one half of the test images")
+    assert comparison.winner(merged) == "kd_cae"
+
+
+def test_a_row_without_anything_to_say_has_no_notes() -> None:
+    assert comparison_columns.notes(rows(result())[0]) == {}
+
+
+@pytest.mark.parametrize("auroc", [0.95, 0.03])
+def test_a_shortcut_is_flagged_in_either_direction(auroc: float) -> None:
+    merged = rows(result(), auroc=auroc)
+    assert cell(merged, "strongest shortcut") == f"{auroc:.2f} mean_brightness (1)"
+    assert "mean_brightness alone tells good from defective" in comparison.tables(merged)[1][0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "column", "note"),
+    [
+        (
+            {"auroc": 0.55, "auroc_low": 0.42, "auroc_high": 0.66},
+            "AUROC [95%]",
+            "not shown to be above chance",
+        ),
+        ({"auroc": 0.30, "auroc_low": 0.20, "auroc_high": 0.40}, "AUROC [95%]", "Below chance"),
+        ({"paper": {"f1": 0.9, "sees_test_labels": True}}, "F1 paper", "chosen on the test labels"),
+        ({"all_defective_f1": 0.91}, "F1", "Not better than calling everything defective"),
+        (
+            {"supported": False, "n_calibration": 6, "false_alarm_rate_supported": 1 / 7},
+            "false alarms asked / seen",
+            "6 calibration images support a rate of 0.14 at best",
+        ),
+    ],
+)
+def test_a_doubt_is_flagged_in_its_cell_and_said_below(
+    changed: dict[str, Any], column: str, note: str
+) -> None:
+    merged = rows(result(**changed))
+    assert cell(merged, column).endswith(" (1)")
+    assert note in comparison.tables(merged)[1][0]
+
+
+def test_the_same_note_has_one_number() -> None:
+    doubtful = {"auroc": 0.55, "auroc_low": 0.42, "auroc_high": 0.66}
+    merged = rows(result(**doubtful), result(model="ni_cae", **doubtful))
+    assert len(comparison.tables(merged)[1]) == 1
+    assert cell(merged, "AUROC [95%]", 1).endswith(" (1)")
+
+
+def test_no_winner_is_declared_while_intervals_overlap() -> None:
+    merged = rows(result(), result(model="ni_cae", auroc=0.78, auroc_low=0.70, auroc_high=0.81))
+    assert comparison.winner(merged) is None
+    assert comparison.verdicts(merged) == [
+        "bracket: no clear winner, the AUROC intervals overlap or reach chance."
+    ]
+    assert "**" not in comparison.markdown(merged)
+
+
+def test_a_winner_is_declared_where_its_interval_lies_above() -> None:
+    merged = rows(result(), result(model="ni_cae", auroc=0.70, auroc_low=0.60, auroc_high=0.79))
+    assert comparison.winner(merged) == "kd_cae"
+    assert comparison.markdown(merged).count("**0.87 [0.80, 0.93]**") == 1
+    assert "kd_cae ranks best" in printed(merged)
+
+
+def test_a_model_at_chance_beats_nobody() -> None:
+    merged = rows(
+        result(auroc=0.55, auroc_low=0.45, auroc_high=0.66),
+        result(model="ni_cae", auroc=0.3, auroc_low=0.2, auroc_high=0.4),
+    )
+    assert comparison.winner(merged) is None
+
+
+def test_no_winner_is_named_where_a_shortcut_is_flagged() -> None:
+    other = result(model="ni_cae", auroc=0.70, auroc_low=0.60, auroc_high=0.79)
+    merged = rows(result(), other, auroc=0.99)
+    assert comparison.winner(merged) is None
+    assert "no winner is named, a shortcut" in printed(merged)
+
+
+def test_a_single_model_is_compared_with_nobody() -> None:
+    assert comparison.verdicts(rows(result())) == []
+
+
+def test_missing_pixel_metrics_are_a_dash() -> None:
+    merged = rows(result(pixel_auroc=None, aupro=None))
+    assert cell(merged, "pixel AUROC") == cell(merged, "AUPRO") == "-"
+
+
+def test_a_model_that_the_paper_does_not_have_has_no_f1_by_its_protocol() -> None:
+    assert cell(rows(result(paper=None)), "F1 paper") == "-"
+
+
+def test_numbers_are_written_one_way() -> None:
+    assert [comparison_columns.number(x) for x in (0.867, 1.0, -0.001, -0.03, None)] == [
+        "0.87",
+        "1.00",
+        "0.00",
+        "-0.03",
+        "-",
+    ]
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_the_terminal_shows_every_cell_within_its_width(plain: bool) -> None:
+    dishonest = {"f1": 0.9, "sees_test_labels": True}
+    merged = rows(result("toothbrush", paper=dishonest), result("metal_nut", supported=False), auroc=0.99)
+    shown = printed(merged, plain=plain)
+    for table in comparison.tables(merged)[0]:
+        for text in {text for line in table.lines for text in line}:
+            assert text in shown, text
+    if plain:
+        assert max(map(len, shown.splitlines())) <= comparison.TERMINAL_WIDTH
+        assert "\x1b" not in shown
+        assert shown.isascii()
+
+
+def test_markdown_has_the_same_cells_as_the_terminal_and_links_the_pictures() -> None:
+    merged = rows(result())
+    text = comparison.markdown(merged)
+    for table in comparison.tables(merged)[0]:
+        for line in table.lines:
+            assert f"| {' | '.join(line)} |" in text
+    for name in comparison.FIGURES:
+        assert f"(categories/bracket/kd_cae/figures/{name}.png)" in text
+    assert "(comparison.png)" in text
+
+
+def test_csv_and_json_keep_all_digits() -> None:
+    merged = rows(result(auroc=0.8671234567))
+    table = comparison.csv(merged)
+    assert table.loc[0, "auroc"] == 0.8671234567
+    assert (table.loc[0, "clean.f1"], table.loc[0, "paper.f1"]) == (0.91, 0.89)
+    assert table.loc[0, "shortcuts.strongest"] == "mean_brightness"
+    assert json.loads(json.dumps(merged, allow_nan=False)) == merged
+
+
+def test_compare_writes_four_files_and_prints_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mlproject.core import artifacts, files
+    from pipelines import compare
+
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text("categories: [bracket]\ndetectors: [kd_cae, ni_cae]\n")
+    for model in ("kd_cae", "ni_cae"):
+        files.write_json(artifacts.report_folder("bracket", model) / "metrics.json", result(model=model))
+    files.write_json(artifacts.report_folder("bracket") / "shortcuts.json", shortcut())
+    before = {path for path in Path().rglob("*") if path.is_file()}
+    compare.main()
+    made = {str(path) for path in Path().rglob("*") if path.is_file()} - {str(path) for path in before}
+    assert made == {f"reports/comparison.{kind}" for kind in ("md", "csv", "json", "png")}
+    assert printed(files.read_json(Path("reports/comparison.json"))) == capsys.readouterr().out
+    assert "0.87 [0.80, 0.93]" in Path("reports/comparison.md").read_text()

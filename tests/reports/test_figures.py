@@ -1,0 +1,225 @@
+"""Pictures of results: what is chosen, in what words and colours; the same figure is the same bytes."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from mlproject.models.components.heat_scale import HeatScale
+from mlproject.reports.figures import cases, comparison_chart, drawing, pictures, score_plots
+
+SIZE = 32
+
+
+def made_cases(threshold: float = 0.5, *, scores: list[float] | None = None) -> cases.Cases:
+    """Four good and four defective images; a 6 × 6 hole in the defective ones."""
+    rng = np.random.default_rng(0)
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    masks = np.zeros((8, SIZE, SIZE), np.uint8)
+    masks[labels == 1, 4:10, 4:10] = 1
+    maps = rng.random((8, SIZE, SIZE)).astype(np.float16) * 0.1 + masks
+    return cases.Cases(
+        category="bracket",
+        model="kd_cae",
+        images=rng.integers(0, 256, (8, SIZE, SIZE, 3), dtype=np.uint8),
+        reconstructions=rng.integers(0, 256, (8, 16, 16, 3), dtype=np.uint8),
+        masks=masks,
+        maps=maps,
+        scores=np.array(scores or [0.1, 0.2, 0.3, 0.9, 0.4, 0.6, 0.7, 0.8]),
+        labels=labels,
+        defects=np.array(["good"] * 4 + ["crack", "crack", "hole_big", "hole_big"]),
+        threshold=threshold,
+    )
+
+
+def scores_table() -> pd.DataFrame:
+    """Three images of each subset; the test set has both labels."""
+    rng = np.random.default_rng(1)
+    subsets = ["train"] * 3 + ["validation"] * 3 + ["calibration"] * 3 + ["test"] * 6
+    scores = rng.random(len(subsets))
+    return pd.DataFrame(
+        {"subset": subsets, "label": [0] * 12 + [1] * 3, "score": scores, "error": scores, "density": -scores}
+    )
+
+
+def result() -> dict[str, object]:
+    """As much of metrics.json as figures read."""
+    at = {"f1": 0.8, "precision": 0.75, "recall": 0.86, "false_alarm_rate": 0.1}
+    return {
+        "category": "bracket", "model": "kd_cae", "auroc": 0.9, "auroc_low": 0.8, "auroc_high": 0.95,
+        "supervised": False, "n_good": 20, "n_defective": 30, "average_precision": 0.9,
+        "all_defective_f1": 0.75,
+        "clean": at, "oracle": at, "shortcuts": {"strongest_auroc": 0.6},
+    }  # fmt: skip
+
+
+def drawn(name: str) -> mpl.figure.Figure:
+    """Return a fresh figure by the name of its file."""
+    roc = pd.DataFrame({"false_positive_rate": [0, 0, 1], "recall": [0, 0.8, 1]})
+    precision_recall = pd.DataFrame({"recall": [1, 0.8, 0], "precision": [0.6, 0.9, 1]})
+    makers = {
+        "reconstructions": lambda: pictures.reconstructions(made_cases()),
+        "verdicts": lambda: pictures.verdicts(made_cases()),
+        "mistakes": lambda: pictures.mistakes(made_cases()),
+        "error_distribution": lambda: score_plots.error_distribution(
+            "bracket, kd_cae", scores_table(), 0.5, {"error": 0.5, "density": -0.5}
+        ),
+        "curves": lambda: score_plots.curves(result(), roc, precision_recall),
+        "comparison": lambda: comparison_chart.comparison([result()]),
+    }
+    return makers[name]()
+
+
+def texts(figure: mpl.figure.FigureBase) -> str:
+    """Return every word that a figure shows."""
+    return "\n".join(item.get_text() for item in figure.findobj(mpl.text.Text))
+
+
+@pytest.mark.parametrize(
+    "name", ["reconstructions", "verdicts", "mistakes", "error_distribution", "curves", "comparison"]
+)
+def test_a_figure_is_the_same_bytes_whatever_the_users_style(name: str, tmp_path: Path) -> None:
+    drawing.save(drawn(name), tmp_path / "a" / "one.png")
+    with mpl.rc_context({"font.size": 20, "savefig.bbox": "tight", "axes.facecolor": "black"}):
+        drawing.save(drawn(name), tmp_path / "a" / "two.png")
+    assert (tmp_path / "a/one.png").read_bytes() == (tmp_path / "a/two.png").read_bytes()
+    assert [path.name for path in sorted((tmp_path / "a").iterdir())] == ["one.png", "two.png"]
+    with Image.open(tmp_path / "a/one.png") as image:
+        assert min(image.size) > 200
+        assert not {"Software", "Creation Time", "date"} & set(image.info)
+
+
+def test_every_map_of_a_model_has_the_same_colour_scale() -> None:
+    for figure in (pictures.verdicts(made_cases()), pictures.mistakes(made_cases())):
+        maps = [item for item in figure.findobj(mpl.image.AxesImage) if item.get_cmap().name == "inferno"]
+        limits = {
+            item.get_clim()
+            for item in maps
+            if item.get_array().ndim == 2 and item.get_array().shape[0] == SIZE
+        }
+        scale = made_cases().heat_scale()
+        assert limits == {(scale.low, scale.high)}
+
+
+def test_the_colour_scale_comes_from_good_images_only() -> None:
+    shown = made_cases()
+    brighter = np.where(shown.labels[:, None, None] == 1, shown.maps * 50, shown.maps)
+    assert cases.Cases(**{**vars(shown), "maps": brighter}).heat_scale() == shown.heat_scale()
+
+
+def test_good_pixels_stay_in_the_dark_two_thirds_of_the_scale() -> None:
+    good = np.random.default_rng(0).random((5, 40, 40))
+    scale = HeatScale.from_good_maps(good)
+    shown = (good - scale.low) / (scale.high - scale.low)
+    assert (shown < 2 / 3 + 1e-6).mean() >= 0.999
+    assert scale.low == pytest.approx(np.median(good))
+
+
+def test_constant_good_maps_still_give_a_scale() -> None:
+    scale = HeatScale.from_good_maps(np.zeros((2, 4, 4)))
+    assert scale.high > scale.low
+
+
+@pytest.mark.parametrize(
+    ("label", "score", "right", "words"),
+    [
+        (1, 0.6, True, ["called defective", "score 0.6 > 0.5", "CORRECT"]),
+        (1, 0.5, False, ["called good", "score 0.5 ≤ 0.5", "WRONG: missed defect"]),
+        (0, 0.5, True, ["called good", "score 0.5 ≤ 0.5", "CORRECT"]),
+        (0, 0.6, False, ["called defective", "score 0.6 > 0.5", "WRONG: false alarm"]),
+    ],
+)
+def test_a_verdict_says_what_the_decision_rule_did(
+    label: int, score: float, right: bool, words: list[str]
+) -> None:
+    verdict = cases.verdict(label, score, 0.5)
+    assert verdict.right is right
+    assert verdict.text.split("\n") == words
+
+
+def test_a_close_comparison_is_written_with_the_digits_that_show_it() -> None:
+    assert cases.compared(0.0500012, 0.05) == "score 0.050001 > 0.05"
+    assert cases.compared(-5590.1, -5590.4) == "score -5590.1 > -5590.4"
+
+
+def test_verdicts_show_each_type_of_defect_and_good() -> None:
+    words = texts(pictures.verdicts(made_cases()))
+    assert words.count("crack") == 2
+    assert words.count("hole\nbig") == 2
+    assert words.count("nothing to find") == 2
+    assert words.count("WRONG: missed defect") == 1
+
+
+def test_a_defect_without_a_mask_is_not_shown_as_an_empty_one() -> None:
+    shown = made_cases()
+    unmasked = cases.Cases(**{**vars(shown), "masks": np.zeros_like(shown.masks)})
+    assert texts(pictures.verdicts(unmasked)).count("no mask") == 4
+
+
+def test_mistakes_are_counted_and_the_worst_come_first() -> None:
+    words = texts(pictures.mistakes(made_cases()))
+    assert "missed defects, lowest score first (1 of 4 defective)" in words
+    assert "false alarms, highest score first (1 of 4 good)" in words
+    assert words.index("hole_big\n0.8") < words.index("hole_big\n0.7") < words.index("crack\n0.6")
+
+
+def test_a_model_without_mistakes_is_said_to_have_none() -> None:
+    perfect = made_cases(scores=[0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9])
+    words = texts(pictures.mistakes(perfect))
+    assert "no missed defects among 4 defective images" in words
+    assert "no false alarms among 4 good images" in words
+
+
+def test_images_are_chosen_at_even_ranks_and_not_the_extremes() -> None:
+    scores = np.arange(10.0)[::-1]
+    assert scores[cases.spread(np.arange(10), scores, 1)].tolist() == [5.0]
+    assert scores[cases.spread(np.arange(10), scores, 2)].tolist() == [2.0, 7.0]
+    assert len(cases.spread(np.arange(2), scores, 5)) == 2
+
+
+def test_distributions_have_a_panel_for_each_part_and_its_threshold() -> None:
+    words = texts(drawn("error_distribution"))
+    assert "score (decides)" in words
+    assert "threshold 0.5" in words
+    assert "threshold -0.5" in words
+    for group in (
+        "train\n(3)",
+        "validation\n(3)",
+        "calibration\n(3)",
+        "test good\n(3)",
+        "test defective\n(3)",
+    ):
+        assert group in words
+
+
+def test_a_single_part_is_the_score_and_has_one_panel() -> None:
+    figure = score_plots.error_distribution("x", scores_table(), 0.5, {"error": 0.5})
+    assert len(figure.axes) == 1
+
+
+def test_glaring_defects_are_counted_at_the_edge_instead_of_squashing_the_rest() -> None:
+    table = scores_table()
+    table.loc[table["label"] == 1, "score"] = [0.7, 90.0, 100.0]
+    figure = score_plots.error_distribution("x", table, 0.5, {"score": 0.5})
+    assert figure.axes[0].get_xlim()[1] < 3
+    assert "2 more →" in texts(figure)
+
+
+def test_no_bar_straddles_the_threshold_and_equal_scores_lie_on_its_good_side() -> None:
+    edges = score_plots.bin_edges(0.0, 1.0, 0.333)
+    at = int(np.flatnonzero(np.isclose(edges, 0.333))[0])
+    assert edges[0] <= 0
+    assert edges[-1] >= 1
+    counts = score_plots.counts_up_to(np.array([edges[at]]), edges)
+    assert counts[at - 1] == 1
+    assert counts.sum() == 1
+
+
+def test_curves_show_the_all_defective_baseline_beside_the_f1() -> None:
+    words = texts(drawn("curves"))
+    assert "everything called defective: F1 0.75" in words
+    assert "threshold in use (clean): F1 0.80" in words
+    assert "AUROC 0.90 [0.80, 0.95]" in words

@@ -1,0 +1,92 @@
+"""A project folder that studies can be made in: one small category, its detectors and a generator trained."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from conftest import ROOT
+from PIL import Image
+
+from mlproject import generators, models
+from mlproject.core import artifacts, files, params
+from mlproject.data.prepare import prepare_category
+from mlproject.studies.components.inputs import Material
+from support.pipeline_project import draw
+
+CATEGORY = "disc"
+COUNTS = {"train/good": 40, "test/good": 12, "test/bar": 12, "test/spot": 5, "test/rare": 1}
+
+
+def write_photos(folder: Path, counts: dict[str, int] = COUNTS) -> None:
+    """Write discs in MVTec's layout: a bar, a spot or, once, something rare is the defect."""
+    rng = np.random.default_rng(0)
+    for part, count in counts.items():
+        if not count:
+            continue
+        (folder / part).mkdir(parents=True)
+        for i in range(count):
+            image, _ = draw(rng, part == "test/bar")
+            if part in ("test/spot", "test/rare"):
+                row, column = rng.integers(20, 36, 2)
+                image[row : row + 9, column : column + 9] = 0 if part == "test/spot" else 255
+            Image.fromarray(image).save(folder / part / f"{i:03d}.png")
+
+
+def write_params(**changes: Any) -> None:
+    """Write params.yaml into the working directory, made small, with changes of its top level."""
+    tree = yaml.safe_load((ROOT / "params.yaml").read_text())
+    tree |= {"categories": [CATEGORY], "detectors": ["kd_cae", "ni_cae", "pca"], "study_workers": 1}
+    tree["training"] = {"device": "cpu", "precision": "float32"}
+    tree["evaluate"]["bootstrap"] = 200
+    small = {"image_size": 32, "epochs": 2, "patience": 2}
+    tree["models"]["cnn"] |= {"filters": [8, 16], "hidden": 16, "jitter": 0}
+    for settings in tree["models"].values():
+        settings |= {name: value for name, value in small.items() if name in settings}
+    tree["generators"]["dcgan"] |= {"filters": 2, "epochs": 1}
+    anew = {"image_size": None, "epochs": None, "patience": None}
+    tree["studies"]["noise"] |= {"kinds": ["gaussian"], "variances": [0.05], **anew}
+    tree["studies"]["labels"] |= anew | {"levels": [0, 2, 50], "filters": None, "hidden": None}
+    tree["studies"]["generated"] |= {"cnn": anew, "kd_cae": anew}
+    Path("params.yaml").write_text(yaml.safe_dump(tree | changes))
+
+
+def edit_study(name: str, **changes: Any) -> None:
+    """Change a study's section of params.yaml."""
+    tree = yaml.safe_load(Path("params.yaml").read_text())
+    tree["studies"][name] |= changes
+    Path("params.yaml").write_text(yaml.safe_dump(tree))
+
+
+def make() -> None:
+    """Write photos, params.yaml, the prepared category, trained detectors with their scores, a generator."""
+    from pipelines import score
+
+    write_params()
+    write_photos(artifacts.RAW / CATEGORY)
+    prepare_category(artifacts.RAW / CATEGORY, artifacts.PREPARED / CATEGORY, 64)
+    material = Material.load(CATEGORY)
+    images = material.data.images
+    train, validation = (images[material.rows_of(role)] for role in ("train", "validation"))
+    for name in material.detectors:
+        detector = models.create(name, material.models[name])
+        detector.fit(train, validation, seed=material.seed)
+        detector.calibrate(validation)
+        detector.save(artifacts.model_folder(CATEGORY, name))
+        nothing = pd.DataFrame(columns=["path", "score"])
+        files.write_table(artifacts.out_of_fold_file(CATEGORY, name), nothing)
+        files.write_json(artifacts.settings_file(CATEGORY, name), {"labels": None})
+        files.write_json(artifacts.threshold_settings_file(CATEGORY, name), params.value("threshold"))
+        score.main(CATEGORY, name)
+    generator = generators.create("dcgan", params.value("generators.dcgan"))
+    generator.fit(generator.prepare(train), seed=0)
+    generator.save(artifacts.model_folder(CATEGORY, "dcgan"))
+    write_verdict(collapsed=None)
+
+
+def write_verdict(collapsed: str | None) -> None:
+    """Write what stage generate says of the generator."""
+    verdict = {"collapsed": bool(collapsed), "collapsed_because": collapsed}
+    content = {"verdict": verdict | {"memorised": False, "memorised_because": None}}
+    files.write_json(artifacts.training_folder(CATEGORY, "dcgan") / "run.json", content)

@@ -1,0 +1,78 @@
+"""Run one stage's script and write down what it really imported, opened and read.
+
+Usage: python trace_stage.py REPORT.json pipelines/train.py bracket kd_cae
+Not a test: tests/pipelines/test_stages.py runs it in a process of its own.
+"""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+ROOT = Path.cwd()
+opened: set[str] = set()
+written: set[str] = set()
+keys: set[str] = set()
+
+
+def inside(path: object) -> str | None:
+    """Return a path relative to the project, None for anything outside."""
+    if not isinstance(path, str | bytes | Path):
+        return None
+    absolute = Path(str(path, "utf-8") if isinstance(path, bytes) else path)
+    absolute = absolute if absolute.is_absolute() else ROOT / absolute
+    return absolute.relative_to(ROOT).as_posix() if absolute.is_relative_to(ROOT) else None
+
+
+def audit(event: str, arguments: tuple) -> None:
+    """Note every file that is opened, for reading or for writing, and every rename."""
+    if event == "open":
+        path, mode, flags = arguments
+        name = inside(path)
+        if name is None:
+            return
+        writes = (isinstance(mode, str) and set(mode) & set("wax+")) or (isinstance(flags, int) and flags & 3)
+        (written if writes else opened).add(name)
+    elif event == "os.rename":
+        name = inside(arguments[1])
+        if name:
+            written.add(name)
+
+
+def note_keys() -> None:
+    """Wrap params.value: each key that the stage itself (not its tracking) asks for."""
+    from mlproject.core import params
+
+    value = params.value
+
+    def noted(key, path=None):
+        frame = sys._getframe(1)  # of params.load, or of who asks; not in a generator, which has a frame too
+        callers = [f.f_globals.get("__name__", "") for f in (frame, frame.f_back) if f]
+        if not any(caller.startswith("mlproject.tracking") for caller in callers):
+            keys.add(key)
+        return value(key, path)
+
+    params.value = noted
+
+
+def main() -> None:
+    """Run the script given on the command line under the audit."""
+    report, script, *arguments = sys.argv[1:]
+    sys.addaudithook(audit)
+    note_keys()
+    sys.argv = [script, *arguments]
+    try:
+        runpy.run_path(script, run_name="__main__")
+    finally:
+        modules = {
+            inside(module.__file__)
+            for name, module in list(sys.modules.items())
+            if name.split(".")[0] in ("mlproject", "pipelines") and getattr(module, "__file__", None)
+        }
+        found = {"modules": modules | {script}, "opened": opened, "written": written, "keys": keys}
+        Path(report).write_text(
+            json.dumps({name: sorted(filter(None, values)) for name, values in found.items()})
+        )
+
+
+main()

@@ -1,0 +1,138 @@
+"""What surrounds the code agrees with itself: Makefile, hooks, constraints, licence, sizes, paths."""
+
+import configparser
+import os
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+REQUIREMENTS = [
+    Requirement(line) for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
+]
+
+
+def project_files() -> list[Path]:
+    """Return the files that git tracks or would."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split("\0")
+    return sorted({ROOT / name for name in listed if name and (ROOT / name).is_file()})
+
+
+def dry_run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Return what make would run, whether or not a make is running these tests."""
+    environment = {name: value for name, value in os.environ.items() if not re.match("MAKE|MFLAGS", name)}
+    return subprocess.run(
+        ["make", "--dry-run", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def made_by(target: str) -> str:
+    """Return the commands that make would run for a target, set-up included."""
+    result = dry_run(target)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in project_files() if path.suffix == ".py"], ids=lambda p: p.name
+)
+def test_files_are_short(path):
+    lines = len(path.read_text().splitlines())
+    assert lines <= (300 if "tests" in path.parts else 250), f"{path.name} has {lines} lines: split it"
+
+
+def test_no_file_names_a_folder_of_one_machine():
+    machine = re.compile(r"(?<![\w.])/(?:home|root|Users|work|mnt)/\w")
+    found = []
+    for path in project_files():
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError:
+            continue
+        found += [
+            f"{path.relative_to(ROOT)}:{n}: {line}" for n, line in enumerate(lines, 1) if machine.search(line)
+        ]
+    assert not found
+
+
+@pytest.mark.parametrize("requirement", REQUIREMENTS, ids=lambda r: r.name)
+def test_each_dependency_has_a_tested_version_that_it_allows(requirement):
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    pins = {canonicalize_name(name): version for name, version in pins.items()}
+    assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)])
+
+
+def test_constraints_leave_gpu_libraries_to_torch():
+    """A CPU-only torch, or one for another CUDA, must be installable under the same constraints."""
+    assert not re.search(r"^(nvidia|cuda|triton)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+
+
+def test_hooks_run_what_continuous_integration_runs():
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    hooks = {stage: hook["entry"] for hook in repository["hooks"] for stage in hook["stages"]}
+    assert hooks == {"pre-commit": "make check", "pre-push": "make test"}
+    assert "exec make test" in (ROOT / ".ci/run").read_text()
+
+
+def test_tests_include_every_check():
+    check, test = made_by("check"), made_by("test")
+    for command in ("ruff check .", "ruff format --check .", "mypy"):
+        assert f"\n{command}\n" in f"\n{check}"
+        assert f"\n{command}\n" in f"\n{test}"
+    assert "pytest" in test.splitlines()[-1]
+
+
+def test_run_ends_by_saying_where_to_look():
+    after = made_by("run").partition("dvc repro")[2]
+    assert "mlproject table" in after
+    assert "reports/paper.html" in after
+    assert "reports/comparison.md" in after
+    assert "make ui" in after
+
+
+def test_user_interface_listens_on_this_machine_only():
+    assert "--host 127.0.0.1" in made_by("ui")
+
+
+def test_unknown_torch_is_refused():
+    result = dry_run("run", "TORCH=gpu")
+    assert result.returncode != 0
+    assert "TORCH=cpu" in result.stderr
+
+
+def test_nothing_phones_home():
+    config = configparser.ConfigParser()
+    config.read(ROOT / ".dvc/config")
+    assert dict(config["core"]) == {"analytics": "false", "check_update": "false"}
+    makefile = (ROOT / "Makefile").read_text()
+    assert "export MLFLOW_DISABLE_TELEMETRY := true" in makefile
+
+
+def test_licence_and_citation():
+    assert PROJECT["license"] == "Apache-2.0"
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["license"] == PROJECT["license"]
+    assert citation["version"] == PROJECT["version"]
+    paper, dataset = citation["references"]
+    assert "2107.09204" in paper["url"]
+    assert "MVTec AD" in dataset["title"]

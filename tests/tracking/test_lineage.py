@@ -1,0 +1,121 @@
+"""Where a version comes from: the commit that it was trained at, or the one its code was committed with."""
+
+import hashlib
+import subprocess
+from pathlib import Path
+
+import pytest
+import support.tracked_project as project
+import yaml
+
+from mlproject.core import artifacts, files
+from mlproject.tracking import connection, lineage, runs
+from mlproject.tracking.facts import Facts
+
+pytest_plugins = ["support.tracked_project"]
+CODE = Path("mlproject/models/kd_cae.py")
+CLEAN = {"mlflow.source.git.commit": "a" * 40, "mlproject.tree": "clean"}
+DIRTY = CLEAN | {"mlproject.tree": "dirty"}
+
+
+def git(*arguments):
+    command = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def committed(folder):
+    """Code, settings and a dvc.lock that says that the model was made by them; all committed."""
+    CODE.parent.mkdir(parents=True)
+    CODE.write_text("# the model\n")
+    known = project.facts()
+    prepared = artifacts.PREPARED / project.CATEGORY / "prepared.json"
+    files.write_json(prepared, files.read_json(prepared) | {"data_hash": known["data_hash"]})
+    md5 = hashlib.md5(CODE.read_bytes(), usedforsecurity=False).hexdigest()
+    settings = artifacts.settings_file(project.CATEGORY, project.MODEL)
+    files.write_json(settings, {"source": "params.yaml: models.kd_cae", "settings": known["settings"]})
+    deps = [
+        {"path": CODE.as_posix(), "md5": md5},
+        {"path": settings.as_posix(), "md5": hashlib.md5(settings.read_bytes()).hexdigest()},
+        {"path": "data/prepared/bottle", "md5": "x.dir"},
+    ]
+    used = {"split": known["split"], "seed": 0}
+    resolved = {"threshold": {"strict": False}, "models.kd_cae": known["settings"]}
+    stages = {
+        f"{stage}@bottle-kd_cae": {"deps": deps, "params": {"params.yaml": values}}
+        for stage, values in (("settings", resolved), ("train", used), ("score", used))
+    }
+    Path("dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
+    Path(".gitignore").write_text("mlflow.db*\nmlruns\nartifacts\ndata\n")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "the model")
+    return Facts.read(project.CATEGORY, project.MODEL)
+
+
+def found(facts, run, known=None):
+    values = lineage.tags(facts, "run", run, known or {})
+    return values.get("git_commit"), values.get("git_tree")
+
+
+def test_a_clean_training_keeps_its_commit(committed):
+    assert found(committed, CLEAN) == ("a" * 40, "clean")
+
+
+def test_who_commits_after_training_has_that_commit(committed):
+    assert found(committed, DIRTY) == (git("rev-parse", "HEAD"), "clean")
+
+
+def test_a_clean_commit_once_known_stands(committed):
+    known = {"git_commit": "b" * 40, "git_tree": "clean", "lock_hash": "c" * 64}
+    assert found(committed, DIRTY, known) == ("b" * 40, "clean")
+    assert lineage.tags(committed, "run", DIRTY, known)["lock_hash"] == "c" * 64
+
+
+@pytest.mark.parametrize("what", ["code", "lock", "settings", "data"])
+def test_a_commit_of_other_code_settings_or_data_is_not_taken(committed, what):
+    if what == "code":
+        CODE.write_text("# another model\n")
+    elif what == "settings":
+        path = artifacts.settings_file(project.CATEGORY, project.MODEL)
+        files.write_json(path, {"source": "data/tuned", "settings": {}})
+    elif what == "lock":
+        Path("dvc.lock").write_text(Path("dvc.lock").read_text().replace("seed: 0", "seed: 1"))
+    else:
+        path = artifacts.PREPARED / project.CATEGORY / "prepared.json"
+        files.write_json(path, files.read_json(path) | {"data_hash": "cd" * 32})
+    git("commit", "-qam", "later", "--allow-empty")
+    assert found(committed, DIRTY) == ("a" * 40, "dirty")
+
+
+@pytest.mark.parametrize("trained_with", ["these files", "an edit that was taken back"])
+def test_a_run_made_from_files_has_a_clean_tree_only_if_they_made_it(committed, trained_with):
+    """A short training is recorded by `register`, when another tree may lie here."""
+    if trained_with != "these files":
+        lock = Path("dvc.lock")
+        lock.write_text(lock.read_text().replace(hashlib.md5(CODE.read_bytes()).hexdigest(), "e" * 32))
+    run = (
+        connection.connect().get_run(runs.record(project.DATASET, project.CATEGORY, project.MODEL)).data.tags
+    )
+    tree = "clean" if trained_with == "these files" else "dirty"
+    assert (run["mlflow.source.git.commit"], run["mlproject.tree"]) == (git("rev-parse", "HEAD"), tree)
+    assert found(committed, run) == (git("rev-parse", "HEAD"), tree)
+
+
+def test_uncommitted_changes_stay_dirty(committed):
+    Path("params.yaml").write_text(Path("params.yaml").read_text() + "# changed\n")
+    assert found(committed, DIRTY) == ("a" * 40, "dirty")
+
+
+def test_without_git_and_lock_nothing_is_made_up(folder):
+    values = lineage.tags(Facts.read(project.CATEGORY, project.MODEL), "run", {}, {})
+    assert not {"git_commit", "git_tree", "lock_hash"} & values.keys()
+    assert values["seed"] == "0"
+
+
+def test_the_parameters_are_all_that_the_stages_ran_with(committed):
+    values = lineage.tags(committed, "run", CLEAN, {})
+    parameters = yaml.safe_load(values["parameters"])
+    assert parameters["settings.latent_channels"] == 4
+    assert parameters["threshold.strict"] is False
+    assert len(values["parameters"]) < lineage.LIMIT

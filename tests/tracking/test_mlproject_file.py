@@ -1,0 +1,159 @@
+"""`mlflow run .` finds the file MLproject, whatever the order in which the file system lists the folder."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+ORDERED_LISTING = """
+import os
+
+listdir = os.listdir
+order = os.environ["TEST_ORDER"].split(",")
+
+def listdir_in_order(path="."):
+    names = listdir(path)
+    return [name for name in order if name in names] + [name for name in names if name not in order]
+
+os.listdir = listdir_in_order
+"""
+
+
+FILE_FIRST, FOLDER_FIRST = "MLproject,mlproject", "mlproject,MLproject"
+
+
+@pytest.fixture
+def environment(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """Return an environment in which Python lists folders in the given order."""
+    hook = tmp_path / "hook"
+    hook.mkdir()
+    (hook / "sitecustomize.py").write_text(ORDERED_LISTING)
+    return {
+        **{name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"},
+        "PYTHONPATH": f"{hook}:{ROOT}",
+        "TEST_ORDER": request.param,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+
+
+def python(code: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("environment", [FOLDER_FIRST], indirect=True)
+def test_mlflow_alone_opens_the_folder(environment):
+    """The trap itself: when this fails, MLflow has mended it and project_file.py can go."""
+    result = python("import mlflow.projects; mlflow.projects.load_project('.')", environment)
+    assert "IsADirectoryError" in result.stderr
+
+
+@pytest.mark.parametrize("environment", [FILE_FIRST, FOLDER_FIRST], indirect=True)
+def test_loading_the_project_in_both_orders(environment):
+    code = (
+        "import mlflow.cli, mlflow.projects as p;"
+        "project = p.load_project('.'); print(project.name, project.get_entry_point('pipeline').command)"
+    )
+    result = python(code, environment)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("mlproject PATH=")
+
+
+@pytest.mark.parametrize("environment", [FOLDER_FIRST], indirect=True)
+def test_mlflow_run(environment, tmp_path):
+    """The real command in the order that fails without us; the entry point shows what it was given."""
+    clone = tmp_path / "clone"
+    (clone / "mlproject").mkdir(parents=True)
+    text = (ROOT / "MLproject").read_text()
+    assert text.count("dvc repro") == 1
+    (clone / "MLproject").write_text(text.replace("dvc repro", "env > environment.txt"))
+    (clone / "pipelines").mkdir()
+    shutil.copy(ROOT / "pipelines/python_env.yaml", clone / "pipelines")
+
+    result = subprocess.run(
+        [Path(sys.executable).parent / "mlflow", "run", ".", "-e", "pipeline"],
+        cwd=clone,
+        env={**environment, "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert result.returncode == 0, result.stderr
+    seen = dict(line.split("=", 1) for line in (clone / "environment.txt").read_text().splitlines())
+    assert seen["PATH"].startswith(f"{clone}/.venv/bin:")
+    assert not {"MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"} & seen.keys()
+
+
+def test_every_entry_point_forgets_the_run_that_mlflow_opened():
+    entries = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
+    assert entries["main"] == entries["pipeline"]
+    for entry in entries.values():
+        assert "-u MLFLOW_RUN_ID -u MLFLOW_EXPERIMENT_ID" in entry["command"]
+
+
+def test_entry_points_name_commands_that_exist_and_say_no_default_twice():
+    from mlproject.cli import app
+
+    commands = {entry.name or entry.callback.__name__ for entry in app.registered_commands}
+    entries = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
+    assert {"pipeline", "tune", "predict", "promote"} <= entries.keys()
+    for name, entry in entries.items():
+        called = re.search(r" mlproject (\w+)", entry["command"])
+        assert called is None or called[1] in commands, name
+        defaults = [p["default"] for p in entry.get("parameters", {}).values() if isinstance(p, dict)]
+        assert not any(defaults), f"{name}: an empty default leaves it to the command"
+
+
+@pytest.mark.parametrize("environment", [FOLDER_FIRST], indirect=True)
+@pytest.mark.parametrize(("given", "passed"), [("", "[]"), ("7", "[--version 7]")])
+def test_an_empty_parameter_is_left_out(given, passed, environment, tmp_path):
+    """What the shell makes of an entry point, MLflow's substitution included; names are quoted."""
+    clone = tmp_path / "clone"
+    (clone / "pipelines").mkdir(parents=True)
+    shutil.copy(ROOT / "pipelines/python_env.yaml", clone / "pipelines")
+    text = (
+        (ROOT / "MLproject")
+        .read_text()
+        .replace("mlproject promote {category}", "echo {category} > out; echo")
+    )
+    (clone / "MLproject").write_text(text)
+    code = (
+        "import mlflow.cli, mlflow.projects as p;"
+        f"e = p.load_project('.').get_entry_point('promote'); "
+        f"print(e.compute_command({{'category': 'it; is', 'version': '{given}'}}, None))"
+    )
+    made = subprocess.run(
+        [sys.executable, "-c", code], cwd=clone, env=environment, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    said = subprocess.run(["sh", "-c", made.stdout], cwd=clone, capture_output=True, text=True, check=True)
+    assert f"[{said.stdout.strip()}]" == passed
+    assert (clone / "out").read_text() == "it; is\n"
+
+
+def test_unknown_mlflow_warns_and_goes_on(monkeypatch):
+    from mlproject.tracking import mlproject_file
+
+    monkeypatch.delattr(mlproject_file._project_spec, "_find_mlproject")
+    with pytest.warns(UserWarning, match="dvc repro"):
+        mlproject_file.install()
+
+
+def test_folder_without_the_file_has_no_project(tmp_path):
+    from mlproject.tracking import mlproject_file
+
+    (tmp_path / "mlproject").mkdir()
+    assert mlproject_file.find_project_file(str(tmp_path)) is None
+    shutil.rmtree(tmp_path / "mlproject")
+    (tmp_path / "MLproject").write_text("name: x")
+    assert mlproject_file.find_project_file(str(tmp_path)) == str(tmp_path / "MLproject")

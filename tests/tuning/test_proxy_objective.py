@@ -1,0 +1,112 @@
+"""Made defects and the verdict on them: local, visible, repeatable; a trained model is far above chance."""
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+from test_models import small
+
+from mlproject import models
+from mlproject.core.errors import TooFewImages
+from mlproject.models.components.combination import Combination
+from mlproject.tuning import proxy_defects
+from mlproject.tuning.objective import judge, spearman, spearman_interval
+
+
+@pytest.fixture(scope="module")
+def defects(small_images):
+    return proxy_defects.make(small_images.validation, seed=0)
+
+
+def test_every_kind_once_an_image_in_order(defects, small_images):
+    n = len(small_images.validation)
+    assert defects.kinds == [kind for kind in proxy_defects.KINDS for _ in range(n)]
+    assert defects.images.shape == (5 * n, 64, 64, 3)
+    assert defects.images.dtype == np.uint8
+
+
+def test_defects_show_and_leave_most_of_the_image_alone(defects, small_images):
+    good = np.tile(small_images.validation, (len(proxy_defects.KINDS), 1, 1, 1)).astype(int)
+    seen = (np.abs(defects.images - good).max(axis=3) > 8).mean(axis=(1, 2))
+    assert seen.min() >= proxy_defects.SMALLEST_SHARE
+    assert seen.max() < 0.2
+
+
+def test_same_seed_same_defects_whatever_other_images_there_are(defects, small_images):
+    again = proxy_defects.make(small_images.validation[:3], seed=0)
+    n = len(small_images.validation)
+    for number in range(len(proxy_defects.KINDS)):
+        assert np.array_equal(again.images[3 * number :][:3], defects.images[n * number :][:3])
+    other = proxy_defects.make(small_images.validation[:3], seed=1)
+    assert not np.array_equal(again.images, other.images)
+
+
+def test_a_flat_image_gets_what_can_be_seen_of_its_defects():
+    """Nothing can be erased from a grey square; that must end."""
+    flat = np.full((1, 32, 32, 3), 128, dtype=np.uint8)
+    made = dict(zip(proxy_defects.KINDS, proxy_defects.make(flat, 0).images, strict=True))
+    assert (made["stain"] != 128).any()
+    assert (made["erased"] == 128).mean() > 0.99
+
+
+def test_a_trained_detector_is_far_above_chance_and_one_that_guesses_is_not(defects, small_images):
+    kinds = np.array(["good"] * len(small_images.validation) + defects.kinds)
+
+    def verdict(detector):
+        detector.calibrate(small_images.train[:20])
+        images = np.concatenate([small_images.validation, defects.images])
+        return judge(
+            detector.score(small_images.validation).scores, detector.score(images).scores, kinds, 0.1, False
+        )
+
+    detector = models.create("pca", small("pca"))
+    detector.fit(small_images.train, small_images.validation, seed=0)
+    found = verdict(detector)
+    assert found.auroc > 0.85
+    assert found.value > 0.7
+    guesses = np.random.default_rng(0).normal(size=len(kinds))
+    chance = judge(guesses[:12], guesses, kinds, 0.1, False)
+    assert 0.35 < chance.auroc < 0.65
+
+
+def test_the_verdict_by_hand():
+    calibration = np.arange(1.0, 10.0)  # nine: a rate of .2 leaves the eighth as the threshold
+    scores = np.array([1.0, 9.0, 8.5, 0.5])
+    kinds = np.array(["good", "good", "scratch", "stain"])
+    found = judge(calibration, scores, kinds, 0.2, False)
+    assert found.threshold == 8.0
+    assert (found.recall, found.false_alarm_rate, found.balanced_accuracy) == (0.5, 0.5, 0.5)
+    assert found.auroc == 0.25  # of four pairs one is in order
+    assert found.value == 0.375
+    assert found.by_kind == {"scratch": 0.5, "stain": 0.0}
+    assert found.supported
+
+
+def test_a_rate_that_cannot_be_supported_is_flagged_or_an_error():
+    scores, kinds = np.array([1.0, 5.0]), np.array(["good", "stain"])
+    found = judge(np.array([1.0, 2.0]), scores, kinds, 0.05, strict=False)
+    assert (found.threshold, found.supported) == (2.0, False)
+    with pytest.raises(TooFewImages):
+        judge(np.array([1.0, 2.0]), scores, kinds, 0.05, strict=True)
+
+
+def test_rank_correlation_is_spearmans_ties_included():
+    rng = np.random.default_rng(0)
+    first = rng.integers(0, 8, 30)
+    second = first + rng.normal(0, 3, 30)
+    assert spearman(first, second) == pytest.approx(spearmanr(first, second).statistic, abs=1e-12)
+    low, high = spearman_interval(first, second, seed=0)
+    assert low < spearman(first, second) < high
+    assert spearman(first, np.ones(30)) is None
+    assert spearman_interval(first[:2], second[:2], seed=0) == (None, None)
+
+
+def test_a_parts_weight_scales_its_distance_from_the_usual():
+    rng = np.random.default_rng(0)
+    parts = {name: rng.normal(size=50) for name in ("error", "density")}
+    even = Combination.fit(parts)
+    assert Combination.fit(parts, {"density": 1.0}) == even, "weight 1 changes no digit"
+    double = Combination.fit(parts, {"density": 2.0})
+    alone = {"error": np.full(3, -9.0), "density": np.array([1.0, 2.0, 3.0])}
+    np.testing.assert_allclose(double.apply(alone), 2 * even.apply(alone))
+    assert double.part_thresholds(2.0)["density"] == pytest.approx(even.part_thresholds(1.0)["density"])
+    assert double.part_thresholds(2.0)["error"] == even.part_thresholds(2.0)["error"]

@@ -1,0 +1,145 @@
+"""What belongs to one study and what does not, how it goes on after a cut, and what others' trials mean."""
+
+import json
+import shutil
+from pathlib import Path
+
+import optuna
+import pytest
+import support.tuning_project as project
+from conftest import ROOT
+from optuna.trial import TrialState
+from support.tuning_project import trials, tune
+
+from mlproject.core.errors import UserError
+from mlproject.training import code_hash
+from mlproject.tuning import data, plan, storage
+from mlproject.tuning import search as course
+from mlproject.tuning import trial as one
+from mlproject.tuning.recorder import SilentRecord
+
+pytest_plugins = ["support.tuning_project"]
+
+
+@pytest.fixture
+def code(tmp_path, monkeypatch):
+    """A function that appends to a file of a copy of the code, which is what keys are made of."""
+    shutil.copytree(ROOT / "mlproject", tmp_path / "code/mlproject", ignore=shutil.ignore_patterns("__pyc*"))
+    monkeypatch.setattr(code_hash, "ROOT", tmp_path / "code")
+
+    def append(name):
+        with (tmp_path / "code/mlproject" / name).open("a") as file:
+            file.write("# changed\n")
+        code_hash.code_hash.cache_clear()
+
+    yield append
+    code_hash.code_hash.cache_clear()
+
+
+def test_trials_are_of_the_code_that_made_them(study_home, code):
+    """Else a stage that DVC reruns for its code would find its trials, run none, and tell the old result."""
+    tune(trials=2)
+    code("tuning/proxy_defects.py")
+    tune(trials=2)
+    assert [trial["number"] for trial in trials()] == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "name", ["tuning/data.py", "tuning/objective.py", "models/pca.py", "evaluation/metrics.py"]
+)
+def test_code_that_decides_a_trial_is_in_the_key(study_home, code, name):
+    before = plan.load("disc", "pca").key
+    code(name)
+    assert plan.load("disc", "pca").key != before
+
+
+@pytest.mark.parametrize("name", ["tuning/progress.py", "tracking/tuning_runs.py", "models/kd_cae.py"])
+def test_code_that_decides_no_trial_is_not(study_home, code, name):
+    before = plan.load("disc", "pca").key
+    code(name)
+    assert plan.load("disc", "pca").key == before
+
+
+def test_a_process_killed_before_its_trial_had_a_folder_is_healed(study_home):
+    planned = plan.load("disc", "pca")
+    study = storage.open_study(planned)
+    study.ask()
+    assert course.heal(planned, study) == [0]
+    tune(trials=2)
+    assert [trial["number"] for trial in trials()] == [1, 2]
+
+
+def interrupted(planned):
+    """Leave a study as Ctrl-C does that ends trial 0, the start, after trial 1 is complete."""
+    study = storage.open_study(planned)
+    images = data.prepare(planned)
+    course.begin(planned, images, study)
+    first, claim = course._ask(planned, study)
+    asked = iter([course._ask(planned, study)])
+    with claim, pytest.MonkeyPatch.context() as patch, SilentRecord() as record:
+        patch.setattr(course, "_ask", lambda *_: next(asked, None))
+        course.work(planned, images, study, record, lambda: False, lambda content: None)
+        course._run(planned, images, study, first, record, lambda: True)
+    return study
+
+
+def test_a_study_of_several_processes_cut_off_repeats_no_trial_and_keeps_its_start(study_home, monkeypatch):
+    project.edit(lambda tree: tree["models"]["ni_cae"].update(epochs=1))
+    planned = plan.load("disc", "ni_cae", trials=4)
+    interrupted(planned)
+    assert [(t["number"], t["state"]) for t in trials("ni_cae")] == [(0, "interrupted"), (1, "complete")]
+    tune("ni_cae", trials=4)
+    drawn = [trial["values"] for trial in trials("ni_cae") if trial["state"] != "interrupted"]
+    assert len(drawn) == 4
+    assert len({json.dumps(values) for values in drawn}) == 4
+    assert project.report("ni_cae")["start_trial"] == 2
+    assert project.report("ni_cae")["sealed"]["test_auroc_start"] is not None
+
+
+def test_the_settings_as_they_are_are_never_pruned(study_home, monkeypatch):
+    """Also where other processes' trials ended before: it is what the chosen ones are compared with."""
+    monkeypatch.setattr(one, "FIRST_RUNG", 1)
+    monkeypatch.setattr(optuna.Trial, "should_prune", lambda trial: True)
+    project.edit(lambda tree: tree["models"]["ni_cae"].update(epochs=2))
+    tune("ni_cae", trials=3)
+    assert [trial["state"] for trial in trials("ni_cae")] == ["complete", "pruned", "pruned"]
+
+
+def test_nothing_is_chosen_or_evaluated_while_another_machine_runs_a_trial(study_home):
+    storage_url = "sqlite:///study.db"
+    study = storage.open_study(plan.load("disc", "pca", storage=storage_url))
+    study.ask().set_user_attr(course.PLACE, "mill:/data/work")
+    with pytest.raises(UserError, match=r"trial 0 \(mill:/data/work\)[^$]*--state fail --trial-number 0"):
+        tune(trials=3, storage=storage_url)
+    assert [trial["number"] for trial in trials()] == [1, 2]
+    assert not Path("data/tuned").exists()
+    assert not Path("reports").exists()
+    study.tell(0, state=TrialState.FAIL)  # as the message says
+    tune(trials=3, storage=storage_url)
+    assert [trial["number"] for trial in trials()] == [1, 2, 3]
+    assert project.report()["failed"] + project.report()["complete"] == 3
+
+
+def test_what_was_chosen_is_never_another_trial_than_the_best(study_home, capsys):
+    tune(trials=3, storage="sqlite:///study.db")
+    best = project.report()["best_trial"]
+    planned = plan.load("disc", "pca", storage="sqlite:///study.db")
+    shutil.rmtree(planned.trial_folder(best) / "model")  # as if another machine had run it
+    tune(trials=3, storage="sqlite:///study.db")
+    found = project.report()
+    assert (found["best_trial"], found["sealed"]["chosen_trial"]) == (best, best)
+    assert found["sealed"]["test_auroc_chosen"] is found["sealed"]["test_balanced_accuracy_chosen"] is None
+    assert found["sealed"]["n_trials_on_other_machines"] == 1
+    said = capsys.readouterr().out
+    assert "Test AUROC: chosen not known, its model is on another machine" in said
+    assert f"over {found['complete'] - 1} complete trials" in said
+
+
+def test_a_trial_that_was_given_up_while_it_ran_is_a_line_of_text(study_home, monkeypatch):
+    def told_by_others(self, report, check):
+        storage.open_study(self.plan).tell(self.number, state=TrialState.FAIL)
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(one.Trial, "run", told_by_others)
+    with pytest.raises(UserError, match="trial 0 was told as failed while it ran here"):
+        tune(trials=1)

@@ -1,0 +1,250 @@
+"""Studies in real processes: several at once, stopped, killed, over PostgreSQL, recorded by MLflow."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import support.tuning_project as project
+from support.tuning_project import results, trials, tune, tuned
+
+from mlproject.tracking import connection
+
+pytest_plugins = ["support.tuning_project"]
+
+
+def wait_for(process, happened):
+    """Wait until something happened while a process lives."""
+    while not happened():
+        assert process.poll() is None, process.stdout.read()
+
+
+def numbers(found):
+    return [trial["number"] for trial in found]
+
+
+def test_several_processes_share_a_study_and_make_no_trial_too_many(study_home):
+    code, printed = project.run("--model", "pca", "--workers", "3", "--trials", "9")
+    assert code == 0, printed
+    assert numbers(trials()) == list(range(9))
+    assert len(set(re.findall(r"trial (\d+) ", printed))) == 9
+    assert {trial["state"] for trial in trials()} <= {"complete", "failed"}
+    assert tuned()["study"]["complete"] + tuned()["study"]["failed"] == 9
+
+
+def long_trials():
+    project.edit(lambda tree: tree["models"]["ni_cae"].update(epochs=300, patience=300))
+    project.edit(lambda tree: tree["tune"].update(prune=False))
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_ctrl_c_ends_every_process_after_its_epoch(study_home, workers):
+    project.run("--model", "ni_cae", "--trials", "1", "--epochs", "2")
+    (first,) = trials("ni_cae")
+    long_trials()
+    process = project.start("--model", "ni_cae", "--trials", "4", "--workers", workers)
+    folders = study_home / "artifacts/disc/ni_cae/study"
+    wait_for(process, lambda: len(list(folders.glob("*/trials/*/running"))) >= int(workers))
+    os.killpg(process.pid, signal.SIGINT)
+    printed, _ = process.communicate(timeout=120)
+    assert "Stopping after the current epoch" in printed
+    assert "Traceback" not in printed
+    assert not list(folders.glob("*/trials/*/running"))
+    interrupted = [trial for trial in trials("ni_cae") if trial["state"] == "interrupted"]
+    assert len(interrupted) == int(workers)
+    assert process.returncode == 130
+    assert "before any of 4 trials ran to its end" in printed
+    assert first["state"] == "complete"
+
+
+def test_ctrl_c_after_some_trials_writes_the_best_of_them(study_home):
+    process = project.start("--model", "pca", "--trials", "500")
+    wait_for(process, lambda: len(trials()) >= 3)
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, printed
+    done = [trial for trial in trials() if trial["state"] != "interrupted"]
+    assert f"stopped with {500 - len(done)} of 500 trials left" in printed
+    assert tuned()["study"]["value"] == max(t["verdict"]["value"] for t in done if t["verdict"])
+    assert not Path("reports/categories/disc/pca/tuning.json").exists()
+
+
+def test_a_killed_trial_is_replaced_by_the_same(study_home, tmp_path_factory, prepared_disc, monkeypatch):
+    process = project.start("--model", "ni_cae", "--trials", "3")
+    wait_for(process, lambda: list(study_home.glob("artifacts/*/*/study/*/trials/0001/running")))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    code, printed = project.run("--model", "ni_cae", "--trials", "3")
+    assert code == 0, printed
+    assert "trial 1: its process had died" in printed
+    assert len(results("ni_cae")) == 3
+    other = tmp_path_factory.mktemp("other")
+    project.fill(other, prepared_disc)
+    monkeypatch.chdir(other)
+    tune("ni_cae", trials=3)
+    assert results("ni_cae") == results("ni_cae", study_home)
+
+
+@pytest.fixture
+def postgresql() -> Iterator[str]:
+    """The URL of a PostgreSQL server that this test alone has."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install -e '.[dev]'")
+    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not binaries:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    # not below pytest's own folder, into which only the user that runs the tests may look
+    with tempfile.TemporaryDirectory() as home, server(binaries[-1].parent, Path(home)) as url:
+        yield url
+
+
+@contextmanager
+def server(binaries: Path, home: Path) -> Iterator[str]:
+    """Start a server on a free port of this machine only."""
+    prefix = []
+    if os.getuid() == 0:  # PostgreSQL refuses to run as root
+        if shutil.which("runuser") is None:
+            pytest.skip("PostgreSQL does not run as root, and there is no runuser")
+        shutil.chown(home, "postgres")
+        prefix = ["runuser", "-u", "postgres", "--"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def call(*command: object) -> None:
+        done = subprocess.run(
+            [*prefix, *map(str, command)], cwd=home, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    data = home / "data"
+    call(binaries / "initdb", "-D", data, "-U", "study", "--auth=trust", "--no-sync")
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={home} -c fsync=off"
+    call(binaries / "pg_ctl", "-D", data, "-l", home / "log", "-o", options, "-w", "start")
+    try:
+        yield f"postgresql://study:secret@127.0.0.1:{port}/postgres"
+    finally:
+        call(binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop")
+
+
+def test_two_commands_share_a_study_over_postgresql(study_home, tmp_path_factory, prepared_disc, postgresql):
+    """As on two machines: each has its own folder, and the database is all that they share."""
+    other = tmp_path_factory.mktemp("machine")
+    project.fill(other, prepared_disc)
+    arguments = ("--model", "pca", "--trials", "8", "--storage", postgresql)
+    processes = [project.start(*arguments, folder=place) for place in (study_home, other)]
+    printed = [process.communicate(timeout=300)[0] for process in processes]
+    codes = [process.returncode for process in processes]
+    assert 0 in codes, printed
+    for code, said in zip(codes, printed, strict=True):  # whoever finds no trial left waits for no other
+        assert code == 0 or (code == 2 and "Still running elsewhere" in said), said
+    here, there = numbers(trials()), numbers(trials(folder=other))
+    assert not set(here) & set(there)
+    # each asks under a lock of its own machine: the two may both take what was the last trial
+    assert len(here) + len(there) in (8, 9)
+    found = []
+    for place in (study_home, other):
+        again = project.start(*arguments, folder=place)
+        assert again.communicate(timeout=300) and again.returncode == 0
+        found.append(json.loads((place / "reports/categories/disc/pca/tuning.json").read_text()))
+    assert found[0]["best_trial"] == found[1]["best_trial"]
+    sealed = [report["sealed"] for report in found]
+    assert {one["chosen_trial"] for one in sealed} == {found[0]["best_trial"]}
+    assert [one["test_auroc_chosen"] is None for one in sealed].count(True) == 1, "one machine has its model"
+
+
+def test_several_processes_share_a_study_over_postgresql(study_home, postgresql):
+    code, printed = project.run("--model", "pca", "--workers", "2", "--trials", "6", "--storage", postgresql)
+    assert code == 0, printed
+    assert numbers(trials()) == list(range(6))
+    assert "secret" not in printed
+
+
+def test_a_database_that_is_away_is_a_line_of_text_without_the_password(study_home):
+    code, printed = project.run("--model", "pca", "--storage", "postgresql://me:secret@127.0.0.1:9/studies")
+    assert code == 2
+    assert "me:***@127.0.0.1:9" in printed
+    assert "secret" not in printed
+    assert "Traceback" not in printed
+
+
+@pytest.fixture
+def recorded(study_home, monkeypatch):
+    """An MLflow store in the study's folder."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{study_home}/mlflow.db")
+
+
+def runs():
+    """Return the study's run and the trials' below it, by their numbers."""
+    client = connection.connect()
+    found = client.search_runs([connection.experiment(client, "sample-tuning")])
+    parents = [run for run in found if "mlflow.parentRunId" not in run.data.tags]
+    below = [run for run in found if "mlflow.parentRunId" in run.data.tags]
+    assert len(parents) == 1
+    assert {run.data.tags["mlflow.parentRunId"] for run in below} == {parents[0].info.run_id}
+    return parents[0], sorted(below, key=lambda run: int(run.data.tags["mlproject.trial"]))
+
+
+def test_trials_are_runs_below_the_studys_run(study_home, recorded, plots):
+    tune(trials=8)
+    study, below = runs()
+    found = trials()
+    assert [run.info.status for run in below] == [
+        {"complete": "FINISHED", "failed": "FAILED"}[trial["state"]] for trial in found
+    ]
+    for run, trial in zip(below, found, strict=True):
+        assert run.data.params["components"] == str(trial["values"]["components"])
+        if trial["verdict"]:
+            assert run.data.metrics["objective"] == trial["verdict"]["value"]
+            assert run.data.metrics["by_kind.scratch"] == trial["verdict"]["by_kind"]["scratch"]
+        else:
+            assert "training images have" in run.data.tags["mlproject.reason"]
+    assert study.info.status == "FINISHED"
+    assert study.data.metrics["sealed.test_auroc_chosen"] == project.report()["sealed"]["test_auroc_chosen"]
+    assert "Test AUROC: chosen" in study.data.tags[connection.DESCRIPTION]
+    assert study.data.tags["best.components"] == str(project.report()["best_values"]["components"])
+    client = connection.connect()
+    plots_kept = {Path(item.path).name for item in client.list_artifacts(study.info.run_id, "plots")}
+    assert {"history.html", "history.png", "slice.html", "parallel.png", "importance.html"} <= plots_kept
+    assert [item.path for item in client.list_artifacts(study.info.run_id, "tuned")] == ["tuned/pca.yaml"]
+
+
+def test_what_a_store_that_was_away_has_missed_is_logged_later(study_home, monkeypatch):
+    tune(trials=3)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{study_home}/mlflow.db")
+    tune(trials=4)
+    tune(trials=4)
+    _, below = runs()
+    assert [run.data.tags["mlproject.trial"] for run in below] == ["0", "1", "2", "3"]
+
+
+def test_a_study_of_more_trials_than_a_search_returns_has_one_run(study_home, recorded, monkeypatch):
+    from mlflow import MlflowClient
+
+    search = MlflowClient.search_runs
+    monkeypatch.setattr(
+        MlflowClient,
+        "search_runs",
+        lambda *given, max_results=2, **named: search(*given, max_results=max_results, **named),
+    )
+    tune(trials=3)
+    tune(trials=4)
+    monkeypatch.undo()
+    monkeypatch.chdir(study_home)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{study_home}/mlflow.db")
+    assert [run.data.tags["mlproject.trial"] for run in runs()[1]] == ["0", "1", "2", "3"]
+
+
+def test_a_deleted_experiment_is_told_once_and_no_study_waits_for_it(study_home, recorded, capsys):
+    client = connection.connect()
+    client.delete_experiment(connection.experiment(client, "sample-tuning"))
+    tune(trials=2)
+    assert len(trials()) == 2
+    assert capsys.readouterr().out.count("mlflow experiments restore --experiment-id") == 1
