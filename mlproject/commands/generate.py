@@ -1,25 +1,46 @@
-"""Images of a trained generator as PNG files: all of them or none."""
+"""`mlproject generate`: images of a trained generator as PNG files, all of them or none."""
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from PIL import Image
+import typer
 
 from mlproject.core.errors import UserError
-from mlproject.core.files import written_whole
-from mlproject.generators.base import Generator
 
-OVERHEAD = 4096  # bytes a file, beside its pixels: a file system's block
+if TYPE_CHECKING:
+    from mlproject.generators.base import Generator
+
+OVERHEAD = 4096  # bytes for each file in addition to its pixels: one block of a file system
 
 
-def write(generator: Generator, count: int, folder: Path, seed: int) -> None:
-    """Write `count` images as 000000.png, … into a folder that is not there yet.
+def generate(
+    category: Annotated[str, typer.Argument(help="A category whose generator `dvc repro` has trained.")],
+    out: Annotated[Path, typer.Argument(help="A new folder for the images.")],
+    generator: Annotated[str, typer.Option(help="A generator of params.yaml.")] = "dcgan",
+    count: Annotated[int, typer.Option(min=1, help="How many images.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other images.")] = 0,
+) -> None:
+    """Write images that a trained generator makes, as PNG files, all of them or none."""
+    from mlproject import generators
+    from mlproject.core import artifacts
+
+    write(generators.load(artifacts.model_folder(category, generator)), count, out, seed)
+    typer.echo(f"{count} images in {out}")
+
+
+def write(generator: "Generator", count: int, folder: Path, seed: int) -> None:
+    """Write `count` images as 000000.png, … into a folder that is new or empty.
 
     Raises:
         UserError: the folder holds something, or its disk has no room: nothing is written.
     """
+    from PIL import Image
+
+    from mlproject.core.files import written_whole
+
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder}: is there already. Name a new folder, or empty this one.")
+        raise UserError(f"{folder}: already exists. Name a new folder, or empty this one.")
     first = generator.sample(1, seed)[0]
     _demand_room(count, first.nbytes, folder)
     with written_whole(folder) as part:

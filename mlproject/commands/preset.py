@@ -1,16 +1,33 @@
-"""Named sets of values in params.yaml, copied over its active sections with every comment kept."""
+"""`mlproject preset`: a named set of values of params.yaml copied over its active sections, comments kept."""
 
 import copy
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from mlproject.core import params
+import typer
+
 from mlproject.core.errors import UserError, unknown_name
 
 SECTION = "presets"
+
+
+def preset(
+    name: Annotated[str | None, typer.Argument(help="Preset in params.yaml, such as paper.")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="Only list the presets.")] = False,
+) -> None:
+    """Copy a preset's values over the active ones in params.yaml; comments stay."""
+    if list_:
+        typer.echo("\n".join(names()))
+        return
+    if name is None:
+        raise UserError(f"Which preset? There are: {', '.join(names()) or '(none)'}")
+    changes = apply(name)
+    for change in changes:
+        typer.echo(str(change))
+    typer.echo(f"{len(changes)} settings changed. Next: dvc repro" if changes else "Nothing to change.")
 
 
 @dataclass(frozen=True)
@@ -28,6 +45,8 @@ class Change:
 
 def names(path: Path | None = None) -> list[str]:
     """Return the presets that params.yaml has."""
+    from mlproject.core import params
+
     return sorted(params.load_file(path).get(SECTION) or {})
 
 
@@ -35,12 +54,14 @@ def apply(name: str, path: Path | None = None) -> list[Change]:
     """Copy the preset's values over the active ones in params.yaml, whole or not at all.
 
     Returns:
-        What changed, in the preset's order; empty when everything was so already.
+        The changes, in the preset's order; empty when every value was set already.
 
     Raises:
         UserError: no such preset, or it sets a key that the active sections lack.
     """
     from ruamel.yaml import YAML
+
+    from mlproject.core import params
 
     path = path or params.FILE
     if name not in names(path):
@@ -65,7 +86,7 @@ def apply(name: str, path: Path | None = None) -> list[Change]:
 def differences(
     active: Mapping[str, Any], preset: Mapping[str, Any], where: str, above: tuple[str, ...] = ()
 ) -> Iterator[Change]:
-    """Yield a change for every value of `preset` that `active` has otherwise.
+    """Yield a change for every value of `preset` that differs from that in `active`.
 
     A list is one value; null stands for an optional section that is absent.
 

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from mlproject import cli
-from mlproject.commands import doctor, preset
-from mlproject.commands.doctor import Check
+from mlproject.commands import doctor_checks, preset
+from mlproject.commands.doctor_checks import Check
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -162,7 +162,7 @@ def test_mistyped_command_names_the_nearest(mlproject):
 @pytest.mark.parametrize(("ok", "expected"), [(True, 0), (None, 0), (False, 1)])
 def test_doctor_fails_only_for_what_is_wrong(monkeypatch, mlproject, ok, expected):
     found = [Check("cores", True, "2", ""), Check("disk [1]", ok, "0.5 GB", "delete something")]
-    monkeypatch.setattr(doctor, "checks", lambda: found)
+    monkeypatch.setattr(doctor_checks, "checks", lambda: found)
     code, out, _ = mlproject("doctor")
     assert code == expected
     assert "disk [1]" in out

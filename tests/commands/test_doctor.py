@@ -12,7 +12,7 @@ import yaml
 from conftest import ROOT
 from support.download_server import serving
 
-from mlproject.commands import doctor, doctor_stores
+from mlproject.commands import doctor_checks, doctor_stores
 from mlproject.core.errors import UserError
 
 NAMES = [
@@ -49,7 +49,7 @@ def test_every_question_is_answered_even_where_nothing_is_right(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "no python"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "mlruns")
-    answers = {check.name: check for check in doctor.checks()}
+    answers = {check.name: check for check in doctor_checks.checks()}
     assert list(answers) == NAMES
     for name in ("torch and torchvision", "GPU", "DVC", "MLflow", "params.yaml", "data"):
         assert answers[name].ok is False
@@ -68,16 +68,16 @@ def raises(error: Exception):
     "error", [UserError("what"), OSError("what"), RuntimeError("what"), KeyError("what")]
 )
 def test_a_question_that_fails_is_an_answer(error):
-    answer = doctor.answered(raises(error))
+    answer = doctor_checks.answered(raises(error))
     assert answer.ok is False
     assert "what" in answer.detail
 
 
 def test_the_python_of_the_stages_must_be_this_one(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: sys.executable)
-    assert doctor.python().ok is True
+    assert doctor_checks.python().ok is True
     monkeypatch.setattr(shutil, "which", lambda name: "/elsewhere/bin/python")
-    answer = doctor.python()
+    answer = doctor_checks.python()
     assert answer.ok is None
     assert "/elsewhere/bin/python" in answer.detail
     assert "activate" in answer.remedy
@@ -88,7 +88,7 @@ def test_a_torchvision_that_dies_at_import_is_found_in_its_own_process(tmp_path,
     text = "operator torchvision::nms does not exist"
     (tmp_path / "torchvision.py").write_text(f"raise RuntimeError({text!r})\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    answer = doctor.torch_pair(doctor.probe_torch())
+    answer = doctor_checks.torch_pair(doctor_checks.probe_torch())
     assert answer.ok is False
     assert answer.detail == f"RuntimeError: {text}"
     assert "pip install --force-reinstall torch torchvision" in answer.remedy
@@ -104,30 +104,30 @@ def test_a_torchvision_that_dies_at_import_is_found_in_its_own_process(tmp_path,
     ],
 )
 def test_builds_of_torch_and_torchvision_are_compared(torch, torchvision, ok):
-    assert doctor.torch_pair({"torch": torch, "torchvision": torchvision, "gpu": ""}).ok is ok
+    assert doctor_checks.torch_pair({"torch": torch, "torchvision": torchvision, "gpu": ""}).ok is ok
 
 
 def test_no_gpu_is_wrong_only_where_cuda_is_asked_for(project, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    assert doctor.gpu({"gpu": ""}).ok is True
+    assert doctor_checks.gpu({"gpu": ""}).ok is True
     change("training", device="cuda")
-    assert doctor.gpu({"gpu": ""}).ok is False
-    assert doctor.gpu({"gpu": "H100"}).ok is True
+    assert doctor_checks.gpu({"gpu": ""}).ok is False
+    assert doctor_checks.gpu({"gpu": "H100"}).ok is True
 
 
 def test_little_disk_is_a_reservation(tmp_path, monkeypatch):
     space = namedtuple("Space", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: space(0, 0, 9_900_000_000))
-    assert doctor.disk(tmp_path)[:2] == (None, "9.9 GB")
+    assert doctor_checks.disk(tmp_path)[:2] == (None, "9.9 GB")
 
 
 def test_the_file_system_must_tell_upper_from_lower_case(tmp_path, monkeypatch):
     (tmp_path / "mlproject").mkdir()
-    assert "missing" in doctor.file_system(tmp_path).detail
+    assert "missing" in doctor_checks.file_system(tmp_path).detail
     (tmp_path / "MLproject").touch()
-    assert doctor.file_system(tmp_path).ok is True
+    assert doctor_checks.file_system(tmp_path).ok is True
     monkeypatch.setattr(Path, "exists", lambda path: True)  # as a file system without case answers
-    answer = doctor.file_system(tmp_path)
+    answer = doctor_checks.file_system(tmp_path)
     assert answer.ok is None
     assert "dvc repro" in answer.remedy
     assert sorted(path.name for path in tmp_path.iterdir()) == ["MLproject", "mlproject"]
@@ -197,19 +197,19 @@ def test_mlflow_servers_are_asked_for_their_health(monkeypatch):
 def test_the_projects_own_settings_are_right(project):
     tree = yaml.safe_load(Path("params.yaml").read_text())
     counted = f"{len(tree['detectors'])} detectors on {len(tree['categories'])} categories"
-    assert doctor.answered(doctor.parameters) == doctor_stores.Answer(True, counted)
+    assert doctor_checks.answered(doctor_checks.parameters) == doctor_stores.Answer(True, counted)
 
 
 def test_a_setting_that_does_not_exist_is_named_with_the_nearest(project):
     change("threshold", false_alarm_rat=0.1)
-    answer = doctor.answered(doctor.parameters)
+    answer = doctor_checks.answered(doctor_checks.parameters)
     assert answer.ok is False
     assert "Did you mean false_alarm_rate?" in answer.detail
 
 
 def test_settings_of_a_model_that_does_not_exist_are_named(project):
     change("models", kd_cea={})
-    answer = doctor.answered(doctor.parameters)
+    answer = doctor_checks.answered(doctor_checks.parameters)
     assert answer.ok is False
     assert "Did you mean kd_cae?" in answer.detail
 
@@ -218,22 +218,22 @@ def test_a_detector_without_settings_is_named(project):
     tree = yaml.safe_load(Path("params.yaml").read_text())
     del tree["models"]["ni_cae"]
     Path("params.yaml").write_text(yaml.safe_dump(tree))
-    answer = doctor.answered(doctor.parameters)
+    answer = doctor_checks.answered(doctor_checks.parameters)
     assert answer.ok is False
     assert "detectors: ni_cae" in answer.detail
 
 
 def test_data_is_here_or_can_be_brought_here(project):
     categories = yaml.safe_load(Path("params.yaml").read_text())["categories"]
-    assert doctor.data().ok is True  # the sample
+    assert doctor_checks.data().ok is True  # the sample
     change("data", source="mvtec", accept_licence=False)
-    assert "licence" in doctor.data().detail
+    assert "licence" in doctor_checks.data().detail
     change("data", source="mvtec", accept_licence=True)
-    assert doctor.data().ok is None
+    assert doctor_checks.data().ok is None
     change("data", source="folder", path="photos")
     (project / "photos" / categories[0] / "train" / "good").mkdir(parents=True)
-    answer = doctor.data()
+    answer = doctor_checks.data()
     assert (answer.ok, answer.detail) == (False, f"photos lacks {categories[1]}")
     for name in categories:
         (project / "data/raw" / name / "train/good").mkdir(parents=True)
-    assert doctor.data().ok is True
+    assert doctor_checks.data().ok is True

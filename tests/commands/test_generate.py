@@ -6,10 +6,11 @@ from collections import namedtuple
 
 import numpy as np
 import pytest
+import yaml
+from conftest import ROOT
 from PIL import Image
-from test_generators import create
 
-from mlproject import cli
+from mlproject import cli, generators
 from mlproject.commands import generate
 from mlproject.core import artifacts
 from mlproject.core.errors import UserError
@@ -19,7 +20,8 @@ from mlproject.core.errors import UserError
 def generator(tmp_path, monkeypatch):
     """An untrained generator where the stage would leave a trained one."""
     monkeypatch.chdir(tmp_path)
-    made = create()
+    settings = yaml.safe_load((ROOT / "params.yaml").read_text())["generators"]["dcgan"]
+    made = generators.create("dcgan", settings | {"image_size": 64, "filters": 4})
     made.save(artifacts.model_folder("bottle", "dcgan"))
     return made
 
@@ -51,7 +53,7 @@ def test_more_images_than_fit_the_disk_are_refused_before_writing(generator, tmp
 def test_a_folder_that_holds_something_is_left_alone(generator, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/photo.png").write_bytes(b"precious")
-    with pytest.raises(UserError, match="mine: is there already"):
+    with pytest.raises(UserError, match="mine: already exists"):
         generate.write(generator, 2, tmp_path / "mine", 0)
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["photo.png"]
 
