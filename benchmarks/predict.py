@@ -1,4 +1,4 @@
-"""How many photos a second `mlproject predict` judges, what one photo waits, and whether its memory grows.
+"""How many photos a second `mlproject predict` scores, what one photo waits, and whether its memory grows.
 
     python benchmarks/predict.py                       # KD-CAE at 128 px, made-up 256 px PNG photos
     python benchmarks/predict.py --model pca --photos ../photos --images 10000
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--memory-of", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.memory_of:
-        _judge(models.load(asked.memory_of), photos.find([asked.photos]), asked.images)
+        _predict(models.load(asked.memory_of), photos.find([asked.photos]), asked.images)
         print(_peak())
         return
     with tempfile.TemporaryDirectory() as scratch:
@@ -58,17 +58,17 @@ def main() -> None:
             print(f"peak memory {done.stdout.strip()} MiB with {n} photos")
 
 
-def _judge(detector: base.Detector, paths: list[Path], count: int) -> None:
-    """Judge photos as the command does, and keep its rows."""
+def _predict(detector: base.Detector, paths: list[Path], count: int) -> None:
+    """Score photos as the command does, and keep its rows."""
     repeated = [paths[i % len(paths)] for i in range(count)]
-    rows = [verdict.row() for verdict in predict.judge(detector, 0.0, SIZE, repeated)]
+    rows = [one.row() for one in predict.predict_photos(detector, 0.0, SIZE, repeated)]
     assert len(rows) == count
 
 
 def _print_speed(detector: base.Detector, paths: list[Path], count: int) -> None:
-    _judge(detector, paths, 32)  # warm
+    _predict(detector, paths, 32)  # warm
     wall, cpu = time.perf_counter(), time.process_time()
-    _judge(detector, paths, count)
+    _predict(detector, paths, count)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     cores = photos.cores()
     print(
@@ -83,7 +83,7 @@ def _print_latency(detector: base.Detector, paths: list[Path]) -> None:
     cpu: list[float] = []
     for i in range(30):
         started, before = time.perf_counter(), time.process_time()
-        _judge(detector, [paths[i % len(paths)]], 1)
+        _predict(detector, [paths[i % len(paths)]], 1)
         wall.append(1000 * (time.perf_counter() - started))
         cpu.append(1000 * (time.process_time() - before))
     waited, used = statistics.median(wall), statistics.median(cpu)

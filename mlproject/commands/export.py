@@ -1,4 +1,4 @@
-"""`mlproject export bottle@champion model.onnx`."""
+"""`mlproject export`: a registered model as one ONNX file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,9 +15,10 @@ def export(
     """Write a registered model as one ONNX file, threshold included, for machines without this project."""
     if out.suffix != ".onnx":
         raise UserError(f"{out}: the file's name must end in .onnx")
-    from mlproject.inference import onnx_export, predict
+    from mlproject.inference import onnx_export
+    from mlproject.inference.predict import check_place
 
-    predict.check_place(out)
+    check_place(out)
     onnx_export.require_packages()
     from mlproject.registry import loaded_version
 

@@ -1,4 +1,4 @@
-"""`mlproject inspect bottle@champion`."""
+"""`mlproject inspect`: a web page that shows what a registered model makes of one image."""
 
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from mlproject.inference.inspect_view import Judge
+    from mlproject.inference.inspect_view import ImageInspector
     from mlproject.registry.loaded_version import Offered
 
 
@@ -24,18 +24,20 @@ def inspect(
     from mlproject.registry import loaded_version
 
     offered = loaded_version.offered(model)
-    judges = inspect_server.Judges({one.label: partial(_judge, one) for one in offered})
-    judges.get(offered[0].label)  # what is wrong with it is said now, not on the page
+    inspectors = inspect_server.Inspectors({one.label: partial(_inspector, one) for one in offered})
+    inspectors.get(offered[0].label)  # a fault of this one is reported now, not on the page
     title = f"{offered[0].version.name}: what a model makes of one image"
-    inspect_server.serve(judges, title, host, port, lambda where: typer.echo(f"{where}  (Ctrl-C ends it)"))
+    inspect_server.serve(
+        inspectors, title, host, port, lambda where: typer.echo(f"{where}  (Ctrl-C ends it)")
+    )
 
 
-def _judge(offered: "Offered") -> "Judge":
-    from mlproject.inference.inspect_view import Judge
+def _inspector(offered: "Offered") -> "ImageInspector":
+    from mlproject.inference.inspect_view import ImageInspector
     from mlproject.registry import loaded_version
 
     found = loaded_version.load_version(offered.version)
-    return Judge(
+    return ImageInspector(
         category=found.category,
         detector=found.detector,
         threshold=found.threshold,

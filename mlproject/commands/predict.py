@@ -1,4 +1,4 @@
-"""`mlproject predict`: a registered model judges photos, wherever they are."""
+"""`mlproject predict`: scores and verdicts of a registered model for photos of any folder."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,19 +13,19 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="Results: a .csv, .json or .parquet file.")] = None,
     overlays: Annotated[Path | None, typer.Option(help="A new folder for photos with heat maps.")] = None,
 ) -> None:
-    """Judge photos; exit with 1 if some could not be judged, with 2 if none was.
+    """Score photos; exit with 1 if some could not be scored, with 2 if none was.
 
     The heat maps of all photos share one colour scale, set by the model's good images.
     """
     from rich.console import Console
     from rich.progress import track
 
-    from mlproject.data import photos as files
-    from mlproject.inference import predict as judging
+    from mlproject.data.photos import find
+    from mlproject.inference.predict import check_writable, predict_photos, write
 
     if out:
-        judging.check_writable(out)
-    paths = files.find(photos)
+        check_writable(out)
+    paths = find(photos)
     with ExitStack() as stack:
         draw, side = None, 0
         if overlays:
@@ -38,19 +38,19 @@ def predict(
         by = loaded_version.load(model)
         if overlays:
             draw = stack.enter_context(drawings.folder_of(overlays, paths, by.detector.heat_scale))
-        verdicts = judging.judge(by.detector, by.threshold, by.image_size, paths, side)
+        predictions = predict_photos(by.detector, by.threshold, by.image_size, paths, side)
         console = Console(stderr=True)
         rows = []
-        for verdict in track(
-            verdicts, by.title, len(paths), console=console, disable=not console.is_terminal
+        for prediction in track(
+            predictions, by.title, len(paths), console=console, disable=not console.is_terminal
         ):
-            rows.append(verdict.row())
-            if draw and verdict.picture is not None and verdict.anomaly_map is not None:
-                draw(verdict.path, verdict.picture, verdict.anomaly_map)
-            if out is None and not verdict.error:
-                typer.echo(_line(verdict.row()))
+            rows.append(prediction.row())
+            if draw and prediction.picture is not None and prediction.anomaly_map is not None:
+                draw(prediction.path, prediction.picture, prediction.anomaly_map)
+            if out is None and not prediction.error:
+                typer.echo(_line(prediction.row()))
     if out:
-        judging.write(out, rows)
+        write(out, rows)
     broken = [row for row in rows if row["error"]]
     _summary(by.title, rows, broken)
     if broken:
@@ -63,11 +63,11 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _summary(name: str, rows: list[dict[str, Any]], broken: list[dict[str, Any]]) -> None:
-    """Say on the error stream how many are what, and name each file that could not be judged."""
+    """Print the counts on the error stream, and name each file that could not be scored."""
     defective = sum(row["defective"] is True for row in rows)
-    judged = len(rows) - len(broken)
-    typer.echo(f"{name}: {judged} photos judged, {defective} defective", err=True)
+    scored = len(rows) - len(broken)
+    typer.echo(f"{name}: {scored} photos scored, {defective} defective", err=True)
     if broken:
-        typer.echo(f"{len(broken)} could not be judged:", err=True)
+        typer.echo(f"{len(broken)} could not be scored:", err=True)
     for row in broken:
         typer.echo(f"  {row['path']}: {row['error']}", err=True)

@@ -1,4 +1,4 @@
-"""`mlproject inspect`: a web page on this machine that shows what a registered model makes of one image.
+"""Serve the page of `mlproject inspect`: what a registered model makes of one image.
 
 Gradio draws it. Nothing on it comes from another host: its analytics are off, its fonts are the browser's,
 and a content security policy forbids the browser the rest.
@@ -20,7 +20,7 @@ from mlproject.core.errors import UserError
 if TYPE_CHECKING:
     import gradio as gr
 
-    from mlproject.inference.inspect_view import Judge
+    from mlproject.inference.inspect_view import ImageInspector
 
 # Before gradio is imported: it reads them then.
 QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
@@ -29,7 +29,7 @@ POLICY = (
     "img-src 'self' data: blob:; font-src 'self' data:; frame-ancestors 'none'; base-uri 'self'"
 )
 LARGEST_FILE = "100mb"
-STYLE = Path(__file__).with_name("inspect_page.css")
+STYLE = Path(__file__).with_name("inspect.css")
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 
@@ -40,20 +40,20 @@ def require_packages() -> None:
         raise UserError("The page needs gradio: pip install '.[inspect]'")
 
 
-class Judges:
-    """The models that the page offers, each loaded when it is first wanted.
+class Inspectors:
+    """The models that the page offers, each loaded when it is first chosen.
 
     Args:
         loaders: what the drop-down shows → how that model is loaded.
     """
 
-    def __init__(self, loaders: Mapping[str, "Callable[[], Judge]"]) -> None:
+    def __init__(self, loaders: Mapping[str, "Callable[[], ImageInspector]"]) -> None:
         self.loaders = loaders
-        self._loaded: dict[str, Judge] = {}
+        self._loaded: dict[str, ImageInspector] = {}
         self._lock = Lock()
 
-    def look(self, choice: str, file: str | None) -> str:
-        """Return HTML of what a model makes of a file, or of why it cannot.
+    def inspect(self, choice: str, file: str | None) -> str:
+        """Return HTML that shows what a model makes of a file, or why it cannot.
 
         Args:
             choice: one of the loaders' names.
@@ -62,20 +62,22 @@ class Judges:
         from mlproject.inference.inspect_view import problem
 
         try:
-            judge = self.get(choice)
-            return judge.look(Path(file).read_bytes(), Path(file).name) if file else judge.waiting()
+            inspector = self.get(choice)
+            if file is None:
+                return inspector.waiting()
+            return inspector.inspect(Path(file).read_bytes(), Path(file).name)
         except UserError as error:
             return problem(f"{Path(file).name}: {error}" if file else str(error))
 
-    def get(self, choice: str) -> "Judge":
-        """Return a model, loaded once."""
+    def get(self, choice: str) -> "ImageInspector":
+        """Return a model; it is loaded once."""
         with self._lock:
             if choice not in self._loaded:
                 self._loaded[choice] = self.loaders[choice]()
             return self._loaded[choice]
 
 
-def serve(judges: Judges, title: str, host: str, port: int, on_ready: Callable[[str], None]) -> None:
+def serve(inspectors: Inspectors, title: str, host: str, port: int, on_ready: Callable[[str], None]) -> None:
     """Show the page until it is interrupted.
 
     Args:
@@ -94,7 +96,7 @@ def serve(judges: Judges, title: str, host: str, port: int, on_ready: Callable[[
         import uvicorn
         from fastapi import FastAPI
 
-        page = _page(judges, title)
+        page = _page(inspectors, title)
         app = gr.mount_gradio_app(
             FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
             page,
@@ -113,10 +115,10 @@ def serve(judges: Judges, title: str, host: str, port: int, on_ready: Callable[[
             server.run(sockets=[listener])
 
 
-def _page(judges: Judges, title: str) -> "gr.Blocks":
+def _page(inspectors: Inspectors, title: str) -> "gr.Blocks":
     import gradio as gr
 
-    choices = list(judges.loaders)
+    choices = list(inspectors.loaders)
     with gr.Blocks(title=title, analytics_enabled=False) as page:
         gr.HTML(f'<h1 class="title">{escape(title)}</h1>')
         with gr.Row(elem_classes="asked"):
@@ -124,16 +126,16 @@ def _page(judges: Judges, title: str) -> "gr.Blocks":
                 label="Image: PNG, JPEG, BMP or TIFF", type="filepath", height=110, elem_id="image"
             )
             choice = gr.Dropdown(choices, value=choices[0], label="Model", filterable=False, elem_id="model")
-        result = gr.HTML(judges.look(choices[0], None), elem_id="result")
+        result = gr.HTML(inspectors.inspect(choices[0], None), elem_id="result")
         shown = gr.State(None)
 
         def take(choice: str, file: str) -> tuple[str, str, None]:
             """Show a new image; the field is empty again, ready for the next one."""
-            return judges.look(choice, file), file, None
+            return inspectors.inspect(choice, file), file, None
 
         quiet: dict[str, Any] = {"show_progress": "minimal", "api_visibility": "private"}
         file.upload(take, [choice, file], [result, shown, file], **quiet)
-        choice.change(judges.look, [choice, shown], result, **quiet)
+        choice.change(inspectors.inspect, [choice, shown], result, **quiet)
     return page
 
 

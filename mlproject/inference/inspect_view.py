@@ -1,4 +1,4 @@
-"""One image as one model sees it, as a piece of a web page: pictures, heat, verdict, score among the good."""
+"""HTML for one image as one model sees it: pictures, heat map, verdict, and its score among the good ones."""
 
 import base64
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from mlproject.reports.figures.overlays import heat
 
 
 @dataclass(frozen=True, eq=False)
-class Judge:
-    """A detector with its threshold and its past.
+class ImageInspector:
+    """A detector with its threshold and its recorded scores, which shows what it makes of an image.
 
     Attributes:
         category: what its photos show.
@@ -32,14 +32,14 @@ class Judge:
     image_size: int
     good_scores: np.ndarray
 
-    def look(self, photo: bytes, name: str) -> str:
-        """Return HTML of what the model makes of an image file's content.
+    def inspect(self, photo: bytes, name: str) -> str:
+        """Return HTML that shows what the model makes of an image file's content.
 
         Args:
             name: of the file.
 
         Raises:
-            UndecodableImage: it is no image of an allowed kind.
+            UndecodableImage: it is not an image of an allowed kind.
         """
         image = decode_bytes(photo, self.image_size)
         scored = self.detector.score(image[None])
@@ -57,7 +57,7 @@ class Judge:
         )
 
     def waiting(self) -> str:
-        """Return HTML for when there is no image yet."""
+        """Return HTML for the page before an image is given."""
         return (
             f'<div class="verdict none"><b>No image yet</b><span>Give a photo of a {escape(self.category)}, '
             f"taken as the model's training photos were.</span></div>{self._strip(None)}"
@@ -71,7 +71,7 @@ class Judge:
         return f'<div class="verdict {word}"><b>{word.capitalize()}</b>{because}</div>'
 
     def _which_part(self, parts: dict[str, float]) -> str:
-        """Say what was measured and from where on each measure alone makes an image defective."""
+        """Name each measure, its value, and the limit above which it alone makes an image defective."""
         assert self.detector.combination is not None  # it has scored
         limits = self.detector.combination.part_thresholds(self.threshold)
         said = [
@@ -96,13 +96,13 @@ class Judge:
 
 
 def problem(text: str) -> str:
-    """Return HTML that says why there is no verdict."""
-    return f'<div class="verdict problem"><b>Cannot be judged</b><span>{escape(text)}</span></div>'
+    """Return HTML that explains why there is no verdict."""
+    return f'<div class="verdict problem"><b>No verdict</b><span>{escape(text)}</span></div>'
 
 
 def _panel(image: np.ndarray, title: str, about: str) -> str:
     return (
-        f'<figure><img alt="{escape(title)}" src="{_data_address(image)}">'
+        f'<figure><img alt="{escape(title)}" src="{_data_url(image)}">'
         f"<figcaption><b>{escape(title)}</b> {about}</figcaption></figure>"
     )
 
@@ -110,14 +110,14 @@ def _panel(image: np.ndarray, title: str, about: str) -> str:
 def _colour_bar(scale: HeatScale) -> str:
     ramp = np.linspace(scale.low, scale.high, 256)[None]
     return (
-        f'<div class="ramp"><span>usual</span><i><img alt="" src="{_data_address(heat(ramp, scale))}"></i>'
+        f'<div class="ramp"><span>usual</span><i><img alt="" src="{_data_url(heat(ramp, scale))}"></i>'
         f"<span>unusual</span><small>The same scale for every image: 0.1 % of good images' pixels lie "
         f"beyond the mark.</small></div>"
     )
 
 
-def _data_address(image: np.ndarray) -> str:
-    """Return an (h, w, 3) uint8 image as an address that holds it whole."""
+def _data_url(image: np.ndarray) -> str:
+    """Return an (h, w, 3) uint8 image as a data URL of a PNG."""
     file = BytesIO()
     Image.fromarray(image).save(file, format="PNG")
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

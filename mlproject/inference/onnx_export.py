@@ -110,7 +110,7 @@ def compare(path: Path, detector: Detector, threshold: float, examples: np.ndarr
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     scores, thresholds, defective, maps = session.run(list(OUTPUTS), {INPUT: examples})
     scored = detector.score(examples)
-    # a score near 0 is only as exact as the scale it is judged on
+    # a score near 0 is only as exact as the scale it is computed on
     difference = _relative(scores - scored.scores, np.maximum(np.abs(scored.scores), abs(threshold)))
     of_maps = _relative(maps - scored.maps, np.abs(scored.maps).max())
     same = bool((thresholds == threshold).all() and (defective == (scores > threshold)).all())

@@ -1,4 +1,4 @@
-"""Photos judged by a detector one after another, in constant memory; a broken one stops nothing."""
+"""Predict photos in constant memory; an unreadable photo is reported, not fatal."""
 
 import json
 import os
@@ -21,12 +21,12 @@ BATCH = 16  # photos scored at a time; as many again are decoded meanwhile
 
 
 @dataclass(frozen=True)
-class Judged:
-    """One photo's verdict.
+class Prediction:
+    """The score and verdict of one photo.
 
     Attributes:
         score: higher = more anomalous; None if the photo could not be decoded, `error` says why.
-        defective: score > threshold; None as well.
+        defective: score > threshold; None likewise.
         anomaly_map: (h, w) float32, if pictures were asked for.
         picture: (h, w, 3) uint8, if pictures were asked for.
     """
@@ -50,10 +50,10 @@ class Judged:
         }
 
 
-def judge(
+def predict_photos(
     detector: Detector, threshold: float, image_size: int, paths: Sequence[Path], picture_side: int = 0
-) -> Iterator[Judged]:
-    """Yield the verdict on each photo, in order; at most 3 · BATCH photos are in memory.
+) -> Iterator[Prediction]:
+    """Yield the prediction for each photo, in order; at most 3 · BATCH photos are in memory.
 
     Args:
         threshold: defective where score > threshold.
@@ -67,21 +67,21 @@ def judge(
         row = 0
         for photo in batch:
             if photo.pixels is None or scored is None:
-                yield Judged(photo.path, threshold, error=photo.error)
+                yield Prediction(photo.path, threshold, error=photo.error)
                 continue
-            yield _judged(photo, scored, row, threshold)
+            yield _prediction(photo, scored, row, threshold)
             row += 1
 
 
-def _judged(photo: photos.Photo, scored: Scored, row: int, threshold: float) -> Judged:
+def _prediction(photo: photos.Photo, scored: Scored, row: int, threshold: float) -> Prediction:
     score = scored.scores[row]
     defective = bool(thresholds.decide(score, threshold))
     anomaly_map = scored.maps[row] if photo.picture is not None else None
-    return Judged(photo.path, threshold, float(score), defective, "", anomaly_map, photo.picture)
+    return Prediction(photo.path, threshold, float(score), defective, "", anomaly_map, photo.picture)
 
 
 def check_writable(path: Path) -> None:
-    """Refuse, before anything is judged, a file that results could not be written to at the end.
+    """Refuse, before anything is scored, a results file that could not be written at the end.
 
     Raises:
         UserError: its ending is none of ENDINGS, or as `check_place`.
@@ -92,7 +92,7 @@ def check_writable(path: Path) -> None:
 
 
 def check_place(path: Path) -> None:
-    """Refuse, before the work, a file that could not be written at its end.
+    """Refuse, before the work begins, a file that could not be written at its end.
 
     Raises:
         UserError: it is a folder, or its folder may not be written to.
@@ -105,7 +105,7 @@ def check_place(path: Path) -> None:
 
 
 def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write `Judged.row`s as the file's ending says, whole or not at all; numbers keep all their digits.
+    """Write rows of `Prediction.row`, whole or not at all, at full precision; the ending decides the format.
 
     Raises:
         UserError: the disk is full, or may not be written to.

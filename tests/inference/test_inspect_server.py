@@ -21,7 +21,7 @@ from mlproject import cli, models
 from mlproject.core import artifacts, files
 from mlproject.core.errors import UserError
 from mlproject.inference import inspect_server
-from mlproject.inference.inspect_server import Judges
+from mlproject.inference.inspect_server import Inspectors
 from mlproject.models.components import detector as base
 from mlproject.registry import register
 from mlproject.reports.figures.cases import compared
@@ -145,7 +145,7 @@ def test_an_image_gets_its_verdict_from_every_model(page, photo, small_images, t
 def test_a_broken_file_says_what_is_wrong_and_the_next_one_works(page, photo, tmp_path):
     (tmp_path / "broken.png").write_bytes(photo.read_bytes()[:500])
     show(page, tmp_path / "broken.png")
-    expect(verdict(page)).to_contain_text("Cannot be judged", timeout=60_000)
+    expect(verdict(page)).to_contain_text("No verdict", timeout=60_000)
     expect(verdict(page)).to_contain_text("broken.png: truncated after 500 of at least")
     show(page, photo)
     expect(verdict(page)).to_contain_text(re.compile("Good|Defective"), timeout=60_000)
@@ -212,6 +212,6 @@ def test_a_model_that_cannot_be_loaded_is_said_on_the_page_and_tried_again():
             raise error
         return Waiting()
 
-    judges = Judges({"one": load})
-    assert "the record &lt;is&gt; away" in judges.look("one", None)
-    assert judges.look("one", None) == "ready"
+    inspectors = Inspectors({"one": load})
+    assert "the record &lt;is&gt; away" in inspectors.inspect("one", None)
+    assert inspectors.inspect("one", None) == "ready"

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from mlproject.inference.inspect_view import Judge
+from mlproject.inference.inspect_view import ImageInspector
 from mlproject.inference.score_histogram import among, score_strip
 from mlproject.models.components.combination import Combination
 from mlproject.models.components.detector import Detector, Parts
@@ -50,19 +50,19 @@ class Fixed(Detector):
         raise NotImplementedError
 
 
-def judge(*values: float, scale: HeatScale | None = None) -> Judge:
+def inspector(*values: float, scale: HeatScale | None = None) -> ImageInspector:
     detector = Fixed(*values)
     detector.heat_scale = scale
-    return Judge("bottle", detector, threshold=5.0, image_size=16, good_scores=GOOD)
+    return ImageInspector("bottle", detector, threshold=5.0, image_size=16, good_scores=GOOD)
 
 
 def test_a_model_without_reconstructions_shows_the_others():
-    html = judge(1.0, 101.0, scale=HeatScale(0, 1)).look(png(), "a.png")
+    html = inspector(1.0, 101.0, scale=HeatScale(0, 1)).inspect(png(), "a.png")
     assert re.findall(r"<figcaption><b>(.*?)</b>", html) == ["a.png", "Heat map"]
 
 
 def test_a_model_without_a_recorded_scale_shows_no_heat():
-    html = judge(1.0, 101.0).look(png(), "a.png")
+    html = inspector(1.0, 101.0).inspect(png(), "a.png")
     assert "Heat map" not in html
     assert "usual" not in html
 
@@ -72,7 +72,7 @@ def test_a_model_without_a_recorded_scale_shows_no_heat():
     [((5.0, 105.0), "Good", 0), ((5.1, 100.0), "Defective", 1), ((0.0, 106.0), "Defective", 1)],
 )
 def test_several_measures_are_named_with_their_limits(values, word, exceeded):
-    html = judge(*values).look(png(), "a.png")
+    html = inspector(*values).inspect(png(), "a.png")
     assert f"<b>{word}</b>" in html
     assert "edge error" in html
     assert "(limit 105" in html
@@ -80,7 +80,7 @@ def test_several_measures_are_named_with_their_limits(values, word, exceeded):
 
 
 def test_names_from_outside_are_text():
-    assert "<script>" not in judge(1.0, 101.0).look(png(), "<script>.png")
+    assert "<script>" not in inspector(1.0, 101.0).inspect(png(), "<script>.png")
 
 
 def at(svg: str, kind: str) -> float:

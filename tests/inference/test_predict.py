@@ -78,7 +78,7 @@ def test_a_process_in_an_empty_folder_needs_only_the_address(empty_folder, some_
     assert not list(empty_folder.iterdir())
 
 
-def test_judges_what_it_can_and_names_the_rest(mlproject, first, some_photos, tmp_path):
+def test_scores_what_it_can_and_names_the_rest(mlproject, first, some_photos, tmp_path):
     overlays = tmp_path / "overlays"
     code, _, errors = mlproject(
         "predict", "bottle@champion", some_photos, "--out", tmp_path / "r.csv", "--overlays", overlays
@@ -103,13 +103,13 @@ def test_judges_what_it_can_and_names_the_rest(mlproject, first, some_photos, tm
     assert Image.open(overlays / "line 2/c.PNG.png").size == (300, 200)
 
 
-def test_nothing_that_could_be_judged_is_another_exit_code_than_something(mlproject, some_photos, tmp_path):
+def test_nothing_that_could_be_scored_is_another_exit_code_than_something(mlproject, some_photos, tmp_path):
     (tmp_path / "broken").mkdir()
     for name in ("a.png", "b.png"):
         (tmp_path / "broken" / name).write_bytes((some_photos / "a.png").read_bytes()[:100])
     code, _, errors = mlproject("predict", "bottle", tmp_path / "broken", "--out", tmp_path / "r.csv")
     assert code == 2
-    assert "0 photos judged" in errors
+    assert "0 photos scored" in errors
     assert pd.read_csv(tmp_path / "r.csv")["error"].notna().tolist() == [True, True]
 
 
@@ -135,7 +135,7 @@ def test_verdicts_are_printed_where_no_file_is_named(mlproject, some_photos):
         f"{some_photos}/a.png",
         f"{some_photos}/line 2/c.PNG",
     ]
-    assert "2 photos judged" in errors
+    assert "2 photos scored" in errors
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_a_mistake_is_named_and_nothing_is_written(mlproject, some_photos, argum
 
 
 def test_photos_in_memory_stay_few_however_many_there_are(trained, tmp_path, monkeypatch):
-    """Photos decoded and not yet judged, counted while 400 are judged."""
+    """Photos decoded and not yet scored, counted while 400 are scored."""
     picture(0).save(tmp_path / "a.png")
     decoded, most = 0, 0
     decode = photos._decode
@@ -173,15 +173,15 @@ def test_photos_in_memory_stay_few_however_many_there_are(trained, tmp_path, mon
 
     monkeypatch.setattr(photos, "_decode", counted)
     detector = models.load(trained)
-    for judged, _ in enumerate(predict.judge(detector, 0.0, 48, [tmp_path / "a.png"] * 400)):
-        most = max(most, decoded - judged)
+    for scored, _ in enumerate(predict.predict_photos(detector, 0.0, 48, [tmp_path / "a.png"] * 400)):
+        most = max(most, decoded - scored)
     assert decoded == 400
     assert most <= 3 * predict.BATCH
 
 
 def test_a_result_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
-    row = predict.Judged(Path("a.png"), 1.0, 2.0, True).row()
+    row = predict.Prediction(Path("a.png"), 1.0, 2.0, True).row()
     with pytest.raises(predict.UserError, match="No space left"):
         predict.write(tmp_path / "r.csv", [row])
     assert not list(tmp_path.iterdir())

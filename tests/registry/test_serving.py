@@ -96,10 +96,10 @@ def test_served_scores_are_those_of_predict(server, first, photos, tmp_path):
     assert answer.status_code == 200, answer.text
     uri = f"models:/{first.name}@champion"
     kept = Path(mlflow_artifacts.download_artifacts(uri, dst_path=str(tmp_path))) / "artifacts"
-    verdicts = list(predict.judge(detector.load(kept / "model"), 1.5, 48, photos))
+    predictions = list(predict.predict_photos(detector.load(kept / "model"), 1.5, 48, photos))
     served = answer.json()["predictions"]
-    assert [row["score"] for row in served] == pytest.approx([v.score for v in verdicts], rel=1e-9)
-    assert [row["defective"] for row in served] == [v.defective for v in verdicts]
+    assert [row["score"] for row in served] == pytest.approx([one.score for one in predictions], rel=1e-9)
+    assert [row["defective"] for row in served] == [one.defective for one in predictions]
 
 
 def png(width: int, height: int, rows: bytes) -> bytes:
@@ -216,6 +216,6 @@ def test_a_limit_that_is_no_size_is_said_at_the_start(monkeypatch, size):
         request_guard.install()
 
 
-def test_a_photo_is_judged_after_all_that(server):
+def test_a_photo_is_scored_after_all_that(server):
     answer = post(server, inputs(np.zeros((5, 7), int).tolist()))
     assert answer.status_code == 200, answer.text
