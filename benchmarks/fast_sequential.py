@@ -14,6 +14,7 @@ from torch import nn
 from mlproject import models
 from mlproject.core import params
 from mlproject.models.components import fast_sequential
+from mlproject.training.run_options import RunOptions
 
 ROUNDS = 5
 IMAGES = 100
@@ -23,7 +24,9 @@ def seconds(name: str, images: np.ndarray) -> float:
     """Return how long the second of two epochs takes: the first one also warms up."""
     detector = models.create(name, params.value("models")[name] | {"epochs": 2, "patience": 2})
     ends: list[float] = []
-    detector.fit(images, images[:10], seed=0, on_epoch=lambda epoch: ends.append(time.perf_counter()))
+    detector.fit(
+        images, images[:10], RunOptions(seed=0, on_epoch=lambda epoch: ends.append(time.perf_counter()))
+    )
     return ends[1] - ends[0]
 
 

@@ -25,6 +25,7 @@ from mlproject.core import params
 from mlproject.data import photos
 from mlproject.inference import predict
 from mlproject.models.components import detector as base
+from mlproject.training.run_options import RunOptions
 
 SIZE = 256  # of the photos and of the prepared squares, pixels
 GOOD = 160  # training images, so as many points in KD-CAE's density
@@ -103,7 +104,7 @@ def _detector(name: str, folder: Path) -> Path:
     detector = models.create(name, settings | {key: v for key, v in quick.items() if key in settings})
     images = np.random.default_rng(0).integers(0, 256, (GOOD + 8, SIZE, SIZE, 3), dtype=np.uint8)
     labelled = base.Labelled(images[:16], np.arange(16) % 2) if detector.supervised else None
-    detector.fit(images[:GOOD], images[GOOD:], seed=0, labelled=labelled)
+    detector.fit(images[:GOOD], images[GOOD:], RunOptions(seed=0), labelled=labelled)
     detector.calibrate(images[GOOD:])
     detector.save(folder)
     return folder

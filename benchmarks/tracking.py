@@ -20,6 +20,7 @@ from mlproject.tracking import live
 from mlproject.training.identity import run_key
 from mlproject.training.loop import choose_precision
 from mlproject.training.progress import SilentRun
+from mlproject.training.run_options import RunOptions
 
 PAIRS = 3
 
@@ -44,7 +45,9 @@ def seconds(images: np.ndarray, known: dict[str, Any], run: AbstractContextManag
     detector = models.create("kd_cae", known["settings"])
     started = time.perf_counter()
     with run as opened:
-        detector.fit(images[20:], images[:20], seed=0, precision=known["precision"], on_epoch=opened.epoch)
+        detector.fit(
+            images[20:], images[:20], RunOptions(seed=0, precision=known["precision"], on_epoch=opened.epoch)
+        )
     return time.perf_counter() - started
 
 

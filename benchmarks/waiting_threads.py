@@ -11,6 +11,8 @@ from statistics import median
 
 import numpy as np
 
+from mlproject.training.run_options import RunOptions
+
 ROUNDS = 3
 
 
@@ -23,7 +25,7 @@ def train() -> None:
     settings = params.value("models.kd_cae") | {"epochs": 3, "patience": 3}
     detector = models.create("kd_cae", settings)
     started = time.perf_counter()
-    detector.fit(images[20:], images[:20], seed=0)
+    detector.fit(images[20:], images[:20], RunOptions(seed=0))
     print(time.perf_counter() - started)
 
 

@@ -17,7 +17,9 @@ from mlproject.generators.base import Generator, GeneratorEpoch
 from mlproject.reports.figures import drawing, generated
 from mlproject.training import checkpoints, epoch_pictures, identity, loop
 from mlproject.training.identity import run_key
+from mlproject.training.loop import History
 from mlproject.training.progress import EpochDisplay
+from mlproject.training.run_options import RunOptions
 
 GRID_SEED = 0  # the same z in every epoch: one sees it learn
 GRID_IMAGES = 32
@@ -55,7 +57,7 @@ def _training_images(data: prepared.Prepared, facts: dict[str, Any]) -> np.ndarr
 
 def _fit(
     generator: Generator, facts: dict[str, Any], train: np.ndarray, folder: Path, checkpoint: Path
-) -> list[dict[str, float]]:
+) -> History:
     with EpochDisplay(f"{facts['category']} {facts['model']}") as display:
         picture = _picture_taker(generator, folder)
 
@@ -63,14 +65,8 @@ def _fit(
             display.show(epoch)
             picture(epoch)
 
-        return generator.fit(
-            train,
-            seed=facts["seed"],
-            device=facts["device"],
-            precision=facts["precision"],
-            checkpoint=checkpoint,
-            on_epoch=on_epoch,
-        )
+        run = RunOptions(facts["seed"], facts["device"], facts["precision"], checkpoint, on_epoch=on_epoch)
+        return generator.fit(train, run)
 
 
 def _picture_taker(generator: Generator, folder: Path) -> Callable[[GeneratorEpoch], None]:
@@ -86,7 +82,7 @@ def _picture_taker(generator: Generator, folder: Path) -> Callable[[GeneratorEpo
 
 
 def _write_training(
-    folder: Path, facts: dict[str, Any], generator: Generator, history: list[dict[str, float]],
+    folder: Path, facts: dict[str, Any], generator: Generator, history: History,
     n_train: int, seconds: float,
 ) -> None:  # fmt: skip
     """Write history.csv, which equal runs repeat byte for byte, and run.json, which has times besides."""

@@ -18,14 +18,14 @@ from mlproject.models.components import layer_table
 from mlproject.models.components.detector import Detector, Labelled
 from mlproject.training import checkpoints, epoch_pictures, identity, loop, run_settings
 from mlproject.training.identity import run_key
-from mlproject.training.loop import Epoch
+from mlproject.training.loop import Epoch, History
 from mlproject.training.progress import EpochDisplay, SilentRun
+from mlproject.training.run_options import RunOptions
 
 if TYPE_CHECKING:
     from mlproject.tracking.live import LiveRun
 
 PICTURED = 6  # validation images in each epoch's strip
-Observer = Callable[[Epoch], None]
 
 
 def main(category: str, model: str) -> None:
@@ -49,10 +49,8 @@ def main(category: str, model: str) -> None:
     with EpochDisplay(f"{category} {model}") as display, _streamed(facts, key) as live:
         pictures = _Pictures(detector, validation[:PICTURED], folder, live)
         observers = [display.show, lambda epoch: pictures(epoch.number), live.epoch]
-        checkpoint = folder / f"{key}.checkpoint"
-        history = _fit(
-            detector, facts, train, validation, labelled, checkpoint, observers, lambda: pictures(0)
-        )
+        run = _options(facts, folder / f"{key}.checkpoint", observers, lambda: pictures(0))
+        history = detector.fit(train, validation, run, labelled)
         pictures(_best(history), always=True)
     seconds = time.perf_counter() - started
     detector.calibrate(validation)
@@ -76,34 +74,20 @@ def _labelled(data: prepared.Prepared, seed: int) -> Labelled:
     return Labelled(data.images[pool], data.manifest["label"].to_numpy()[pool])
 
 
-def _fit(
-    detector: Detector,
+def _options(
     facts: dict[str, Any],
-    train: np.ndarray,
-    validation: np.ndarray,
-    labelled: Labelled | None,
     checkpoint: Path,
-    observers: Sequence[Observer],
+    observers: Sequence[Callable[[Epoch], None]],
     on_start: Callable[[], None] = lambda: None,
-) -> list[dict[str, float]]:
+) -> RunOptions:
     def on_epoch(epoch: Epoch) -> None:
         for observer in observers:
             observer(epoch)
 
-    return detector.fit(
-        train,
-        validation,
-        labelled=labelled,
-        seed=facts["seed"],
-        device=facts["device"],
-        precision=facts["precision"],
-        checkpoint=checkpoint,
-        on_start=on_start,
-        on_epoch=on_epoch,
-    )
+    return RunOptions(facts["seed"], facts["device"], facts["precision"], checkpoint, on_start, on_epoch)
 
 
-def _best(history: list[dict[str, float]]) -> int:
+def _best(history: History) -> int:
     """Return the epoch whose weights were kept."""
     return int(min(history, key=lambda epoch: epoch["validation_loss"])["epoch"])
 
@@ -155,7 +139,7 @@ def _write_out_of_fold(
                 f"{facts['category']} {facts['model']} fold {fold + 1}/{settings.folds}"
             ) as display:
                 checkpoint = base.with_name(f"{base.name}.fold{fold}.checkpoint")
-                _fit(detector, facts, train, validation, labelled, checkpoint, [display.show])
+                detector.fit(train, validation, _options(facts, checkpoint, [display.show]), labelled)
             return detector
 
         table = out_of_fold.out_of_fold(images, paths, settings, facts["seed"], fit_fold)
@@ -163,7 +147,7 @@ def _write_out_of_fold(
 
 
 def _write_training(
-    folder: Path, facts: dict[str, Any], detector: Detector, history: list[dict[str, float]],
+    folder: Path, facts: dict[str, Any], detector: Detector, history: History,
     counts: dict[str, int], seconds: float,
 ) -> None:  # fmt: skip
     """Write history.csv and training.json, which equal runs repeat byte for byte, and run.json with times."""

@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,6 +11,8 @@ import numpy as np
 
 from mlproject.core import params
 from mlproject.core.files import written_whole
+from mlproject.training.loop import History
+from mlproject.training.run_options import RunOptions
 
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "generator.json"
@@ -58,25 +60,12 @@ class Generator(ABC):
         """
 
     @abstractmethod
-    def fit(
-        self,
-        images: np.ndarray,
-        *,
-        seed: int,
-        device: str = "cpu",
-        precision: str = "float32",
-        checkpoint: Path | None = None,
-        on_epoch: Callable[[GeneratorEpoch], None] = lambda epoch: None,
-    ) -> list[dict[str, float]]:
+    def fit(self, images: np.ndarray, run: RunOptions) -> History:
         """Learn to make images like these; return epoch and losses of every epoch.
 
         Args:
             images: (n, s, s, 3) uint8.
-            seed: same seed, machine and thread count: same weights, byte for byte on a CPU.
-            device: ``cpu`` or ``cuda``.
-            precision: ``float32`` or ``bfloat16`` (arithmetic only; weights stay float32).
-            checkpoint: file kept after each epoch; when it exists, training goes on from it.
-            on_epoch: called after each new epoch, when `sample` is that of the epoch.
+            run: seed, device, precision, checkpoint, and what is called after each epoch.
 
         Raises:
             UserError: as `prepare`; or the training diverged.

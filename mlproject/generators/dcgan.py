@@ -3,9 +3,8 @@
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +18,8 @@ from mlproject.core.params import Section
 from mlproject.data import tensors
 from mlproject.generators.base import Generator, GeneratorEpoch
 from mlproject.training import checkpoints, loop
+from mlproject.training.loop import History
+from mlproject.training.run_options import RunOptions
 
 START = 4  # side of the smallest feature map: the rest of an image's side is doublings of it
 WEIGHT_SPREAD = 0.02  # Radford et al., section 4
@@ -137,36 +138,26 @@ class DCGAN(Generator):
             )
         return shrunk
 
-    def fit(
-        self,
-        images: np.ndarray,
-        *,
-        seed: int,
-        device: str = "cpu",
-        precision: str = "float32",
-        checkpoint: Path | None = None,
-        on_epoch: Callable[[GeneratorEpoch], None] = lambda epoch: None,
-        on_start: Callable[[], None] = lambda: None,
-    ) -> list[dict[str, float]]:
+    def fit(self, images: np.ndarray, run: RunOptions) -> History:
         pixels = torch.from_numpy(self.prepare(images)).permute(0, 3, 1, 2)
-        game = self._start(seed, device)
-        if state := checkpoints.read(checkpoint):
+        game = self._start(run.seed, run.device)
+        if state := checkpoints.read(run.checkpoint):
             for name, part in game.parts().items():
                 part.load_state_dict(state[name])
             game.history = state["history"]
         else:
-            on_start()
+            run.on_start()
         while len(game.history) < self.settings.epochs:
             number, started = len(game.history) + 1, time.perf_counter()
-            losses = self._epoch(game, pixels, loop.random_source(seed, number), precision)
+            losses = self._epoch(game, pixels, loop.random_source(run.seed, number), run.precision)
             if not all(map(math.isfinite, losses.values())):
                 lower = f"Lower {self.section}.learning_rate in params.yaml."
                 raise UserError(f"training diverged in epoch {number} ({losses}). {lower}")
             game.history.append({"epoch": number, **losses})
-            if checkpoint:
+            if run.checkpoint:
                 states = {name: part.state_dict() for name, part in game.parts().items()}
-                checkpoints.write(checkpoint, states | {"history": game.history})
-            on_epoch(GeneratorEpoch(number, self.settings.epochs, losses, time.perf_counter() - started))
+                checkpoints.write(run.checkpoint, states | {"history": game.history})
+            run.on_epoch(GeneratorEpoch(number, self.settings.epochs, losses, time.perf_counter() - started))
         return game.history
 
     def _start(self, seed: int, device: str) -> Game:

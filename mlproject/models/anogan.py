@@ -6,7 +6,6 @@ images, then an encoder learns to find the z from which it makes a given one.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -24,7 +23,8 @@ from mlproject.models.components.detector import Labelled
 from mlproject.models.components.reconstruction import ReconstructionDetector, ReconstructionParameters
 from mlproject.models.components.search_space import Range, Space
 from mlproject.training import loop
-from mlproject.training.loop import Epoch
+from mlproject.training.loop import Epoch, History
+from mlproject.training.run_options import RunOptions
 
 
 class Parameters(dcgan.Parameters, ReconstructionParameters):
@@ -87,15 +87,9 @@ class AnoGAN(ReconstructionDetector):
         self,
         train: np.ndarray,
         validation: np.ndarray,
-        *,
-        seed: int,
+        run: RunOptions,
         labelled: Labelled | None = None,
-        device: str = "cpu",
-        precision: str = "float32",
-        checkpoint: Path | None = None,
-        on_start: Callable[[], None] = lambda: None,
-        on_epoch: Callable[[Epoch], None] = lambda epoch: None,
-    ) -> list[dict[str, float]]:
+    ) -> History:
         """As `Detector.fit`: the DCGAN's epochs, then the encoder's; the best of these is kept.
 
         In the DCGAN's epochs `loss` is the discriminator's, and `validation_loss` infinite.
@@ -103,12 +97,12 @@ class AnoGAN(ReconstructionDetector):
         Raises:
             UserError: nothing can be learnt from the images (`DCGAN.prepare`), or a loss is not finite.
         """
-        settings, self.device = self.settings, device
+        settings, self.device = self.settings, run.device
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.manual_seed(run.seed)
             self.encoder = build_encoder(settings)
             dcgan.initialise(self.encoder)
-        self.encoder.to(device).to(memory_format=torch.channels_last)
+        self.encoder.to(run.device).to(memory_format=torch.channels_last)
         self.gan.prepare(train)  # refuses what is too small before it is enlarged below
         images, held_out = (
             tensors.network_images(part, settings.image_size, settings.colour) for part in (train, validation)
@@ -116,16 +110,14 @@ class AnoGAN(ReconstructionDetector):
 
         def on_gan_epoch(epoch: GeneratorEpoch) -> None:
             loss, per_second = epoch.losses["discriminator_loss"], len(train) / epoch.seconds
-            on_epoch(GanEpoch(epoch.number, self.epoch_limit, loss, math.inf, 0, epoch.seconds, per_second))
+            run.on_epoch(
+                GanEpoch(epoch.number, self.epoch_limit, loss, math.inf, 0, epoch.seconds, per_second)
+            )
 
+        gan_checkpoint = _beside(run.checkpoint, "gan")
         game = self.gan.fit(
             images.permute(0, 2, 3, 1).numpy(),
-            seed=seed,
-            device=device,
-            precision=precision,
-            checkpoint=_beside(checkpoint, "gan"),
-            on_start=on_start,
-            on_epoch=on_gan_epoch,
+            replace(run, checkpoint=gan_checkpoint, on_epoch=on_gan_epoch),
         )
         for network in (self.gan.network, self.gan.discriminator):
             network.eval().requires_grad_(False)
@@ -137,11 +129,11 @@ class AnoGAN(ReconstructionDetector):
             images,
             held_out,
             loop.Schedule(settings.batch_size, settings.epochs, settings.patience),
-            seed=seed,
-            device=device,
-            precision=precision,
-            checkpoint=checkpoint,
-            on_epoch=lambda epoch: on_epoch(_after(settings.epochs, epoch)),
+            replace(
+                run,
+                on_start=lambda: None,
+                on_epoch=lambda epoch: run.on_epoch(_after(settings.epochs, epoch)),
+            ),
         )
         self.after_fit(train, validation)
         rows = [

@@ -1,7 +1,5 @@
 """CNN: the supervised network of the paper (3.4), which is shown defects, and so needs labels."""
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +15,8 @@ from mlproject.models.components import layers as blocks
 from mlproject.models.components.detector import Detector, Labelled, Parts
 from mlproject.models.components.fast_sequential import Chain
 from mlproject.training import loop
-from mlproject.training.loop import Epoch
+from mlproject.training.loop import History
+from mlproject.training.run_options import RunOptions
 
 HELD_FOR_EPOCH = 5  # of each class every so-manieth labelled image chooses the epoch, if there are so many
 
@@ -101,15 +100,9 @@ class CNN(Detector):
         self,
         train: np.ndarray,
         validation: np.ndarray,
-        *,
-        seed: int,
+        run: RunOptions,
         labelled: Labelled | None = None,
-        device: str = "cpu",
-        precision: str = "float32",
-        checkpoint: Path | None = None,
-        on_start: Callable[[], None] = lambda: None,
-        on_epoch: Callable[[Epoch], None] = lambda epoch: None,
-    ) -> list[dict[str, float]]:
+    ) -> History:
         """As `Detector.fit`.
 
         Raises:
@@ -117,11 +110,11 @@ class CNN(Detector):
         """
         labelled, settings = self.demand_defects(labelled), self.settings
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.manual_seed(run.seed)
             self.features, self.head = self.build()
             blocks.initialise(self.features, self.head)
-        self.device = device
-        network = nn.Sequential(self.features, self.head).to(device).to(memory_format=torch.channels_last)
+        self.device = run.device
+        network = nn.Sequential(self.features, self.head).to(run.device).to(memory_format=torch.channels_last)
         learn, choose = for_weights_and_epoch(labelled.labels)
         images, labels = self._with_labels(train, labelled, learn)
         held_out, held_out_labels = self._with_labels(validation, labelled, choose)
@@ -131,18 +124,13 @@ class CNN(Detector):
         return loop.train(
             network,
             blocks.optimiser(settings.optimiser, network, settings.learning_rate),
-            self._loss(torch.tensor(weight, device=device)),
+            self._loss(torch.tensor(weight, device=run.device)),
             images,
             held_out,
             loop.Schedule(settings.batch_size, settings.epochs, settings.patience),
+            run,
             labels=labels,
             validation_labels=held_out_labels,
-            seed=seed,
-            device=device,
-            precision=precision,
-            checkpoint=checkpoint,
-            on_start=on_start,
-            on_epoch=on_epoch,
         ).history
 
     def demand_defects(self, labelled: Labelled | None) -> Labelled:

@@ -1,8 +1,6 @@
 """PCA: an image remade from the principal components of the good ones: what an autoencoder must beat."""
 
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -14,7 +12,8 @@ from mlproject.data import tensors
 from mlproject.models.components.detector import Labelled
 from mlproject.models.components.reconstruction import ReconstructionDetector, ReconstructionParameters
 from mlproject.models.components.search_space import Range, Space
-from mlproject.training.loop import Epoch
+from mlproject.training.loop import Epoch, History
+from mlproject.training.run_options import RunOptions
 
 
 class Parameters(ReconstructionParameters):
@@ -48,15 +47,9 @@ class PCA(ReconstructionDetector):
         self,
         train: np.ndarray,
         validation: np.ndarray,
-        *,
-        seed: int,
+        run: RunOptions,
         labelled: Labelled | None = None,
-        device: str = "cpu",
-        precision: str = "float32",
-        checkpoint: Path | None = None,
-        on_start: Callable[[], None] = lambda: None,
-        on_epoch: Callable[[Epoch], None] = lambda epoch: None,
-    ) -> list[dict[str, float]]:
+    ) -> History:
         """As `Detector.fit`, in one epoch; seed, precision and checkpoint change nothing.
 
         Raises:
@@ -68,11 +61,11 @@ class PCA(ReconstructionDetector):
                 f"{len(train) - 1} at most. Lower it, or add good images."
             )
         started = time.perf_counter()
-        self.device = device
+        self.device = run.device
         self.mean, self.components = principal_components(self._flat(train), self.settings.components)
         loss, validation_loss = (self._squared_error(images) for images in (train, validation))
         seconds = time.perf_counter() - started
-        on_epoch(Epoch(1, self.epoch_limit, loss, validation_loss, 1, seconds, len(train) / seconds))
+        run.on_epoch(Epoch(1, self.epoch_limit, loss, validation_loss, 1, seconds, len(train) / seconds))
         self.after_fit(train, validation)
         return [{"epoch": 1, "loss": loss, "validation_loss": validation_loss}]
 

@@ -19,10 +19,13 @@ from torch import nn
 from mlproject import __version__
 from mlproject.core.errors import UserError
 from mlproject.training import checkpoints
+from mlproject.training.run_options import RunOptions
 
 # (network, batch, generator for anything random) -> scalar loss. The batch is images, float (n, c, h, w) in
 # [0, 1]; where labels are given, the pair of images and labels.
 BatchLoss = Callable[[nn.Module, Any, torch.Generator], torch.Tensor]
+# one row an epoch: its number, its losses
+History = list[dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -110,13 +113,8 @@ def train(
     images: torch.Tensor,
     validation: torch.Tensor,
     schedule: Schedule,
+    run: RunOptions,
     *,
-    seed: int,
-    device: str,
-    precision: str,
-    checkpoint: Path | None,
-    on_epoch: Callable[[Epoch], None],
-    on_start: Callable[[], None] = lambda: None,
     labels: torch.Tensor | None = None,
     validation_labels: torch.Tensor | None = None,
 ) -> Progress:
@@ -126,35 +124,28 @@ def train(
     resumed after any epoch ends with the same weights as one that was not.
 
     Args:
-        network: already on `device`.
+        network: already on the run's device.
         images: (n, c, h, w) uint8, kept in main memory.
         validation: (m, c, h, w) uint8; chooses the epoch.
-        checkpoint: file written after each epoch and read first if it exists.
-        on_epoch: called after each new epoch, with the network at that epoch's weights.
-        on_start: called before the first epoch, with the network untrained; not on resuming.
         labels: (n,) float, where the loss needs them; then `validation_labels`, (m,), too.
 
     Raises:
         UserError: a loss is not finite.
     """
-    progress = _resume(network, optimiser, checkpoint)
+    progress = _resume(network, optimiser, run.checkpoint)
     if not progress.history:
-        on_start()
+        run.on_start()
     while not progress.finished(schedule):
         number, started = len(progress.history) + 1, time.perf_counter()
-        loss = _epoch(
-            network, optimiser, batch_loss, images, labels, schedule, seed, number, device, precision
-        )
+        loss = _epoch(network, optimiser, batch_loss, images, labels, schedule, run, number)
         # fixed seed: the same corruption of the validation images every epoch, so losses compare
-        validation_loss = _validate(
-            network, batch_loss, validation, validation_labels, schedule, seed, device
-        )
+        validation_loss = _validate(network, batch_loss, validation, validation_labels, schedule, run)
         _note(progress, network, number, loss, validation_loss)
-        if checkpoint:
+        if run.checkpoint:
             state = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
-            checkpoints.write(checkpoint, state | {"progress": asdict(progress)})
+            checkpoints.write(run.checkpoint, state | {"progress": asdict(progress)})
         seconds = time.perf_counter() - started
-        on_epoch(
+        run.on_epoch(
             Epoch(
                 number, schedule.epochs, loss, validation_loss, progress.best_epoch,
                 seconds, len(images) / seconds,
@@ -198,15 +189,15 @@ def random_source(*numbers: int) -> torch.Generator:
 
 def _epoch(
     network: nn.Module, optimiser: torch.optim.Optimizer, batch_loss: BatchLoss, images: torch.Tensor,
-    labels: torch.Tensor | None, schedule: Schedule, seed: int, number: int, device: str, precision: str,
+    labels: torch.Tensor | None, schedule: Schedule, run: RunOptions, number: int,
 ) -> float:  # fmt: skip
     network.train()
-    generator = random_source(seed, number)
-    total = torch.zeros((), device=device)
+    generator = random_source(run.seed, number)
+    total = torch.zeros((), device=run.device)
     order = torch.randperm(len(images), generator=generator)
-    for rows, batch in _shown(images, labels, order, schedule.batch_size, device):
+    for rows, batch in _shown(images, labels, order, schedule.batch_size, run.device):
         optimiser.zero_grad(set_to_none=True)
-        with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
+        with torch.autocast(run.device, torch.bfloat16, enabled=run.precision == "bfloat16"):
             loss = batch_loss(network, batch, generator)
         loss.backward()
         optimiser.step()
@@ -221,13 +212,12 @@ def _validate(
     images: torch.Tensor,
     labels: torch.Tensor | None,
     schedule: Schedule,
-    seed: int,
-    device: str,
+    run: RunOptions,
 ) -> float:
     network.eval()
-    generator = random_source(seed, 0)
+    generator = random_source(run.seed, 0)
     total = 0.0
-    for rows, batch in _shown(images, labels, torch.arange(len(images)), schedule.batch_size, device):
+    for rows, batch in _shown(images, labels, torch.arange(len(images)), schedule.batch_size, run.device):
         total += float(batch_loss(network, batch, generator)) * len(rows)
     return total / len(images)
 

@@ -10,6 +10,7 @@ from mlproject.models.components import search_space
 from mlproject.models.components.detector import Detector
 from mlproject.models.components.search_space import Value
 from mlproject.training.loop import Epoch
+from mlproject.training.run_options import RunOptions
 from mlproject.tuning.data import Examination
 from mlproject.tuning.objective import Verdict
 from mlproject.tuning.plan import Plan
@@ -76,10 +77,12 @@ class Trial:
         detector.fit(
             images.train,
             images.validation,
-            seed=plan.facts["seed"],
-            device=plan.facts["device"],
-            precision=plan.facts["precision"],
-            on_epoch=on_epoch,
+            RunOptions(
+                seed=plan.facts["seed"],
+                device=plan.facts["device"],
+                precision=plan.facts["precision"],
+                on_epoch=on_epoch,
+            ),
         )
         self.verdict = self._judge(detector)
         detector.save(plan.trial_folder(self.number) / "model")

@@ -17,6 +17,7 @@ from mlproject.evaluation import generation_quality
 from mlproject.evaluation.generation_quality import Reference
 from mlproject.generators import dcgan
 from mlproject.training import checkpoints, loop
+from mlproject.training.run_options import RunOptions
 
 GIVEN = yaml.safe_load((ROOT / "params.yaml").read_text())["generators"]
 SMALL = {"image_size": 64, "filters": 4, "epochs": 2, "batch_size": 8}
@@ -33,7 +34,7 @@ def bytes_of(generator):
 @pytest.fixture(scope="module")
 def trained(small_images):
     generator = create()
-    generator.history = generator.fit(small_images.train, seed=0)
+    generator.history = generator.fit(small_images.train, RunOptions(seed=0))
     return generator
 
 
@@ -61,8 +62,8 @@ def test_samples_are_images_that_depend_on_the_seed_and_not_on_their_number(trai
 
 def test_equal_seeds_give_equal_weights(trained, small_images):
     again, other = create(), create()
-    assert again.fit(small_images.train, seed=0) == trained.history
-    other.fit(small_images.train, seed=1)
+    assert again.fit(small_images.train, RunOptions(seed=0)) == trained.history
+    other.fit(small_images.train, RunOptions(seed=1))
     assert bytes_of(again) == bytes_of(trained)
     assert bytes_of(other) != bytes_of(trained)
 
@@ -91,16 +92,17 @@ def test_a_folder_without_a_generator_is_said(trained, tmp_path):
 @pytest.mark.parametrize("stop_after", [1, 2])
 def test_stopped_and_run_again_ends_with_the_same_weights(stop_after, small_images, tmp_path):
     straight, stopped, resumed, seen = create(epochs=3), create(epochs=3), create(epochs=3), []
-    history = straight.fit(small_images.train, seed=0)
+    history = straight.fit(small_images.train, RunOptions(seed=0))
 
     def stop(epoch):
         if epoch.number == stop_after:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        stopped.fit(small_images.train, seed=0, checkpoint=tmp_path / "c", on_epoch=stop)
+        stopped.fit(small_images.train, RunOptions(seed=0, checkpoint=tmp_path / "c", on_epoch=stop))
     again = resumed.fit(
-        small_images.train, seed=0, checkpoint=tmp_path / "c", on_epoch=lambda e: seen.append(e.number)
+        small_images.train,
+        RunOptions(seed=0, checkpoint=tmp_path / "c", on_epoch=lambda e: seen.append(e.number)),
     )
     assert seen == list(range(stop_after + 1, 4))
     assert again == history
@@ -182,7 +184,7 @@ def test_it_learns_what_the_images_are(small_images):
         return from_mean_image, generation_quality.measure(made, reference)["frechet"]["generated"]
 
     before = distances()
-    generator.fit(images, seed=0)
+    generator.fit(images, RunOptions(seed=0))
     after = distances()
     assert after[0] < before[0] / 1.5
     assert after[1] < before[1] / 1.5
@@ -190,7 +192,7 @@ def test_it_learns_what_the_images_are(small_images):
 
 def test_instance_noise_makes_the_two_harder_to_tell_apart(small_images):
     def gap(spread):
-        last = create(epochs=5, instance_noise=spread).fit(small_images.train, seed=0)[-1]
+        last = create(epochs=5, instance_noise=spread).fit(small_images.train, RunOptions(seed=0))[-1]
         return last["belief_in_real"] - last["belief_in_generated"]
 
     assert gap(1.0) < gap(0) / 2
@@ -199,16 +201,16 @@ def test_instance_noise_makes_the_two_harder_to_tell_apart(small_images):
 def test_what_cannot_be_learnt_from_is_said(small_images):
     generator, images = create(batch_size=16), small_images.train
     with pytest.raises(TooFewImages, match=r"15 images .* batch of 16.*generators.dcgan.batch_size"):
-        generator.fit(images[:15], seed=0)
+        generator.fit(images[:15], RunOptions(seed=0))
     with pytest.raises(UserError, match=r"32 px are smaller .* 64"):
-        generator.fit(images[:, ::2, ::2], seed=0)
+        generator.fit(images[:, ::2, ::2], RunOptions(seed=0))
     with pytest.raises(UserError, match=r"one colour, \(7, 8, 9\)"):
-        generator.fit(np.full_like(images, 0) + np.array([7, 8, 9], np.uint8), seed=0)
+        generator.fit(np.full_like(images, 0) + np.array([7, 8, 9], np.uint8), RunOptions(seed=0))
 
 
 def test_a_loss_that_is_not_finite_is_said_with_its_epoch(small_images):
     with pytest.raises(UserError, match=r"diverged in epoch 1.*learning_rate"):
-        create(learning_rate=1e30).fit(small_images.train, seed=0)
+        create(learning_rate=1e30).fit(small_images.train, RunOptions(seed=0))
 
 
 def test_a_random_source_depends_on_every_number():

@@ -26,6 +26,7 @@ from mlproject.models.components import detector as base
 from mlproject.registry import register
 from mlproject.reports.figures.cases import compared
 from mlproject.tracking import connection, runs
+from mlproject.training.run_options import RunOptions
 
 pytest_plugins = ["support.tracked_project"]
 
@@ -47,7 +48,7 @@ def inspected(tmp_path_factory, empty_database, small_images) -> Iterator[Path]:
         for name in ("kd_cae", "ni_cae"):
             settings = models.params.load_file()["models"][name] | {"image_size": 32, "epochs": 3}
             detector = models.create(name, settings)
-            detector.fit(small_images.train, small_images.validation, seed=0)
+            detector.fit(small_images.train, small_images.validation, RunOptions(seed=0))
             detector.calibrate(small_images.validation)
             detector.save(folder / "trained" / name)
             project.write_pair(folder / "trained" / name, model=name, category=CATEGORY, settings=settings)

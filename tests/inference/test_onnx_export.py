@@ -19,6 +19,7 @@ from mlproject.models.components import anomaly_maps
 from mlproject.models.components import detector as base
 from mlproject.models.components.anomaly_maps import MapSettings
 from mlproject.models.components.kernel_density import GaussianKernelDensity
+from mlproject.training.run_options import RunOptions
 
 pytest_plugins = ["support.tracked_project"]
 
@@ -36,7 +37,7 @@ def detector(name, small_images, **map_settings) -> base.Detector:
         settings["map"] = DEFAULTS[name]["map"] | map_settings
     made = models.create(name, settings)
     labelled = base.Labelled(small_images.test[::2], small_images.labels[::2]) if made.supervised else None
-    made.fit(small_images.train[:24], small_images.validation, seed=0, labelled=labelled)
+    made.fit(small_images.train[:24], small_images.validation, RunOptions(seed=0), labelled=labelled)
     made.calibrate(small_images.validation)
     return made
 

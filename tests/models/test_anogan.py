@@ -10,8 +10,9 @@ from sklearn.metrics import roc_auc_score
 from mlproject import models
 from mlproject.core import params
 from mlproject.core.errors import TooFewImages, UserError
-from mlproject.models.components.layers import network_images
+from mlproject.data.tensors import network_images
 from mlproject.training import checkpoints
+from mlproject.training.run_options import RunOptions
 
 SMALL = {"image_size": 32, "filters": 4, "epochs": 2, "patience": 2}
 KEY = "0123456789abcdef"
@@ -30,7 +31,7 @@ def trained(small_images):
     """Long enough to make something like a bracket."""
     detector = create(filters=8, epochs=30, patience=30)
     detector.untrained = detector.reconstruct(small_images.validation)
-    detector.fit(small_images.train, small_images.validation, seed=0)
+    detector.fit(small_images.train, small_images.validation, RunOptions(seed=0))
     detector.calibrate(small_images.validation)
     return detector
 
@@ -38,7 +39,9 @@ def trained(small_images):
 def test_the_gans_epochs_come_first_and_none_of_them_is_the_best(small_images):
     seen = []
     detector = create()
-    history = detector.fit(small_images.train, small_images.validation, seed=0, on_epoch=seen.append)
+    history = detector.fit(
+        small_images.train, small_images.validation, RunOptions(seed=0, on_epoch=seen.append)
+    )
     assert [row["epoch"] for row in history] == [epoch.number for epoch in seen] == [1, 2, 3, 4]
     assert {epoch.limit for epoch in seen} == {detector.epoch_limit} == {4}
     assert [math.isinf(row["validation_loss"]) for row in history] == [True, True, False, False]
@@ -62,12 +65,13 @@ def test_stopped_in_either_phase_and_run_again_it_ends_with_the_same_weights(
     def start():
         starts.append(1)
 
-    history = straight.fit(*images, seed=0)
+    history = straight.fit(*images, RunOptions(seed=0))
     with pytest.raises(KeyboardInterrupt):
-        stopped.fit(*images, seed=0, checkpoint=checkpoint, on_start=start, on_epoch=stop)
+        stopped.fit(*images, RunOptions(seed=0, checkpoint=checkpoint, on_start=start, on_epoch=stop))
     checkpoints.keep_only(KEY, tmp_path)
     again = resumed.fit(
-        *images, seed=0, checkpoint=checkpoint, on_start=start, on_epoch=lambda e: seen.append(e.number)
+        *images,
+        RunOptions(seed=0, checkpoint=checkpoint, on_start=start, on_epoch=lambda e: seen.append(e.number)),
     )
     assert seen == list(range(stop_after + 1, 5))
     assert starts == [1], "the untrained network is shown once"
@@ -120,13 +124,13 @@ def test_the_encoder_weighs_pixels_and_features_in_units_of_their_spread(trained
 def test_what_cannot_be_learnt_from_is_said_with_its_own_settings(small_images):
     images, validation = small_images.train, small_images.validation
     with pytest.raises(TooFewImages, match=r"7 images .* batch of 8.*models\.anogan\.batch_size"):
-        create().fit(images[:7], validation, seed=0)
+        create().fit(images[:7], validation, RunOptions(seed=0))
     with pytest.raises(UserError, match=r"64 px are smaller than models\.anogan\.image_size, 128"):
-        create(image_size=128).fit(images, validation, seed=0)
+        create(image_size=128).fit(images, validation, RunOptions(seed=0))
     with pytest.raises(UserError, match=r"one colour, \(7, 8, 9\)"):
-        create().fit(np.full_like(images, 0) + np.array([7, 8, 9], np.uint8), validation, seed=0)
+        create().fit(np.full_like(images, 0) + np.array([7, 8, 9], np.uint8), validation, RunOptions(seed=0))
     with pytest.raises(UserError, match=r"diverged in epoch 1.*models\.anogan\.learning_rate"):
-        create(learning_rate=1e30).fit(images, validation, seed=0)
+        create(learning_rate=1e30).fit(images, validation, RunOptions(seed=0))
 
 
 @pytest.mark.parametrize(("key", "value"), [("image_size", 48), ("colour", "grey"), ("feature_weight", -1)])
@@ -140,7 +144,7 @@ def test_grey_images_are_learnt_from_as_grey(small_images):
 
     def learnt(colour, *images):
         detector = create(colour=colour)
-        detector.fit(*images, seed=0)
+        detector.fit(*images, RunOptions(seed=0))
         return bytes_of(detector)
 
     greyed = [network_images(part, 32, "grey3").permute(0, 2, 3, 1).numpy() for part in (train, validation)]

@@ -10,6 +10,7 @@ from mlproject.core import params
 from mlproject.core.errors import TooFewImages, UserError
 from mlproject.models.cnn import for_weights_and_epoch
 from mlproject.models.components.detector import Labelled
+from mlproject.training.run_options import RunOptions
 
 TINY = params.load_file()["models"]["cnn"] | {
     "image_size": 32, "filters": [4, 4], "hidden": 8, "epochs": 2, "patience": 2,
@@ -23,7 +24,10 @@ def images(n, seed=0):
 def trained(**changes):
     detector = models.create("cnn", TINY | changes)
     detector.fit(
-        images(8), images(4, 1), seed=0, labelled=Labelled(images(6, 2), np.array([0, 0, 0, 1, 1, 1]))
+        images(8),
+        images(4, 1),
+        RunOptions(seed=0),
+        labelled=Labelled(images(6, 2), np.array([0, 0, 0, 1, 1, 1])),
     )
     detector.calibrate(images(4, 1))
     return detector
@@ -40,7 +44,7 @@ def test_learns_defects_from_labels():
     labels = np.repeat([0, 1], 12)
     settings = TINY | {"image_size": 64, "filters": [8, 16, 16], "hidden": 16, "epochs": 30, "patience": 30}
     detector = models.create("cnn", settings)
-    detector.fit(photos(30, False), photos(8, False), seed=0, labelled=Labelled(pool, labels))
+    detector.fit(photos(30, False), photos(8, False), RunOptions(seed=0), labelled=Labelled(pool, labels))
     detector.calibrate(photos(8, False))
     scores = detector.score(test).scores
     assert np.isfinite(scores).all()
@@ -50,7 +54,7 @@ def test_learns_defects_from_labels():
 @pytest.mark.parametrize("labelled", [None, Labelled(images(3), np.zeros(3, int))])
 def test_without_a_labelled_defect_there_is_nothing_to_learn(labelled):
     with pytest.raises(TooFewImages, match="no defective image"):
-        models.create("cnn", TINY).fit(images(8), images(4), seed=0, labelled=labelled)
+        models.create("cnn", TINY).fit(images(8), images(4), RunOptions(seed=0), labelled=labelled)
 
 
 def test_images_too_small_for_the_network_are_refused():
@@ -69,7 +73,7 @@ def test_a_fifth_of_the_labels_chooses_the_epoch_where_there_are_enough():
 def test_training_images_of_one_colour_are_survived():
     detector = models.create("cnn", TINY)
     grey = np.full((8, 32, 32, 3), 128, np.uint8)
-    detector.fit(grey, grey[:2], seed=0, labelled=Labelled(images(2), np.array([0, 1])))
+    detector.fit(grey, grey[:2], RunOptions(seed=0), labelled=Labelled(images(2), np.array([0, 1])))
     detector.calibrate(grey[:2])
     assert np.isfinite(detector.score(images(4)).scores).all()
 

@@ -14,6 +14,7 @@ from mlproject import models
 from mlproject.core import params
 from mlproject.core.errors import UserError
 from mlproject.models.components import detector as base
+from mlproject.training.run_options import RunOptions
 
 PAPER = params.load_file()["presets"]["paper"]["models"]
 DEFAULTS = params.load_file()["models"]
@@ -37,8 +38,8 @@ def fit(detector, small_images, train=None, seed=0):
     detector.fit(
         small_images.train if train is None else train,
         small_images.validation,
-        labelled=labelled if detector.supervised else None,
-        seed=seed,
+        RunOptions(seed),
+        labelled if detector.supervised else None,
     )
     detector.calibrate(small_images.validation)
     return detector
@@ -162,7 +163,7 @@ def test_same_seed_same_bytes_other_seed_other_weights(small_images, tmp_path):
 def test_noise_changes_what_is_learnt(small_images):
     def weights(noise):
         detector = models.create("ni_cae", small("ni_cae") | {"epochs": 1, "noise": noise})
-        detector.fit(small_images.train[:20], small_images.validation, seed=0)
+        detector.fit(small_images.train[:20], small_images.validation, RunOptions(seed=0))
         return np.concatenate([array.ravel() for array in detector.state().values()])
 
     gaussian = {"kind": "gaussian", "variance": 0.01, "share": 1.0, "target": "clean"}
@@ -203,7 +204,7 @@ def test_good_images_of_one_colour_teach_that_colour_or_are_refused(name, grey):
         name, small(name) | {k: 3 for k in ("epochs", "patience") if k in DEFAULTS[name]}
     )
     try:
-        detector.fit(good, good[:5], seed=0, labelled=labelled if detector.supervised else None)
+        detector.fit(good, good[:5], RunOptions(seed=0), labelled=labelled if detector.supervised else None)
     except UserError as error:
         assert "of one colour" in str(error)
         return
@@ -244,7 +245,7 @@ def test_a_model_that_release_0_1_saved_still_scores(tmp_path):
     saved = Path(__file__).with_name("kd_cae_0_1.json")  # its model.json, as that release wrote it
     images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
     today = models.create("kd_cae", json.loads(saved.read_text())["settings"] | {"density_weight": 1.0})
-    today.fit(images[:4], images[4:], seed=0)
+    today.fit(images[:4], images[4:], RunOptions(seed=0))
     today.save(tmp_path / "model")
     shutil.copy(saved, tmp_path / "model/model.json")
 

@@ -9,6 +9,7 @@ from mlproject import models
 from mlproject.core import params
 from mlproject.core.errors import UserError
 from mlproject.models.pca import principal_components
+from mlproject.training.run_options import RunOptions
 
 SETTINGS = params.load_file()["models"]["pca"] | {"image_size": 32, "components": 5}
 RNG = np.random.default_rng(0)
@@ -18,7 +19,7 @@ OTHERS = RNG.integers(0, 256, (7, 32, 32, 3), dtype=np.uint8)
 
 def fitted(train=GOOD, **changed):
     detector = models.create("pca", SETTINGS | changed)
-    detector.fit(train, OTHERS, seed=0)
+    detector.fit(train, OTHERS, RunOptions(seed=0))
     return detector
 
 
@@ -51,7 +52,9 @@ def test_fit_is_one_epoch_with_the_mean_squared_errors():
     seen = []
     detector = models.create("pca", SETTINGS | {"colour": "rgb"})
     history = detector.fit(
-        GOOD, OTHERS, seed=0, on_epoch=lambda epoch: seen.append((epoch, detector.reconstruct(OTHERS)))
+        GOOD,
+        OTHERS,
+        RunOptions(seed=0, on_epoch=lambda epoch: seen.append((epoch, detector.reconstruct(OTHERS)))),
     )
     reference = Reference(5, svd_solver="full").fit(values(GOOD))
 
@@ -71,7 +74,7 @@ def test_more_components_remake_good_images_better():
     losses = []
     for components in (1, 5, 19):
         detector = models.create("pca", SETTINGS | {"components": components})
-        losses.append(detector.fit(GOOD, OTHERS, seed=0)[0]["loss"])
+        losses.append(detector.fit(GOOD, OTHERS, RunOptions(seed=0))[0]["loss"])
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] < 1e-10  # 20 images have 19 directions
 

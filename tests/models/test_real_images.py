@@ -8,6 +8,7 @@ from mlproject import models
 from mlproject.core import params
 from mlproject.data import prepared, split
 from mlproject.data.prepare import prepare_category
+from mlproject.training.run_options import RunOptions
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def test_bottle_defects_rank_above_good_ones(bottle, name):
     train_rows, test_rows = bottle.rows(split="train"), bottle.rows(split="test")
     roles = split.split(bottle.paths(train_rows), 0.2, 0)
     detector = models.create(name, settings)
-    detector.fit(bottle.images[roles.train], bottle.images[roles.validation], seed=0)
+    detector.fit(bottle.images[roles.train], bottle.images[roles.validation], RunOptions(seed=0))
     detector.calibrate(bottle.images[roles.validation])
     scores = detector.score(bottle.images[test_rows]).scores
     labels = bottle.manifest["label"].to_numpy()[test_rows]

@@ -22,6 +22,7 @@ from mlproject.evaluation import metrics
 from mlproject.registry import recorded_version
 from mlproject.registry import register as registry
 from mlproject.tracking import connection, runs
+from mlproject.training.run_options import RunOptions
 from pipelines import score, settings
 from support.pipeline_project import write_category
 
@@ -40,7 +41,7 @@ def train(model: str) -> None:
     good = data.images[data.rows(split="train")]
     given = tracked.yaml.safe_load((tracked.ROOT / "params.yaml").read_text())["models"][model]
     detector = models.create(model, given | {k: v for k, v in SMALL.items() if k in given})
-    detector.fit(good[:32], good[32:], seed=0)
+    detector.fit(good[:32], good[32:], RunOptions(seed=0))
     detector.calibrate(good[32:])
     detector.save(artifacts.model_folder(CATEGORY, model))
     out_of_fold = tracked.pd.DataFrame(columns=["path", "score"])

@@ -13,6 +13,7 @@ from mlproject import generators, models
 from mlproject.core import artifacts, files, params
 from mlproject.data.prepare import prepare_category
 from mlproject.studies.components.inputs import Material
+from mlproject.training.run_options import RunOptions
 from support.pipeline_project import draw
 
 CATEGORY = "disc"
@@ -71,7 +72,7 @@ def make() -> None:
     train, validation = (images[material.rows_of(role)] for role in ("train", "validation"))
     for name in material.detectors:
         detector = models.create(name, material.models[name])
-        detector.fit(train, validation, seed=material.seed)
+        detector.fit(train, validation, RunOptions(seed=material.seed))
         detector.calibrate(validation)
         detector.save(artifacts.model_folder(CATEGORY, name))
         nothing = pd.DataFrame(columns=["path", "score"])
@@ -80,7 +81,7 @@ def make() -> None:
         files.write_json(artifacts.threshold_settings_file(CATEGORY, name), params.value("threshold"))
         score.main(CATEGORY, name)
     generator = generators.create("dcgan", params.value("generators.dcgan"))
-    generator.fit(generator.prepare(train), seed=0)
+    generator.fit(generator.prepare(train), RunOptions(seed=0))
     generator.save(artifacts.model_folder(CATEGORY, "dcgan"))
     write_verdict(collapsed=None)
 

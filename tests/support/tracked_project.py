@@ -21,6 +21,7 @@ from mlproject.registry import register as registry
 from mlproject.tracking import connection, live, runs
 from mlproject.training.identity import run_key
 from mlproject.training.loop import Epoch
+from mlproject.training.run_options import RunOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 CATEGORY, MODEL, DATASET = "bottle", "kd_cae", "sample"
@@ -39,7 +40,7 @@ def train_model(folder: Path, seed: int = 0) -> None:
     """Save a detector that was trained for an epoch on noise."""
     images = np.random.default_rng(seed).integers(0, 256, (8, SIDE, SIDE, 3), dtype=np.uint8)
     detector = models.create(MODEL, settings())
-    detector.fit(images[:4], images[4:], seed=seed)
+    detector.fit(images[:4], images[4:], RunOptions(seed=seed))
     detector.calibrate(images[4:])
     detector.save(folder)
 

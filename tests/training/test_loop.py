@@ -12,6 +12,7 @@ from torch import nn
 from mlproject.core.errors import UserError
 from mlproject.training import loop
 from mlproject.training.loop import Schedule
+from mlproject.training.run_options import RunOptions
 
 IMAGES = (torch.rand((24, 1, 16, 16), generator=torch.Generator().manual_seed(0)) * 255).to(torch.uint8)
 
@@ -34,11 +35,7 @@ def run(net, schedule, checkpoint=None, on_epoch=lambda epoch: None, batch_loss=
         IMAGES[:16],
         IMAGES[16:],
         schedule,
-        seed=seed,
-        device="cpu",
-        precision="float32",
-        checkpoint=checkpoint,
-        on_epoch=on_epoch,
+        RunOptions(seed, checkpoint=checkpoint, on_epoch=on_epoch),
     )
 
 

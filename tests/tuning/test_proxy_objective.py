@@ -8,6 +8,7 @@ from test_models import small
 from mlproject import models
 from mlproject.core.errors import TooFewImages
 from mlproject.models.components.combination import Combination
+from mlproject.training.run_options import RunOptions
 from mlproject.tuning import proxy_defects
 from mlproject.tuning.objective import judge, spearman, spearman_interval
 
@@ -59,7 +60,7 @@ def test_a_trained_detector_is_far_above_chance_and_one_that_guesses_is_not(defe
         )
 
     detector = models.create("pca", small("pca"))
-    detector.fit(small_images.train, small_images.validation, seed=0)
+    detector.fit(small_images.train, small_images.validation, RunOptions(seed=0))
     found = verdict(detector)
     assert found.auroc > 0.85
     assert found.value > 0.7

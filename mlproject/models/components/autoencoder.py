@@ -1,8 +1,6 @@
 """What the autoencoders share: a network of the form decoder(encoder(x)), trained to return a good image."""
 
 from abc import abstractmethod
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -17,7 +15,8 @@ from mlproject.models.components.detector import Labelled
 from mlproject.models.components.reconstruction import ReconstructionDetector, ReconstructionParameters
 from mlproject.models.components.search_space import Choice, Range, Space
 from mlproject.training import loop
-from mlproject.training.loop import Epoch
+from mlproject.training.loop import History
+from mlproject.training.run_options import RunOptions
 
 # kinds of noise with which training goes fast; null trains without
 NOISES = (None, "gaussian", "salt_and_pepper", "speckle", "stains", "patches", "structured")
@@ -81,22 +80,16 @@ class Autoencoder(ReconstructionDetector):
         self,
         train: np.ndarray,
         validation: np.ndarray,
-        *,
-        seed: int,
+        run: RunOptions,
         labelled: Labelled | None = None,
-        device: str = "cpu",
-        precision: str = "float32",
-        checkpoint: Path | None = None,
-        on_start: Callable[[], None] = lambda: None,
-        on_epoch: Callable[[Epoch], None] = lambda epoch: None,
-    ) -> list[dict[str, float]]:
+    ) -> History:
         settings = self.settings
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.manual_seed(run.seed)
             self.encoder, self.decoder = self.build()
             layers.initialise(self.encoder, self.decoder)
-        self.device = device
-        self.network = nn.Sequential(self.encoder, self.decoder).to(device)
+        self.device = run.device
+        self.network = nn.Sequential(self.encoder, self.decoder).to(run.device)
         self.network.to(memory_format=torch.channels_last)
         images = tensors.network_images(train, settings.image_size, settings.colour)
         held_out = tensors.network_images(validation, settings.image_size, settings.colour)
@@ -107,12 +100,7 @@ class Autoencoder(ReconstructionDetector):
             images,
             held_out,
             loop.Schedule(settings.batch_size, settings.epochs, settings.patience),
-            seed=seed,
-            device=device,
-            precision=precision,
-            checkpoint=checkpoint,
-            on_start=on_start,
-            on_epoch=on_epoch,
+            run,
         )
         self.after_fit(train, validation)
         return progress.history

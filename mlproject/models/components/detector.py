@@ -3,7 +3,7 @@
 import json
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,7 +15,8 @@ from mlproject.core.errors import UserError
 from mlproject.models.components.combination import Combination
 from mlproject.models.components.heat_scale import HeatScale
 from mlproject.models.components.search_space import THRESHOLD, Space
-from mlproject.training.loop import Epoch
+from mlproject.training.loop import History
+from mlproject.training.run_options import RunOptions
 
 if TYPE_CHECKING:
     import torch
@@ -104,28 +105,16 @@ class Detector(ABC):
         self,
         train: np.ndarray,
         validation: np.ndarray,
-        *,
-        seed: int,
+        run: RunOptions,
         labelled: Labelled | None = None,
-        device: str = "cpu",
-        precision: str = "float32",
-        checkpoint: Path | None = None,
-        on_start: Callable[[], None] = lambda: None,
-        on_epoch: Callable[[Epoch], None] = lambda epoch: None,
-    ) -> list[dict[str, float]]:
+    ) -> History:
         """Learn what good images look like; return epoch, loss and validation_loss of every epoch.
 
         Args:
             train: (n, s, s, 3) uint8 good images to learn from.
             validation: (m, s, s, 3) uint8 good images that choose the epoch.
-            seed: same seed, machine and thread count: same weights, byte for byte on a CPU.
-            labelled: good and defective images; for a supervised detector, others are given none.
-            device: ``cpu`` or ``cuda``.
-            precision: ``float32`` or ``bfloat16`` (arithmetic only; weights stay float32).
-            checkpoint: file kept after each epoch; when it exists, training goes on from it.
-            on_start: called once the network stands there untrained; not when it goes on from a checkpoint,
-                nor by a model that learns at once.
-            on_epoch: called after each epoch; what it raises ends the training.
+            run: seed, device, precision, checkpoint, and what is called after each epoch.
+            labelled: good and defective images, for a supervised detector; None for any other.
         """
 
     def after_fit(self, train: np.ndarray, validation: np.ndarray) -> None:  # noqa: B027

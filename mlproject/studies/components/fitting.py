@@ -15,6 +15,7 @@ from mlproject.data import tensors
 from mlproject.models.components.detector import Detector, Labelled
 from mlproject.studies.components.inputs import Material
 from mlproject.training.loop import Epoch
+from mlproject.training.run_options import RunOptions
 
 OnEpoch = Callable[[Epoch], None]
 
@@ -59,16 +60,8 @@ def fit(
     seed: int, material: Material, checkpoint: Path | None = None, on_epoch: OnEpoch = lambda epoch: None,
 ) -> None:  # fmt: skip
     """Train and calibrate a detector on (n, s, s, 3) uint8 images."""
-    detector.fit(
-        train,
-        validation,
-        labelled=labelled,
-        seed=seed,
-        device=material.device,
-        precision=material.precision,
-        checkpoint=checkpoint,
-        on_epoch=on_epoch,
-    )
+    run = RunOptions(seed, material.device, material.precision, checkpoint, on_epoch=on_epoch)
+    detector.fit(train, validation, run, labelled)
     detector.calibrate(validation)
 
 
