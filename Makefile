@@ -56,10 +56,8 @@ format: .venv/installed  ## mend what can be mended by itself
 	ruff check --fix .
 	ruff format .
 
-ui: .venv/installed  ## MLflow's pages, on this machine only
-	@[ -e mlflow.db ] || { echo "Nothing is recorded yet: make run comes first." >&2; exit 2; }
-	@echo "http://127.0.0.1:$(PORT)/#/experiments   (Ctrl-C ends it)"
-	@mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 --backend-store-uri sqlite:///mlflow.db
+ui: .venv/installed  ## MLflow's pages, on this machine only; prints links that compare the models
+	@mlproject ui --port $(PORT)
 
 doctor: .venv/installed  ## what could be wrong with this machine
 	@mlproject doctor

@@ -18,6 +18,7 @@ from mlproject.commands import (
     rollback,
     table,
     tune,
+    ui,
 )
 from mlproject.core import script
 
@@ -39,6 +40,7 @@ app.command()(tune.tune)
 app.command()(predict.predict)
 app.command()(export.export)
 app.command()(inspect.inspect)
+app.command()(ui.ui)
 
 
 def main() -> None:

@@ -67,7 +67,7 @@ def connect() -> "MlflowClient":
     Raises:
         UserError: it does not answer, is a file that does not exist, or an older MLflow made its tables.
     """
-    if connection.is_file() and not Path(connection.uri().removeprefix("sqlite:///")).is_file():
+    if not connection.exists():
         raise UserError(
             f"{connection.shown()}: no such file. Set MLFLOW_TRACKING_URI to where the models are recorded."
         )

@@ -1,7 +1,7 @@
 """Everything that the files know and the store does not, logged: stage register and `mlproject register`."""
 
 from mlproject.core import artifacts, params
-from mlproject.registry import register
+from mlproject.registry import pages, register
 from mlproject.tracking import connection, runs
 from mlproject.tracking.generator_facts import GeneratorFacts
 from mlproject.tracking.study_facts import StudyFacts
@@ -45,7 +45,7 @@ def _record(dataset: str) -> None:
     if run_ids or made:
         runs.join(dataset, [*run_ids, *made])
     if run_ids:
-        _say_where(dataset, run_ids)
+        _print_links(dataset)
 
 
 def _record_generators(dataset: str) -> list[str]:
@@ -74,11 +74,7 @@ def _record_studies(dataset: str) -> list[str]:
     return run_ids
 
 
-def _say_where(dataset: str, run_ids: list[str]) -> None:
-    number = connection.experiment(connection.connect(), dataset)
-    listed = ",".join(f'"{run_id}"' for run_id in run_ids)
-    print(
-        "`make ui` opens MLflow; behind its address:" if connection.is_file() else f"At {connection.shown()}:"
-    )
-    print(f"  /#/experiments/{number}/runs?compareRunsMode=CHART")
-    print(f'  /#/compare-runs?runs=[{listed}]&experiments=["{number}"]')
+def _print_links(dataset: str) -> None:
+    if not connection.is_server():
+        print("`make ui` opens:")
+    print("\n".join(pages.links(connection.connect(), dataset, pages.address())))

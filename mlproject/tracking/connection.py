@@ -64,6 +64,17 @@ def is_file() -> bool:
     return _sqlite_file(uri()) is not None
 
 
+def is_server() -> bool:
+    """Say whether the store is an MLflow server, which shows its own pages."""
+    return urlsplit(uri()).scheme in ("http", "https")
+
+
+def exists() -> bool:
+    """Say whether the store is there to be asked: False only for a SQLite file that nobody has made yet."""
+    path = _sqlite_file(uri())
+    return path is None or path.is_file()
+
+
 def dataset() -> str:
     """Return the name of the data set that params.yaml speaks of; its experiment is called so."""
     return params.load("data", params.Data).dataset_name

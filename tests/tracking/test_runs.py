@@ -100,7 +100,7 @@ def test_a_parent_gathers_the_children_and_holds_the_comparison(folder, trained,
     assert parent.info.status == "FINISHED"
     items = connection.connect().list_artifacts(parent.info.run_id)
     assert [item.path for item in items] == ["comparison.md", "paper.html", "paper.md"]
-    assert "compare-runs?runs=[" in capsys.readouterr().out
+    assert "/#/models/sample-bottle\n" in capsys.readouterr().out
 
     record.record_all()
     assert len(all_runs()) == 3, "nothing new: no new parent"
