@@ -62,6 +62,7 @@ def apply(name: str, path: Path | None = None) -> list[Change]:
     from ruamel.yaml import YAML
 
     from mlproject.core import params
+    from mlproject.core.files import written_file  # imports pandas: not for --help
 
     path = path or params.FILE
     if name not in names(path):
@@ -77,9 +78,8 @@ def apply(name: str, path: Path | None = None) -> list[Change]:
     for change in changes:
         _section(tree, change.key)[change.key[-1]] = copy.deepcopy(change.new)  # no YAML alias
     if changes:
-        part = path.with_name(path.name + ".part")
-        yaml.dump(tree, part)
-        part.replace(path)
+        with written_file(path) as part:
+            yaml.dump(tree, part)
     return changes
 
 

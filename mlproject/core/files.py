@@ -1,113 +1,261 @@
-"""Read and write files and folders: a result appears whole or not at all, and errors are for people."""
+"""Read and write files and folders: an output appears whole or not at all, and errors are for people.
+
+While an output is written it lies next to its place as `<name>.<8 random digits>.part`. One process at a
+time writes an output, so whatever has such a name when the lock is taken was left by a killed process.
+"""
 
 import errno
+import fcntl
+import glob
 import json
+import os
+import secrets
 import shutil
-from collections.abc import Iterator
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
 
 from mlproject.core.errors import UserError
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_QUIET_SECONDS = 1.0  # of waiting for another process before a line says so
 
 
 @contextmanager
 def written_whole(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder `<folder>.part` to write into, which replaces `folder` when all went well.
+    """Yield an empty folder to write into; it replaces `folder` when the block ends without an error.
 
-    What a killed run left under that name is removed by the next one.
+    On an error the old folder stays as it was. Another process that writes the same folder is waited for.
 
     Raises:
-        UserError: the disk is full or may not be written to.
+        UserError: the disk is full, or the folder may not be written to.
     """
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        part.mkdir(parents=True)
+    with _temporary(folder, Path.mkdir) as part:
         yield part
+        _demand_part(part, folder)
+        old = _temporary_name(folder)
         if folder.exists():
-            shutil.rmtree(folder)
-        part.replace(folder)
-    except OSError as error:
-        if error.errno not in (*_FULL, errno.EACCES, errno.EROFS):
+            folder.rename(old)
+        try:
+            part.rename(folder)
+        except OSError:
+            if old.exists():
+                old.rename(folder)
             raise
-        remedy = "Free some space" if error.errno in _FULL else "Set its permissions"
-        where = error.filename or folder
-        raise UserError(
-            f"{where}: {error.strerror}. Nothing was written. {remedy}, then run again."
-        ) from None
+        _remove(old)
+
+
+@contextmanager
+def written_file(path: Path) -> Iterator[Path]:
+    """Yield the name of an empty file to write to; it replaces `path` when the block ends without an error.
+
+    On an error the old file stays as it was. Another process that writes the same file is waited for.
+
+    Raises:
+        UserError: the disk is full, or the file may not be written to.
+    """
+    with _temporary(path, Path.touch) as part:
+        yield part
+        _demand_part(part, path)
+        part.replace(path)
+
+
+def demand_files(folder: Path, names: Iterable[str | Path]) -> None:
+    """Check before a folder is published that everything written into it is still there.
+
+    Raises:
+        UserError: another program removed a file meanwhile.
+    """
+    for name in names:
+        if not (folder / name).is_file():
+            raise UserError(
+                f"{folder / name}: was removed by another program while its folder was being written. "
+                "Nothing was written. Run again."
+            )
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes from writing `path`; while one does, wait and say for which.
+
+    The kernel releases the lock of a killed process. The lock's file `<name>.lock.part` lies next to `path`
+    and is removed afterwards. Not to be taken twice by one thread.
+    """
+    lock = path.with_name(f"{path.name}.lock.part")
+    while True:
+        handle = lock.open("a+", encoding="utf-8")
+        _wait_for(handle, path)
+        if _is_at(lock, handle):
+            break
+        handle.close()  # its last holder has removed it: take the next one
+    try:
+        handle.truncate(0)
+        handle.write(f"process {os.getpid()} on {socket.gethostname()}")
+        handle.flush()
+        yield
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        lock.unlink(missing_ok=True)
+        handle.close()
+
+
+def refusal(path: Path, error: OSError, state: str = "Nothing was written") -> UserError:
+    """Return the error for a file that the operating system did not let be written.
+
+    Args:
+        path: the output, or what else was refused.
+        state: what became of the output.
+    """
+    reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+    remedy = "Correct that"
+    if error.errno in _FULL:
+        remedy = "Free some space"
+    elif error.errno in _FORBIDDEN:
+        remedy = "Set its permissions"
+    return UserError(f"{path}: {reason}. {state}. {remedy}, then run again.")
+
+
+@contextmanager
+def _temporary(path: Path, make: Callable[[Path], None]) -> Iterator[Path]:
+    """Yield a new file or folder next to `path` that no other process uses, under the lock of `path`."""
+    part = _temporary_name(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(path):
+            for left in path.parent.glob(f"{glob.escape(path.name)}.{'[0-9a-f]' * 8}.part"):
+                _remove(left)
+            try:
+                make(part)
+                yield part
+            finally:
+                _remove(part)
+    except OSError as error:
+        place = Path(error.filename) if isinstance(error.filename, str) else path
+        if place.is_relative_to(part):
+            place = path / place.relative_to(part)
+        elif not place.is_relative_to(path.parent) and error.errno not in (*_FULL, *_FORBIDDEN):
+            raise  # about another file: not this output's
+        raise refusal(place, error) from None
+
+
+def _temporary_name(path: Path) -> Path:
+    return path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+
+
+def _demand_part(part: Path, path: Path) -> None:
+    if not part.exists():
+        raise UserError(
+            f"{path}: {part.name} was removed by another program. Nothing was written. Run again."
+        )
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _wait_for(handle: IO[str], path: Path) -> None:
+    """Take the lock of an open file; after a second of waiting, say who holds it."""
+    silent_until = time.monotonic() + _QUIET_SECONDS
+    while time.monotonic() < silent_until:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            time.sleep(0.02)
+    handle.seek(0)
+    holder = handle.read() or "another process"
+    print(f"{path}: is being written by {holder}; waiting until that ends", file=sys.stderr, flush=True)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def _is_at(path: Path, handle: IO[str]) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON through a temporary name."""
+    """Write JSON, whole or not at all."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text through a temporary name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    """Write UTF-8 text, whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes | memoryview) -> None:
+    """Write bytes, whole or not at all."""
+    with written_file(path) as part:
+        part.write_bytes(data)
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write CSV, whole or not at all; floats keep all their digits."""
+    with written_file(path) as part:
+        table.to_csv(part, index=False, encoding="utf-8")
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write an .npy file, whole or not at all."""
+    with written_file(path) as part, part.open("wb") as file:
+        np.save(file, array)
 
 
 def read_json(path: Path) -> Any:
     """Read JSON.
 
     Raises:
-        UserError: the file is missing: says which command makes it.
+        UserError: the file is missing (says which command makes it) or holds no JSON.
     """
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path}: not found. `dvc repro` makes it, `dvc pull` brings it back.") from None
-
-
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write CSV through a temporary name; floats keep all their digits."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    table.to_csv(part, index=False)
-    part.replace(path)
+        raise _missing(path) from None
+    except ValueError as error:
+        raise UserError(f"{path}: is not valid JSON ({error}). `dvc repro` makes it again.") from None
 
 
 def read_table(path: Path) -> pd.DataFrame:
     """Read CSV; text columns stay text (a defect called "001" is a name).
 
     Raises:
-        UserError: the file is missing.
+        UserError: the file is missing or holds no table.
     """
     try:
         return pd.read_csv(
             path, dtype={"path": str, "category": str, "defect": str}, keep_default_na=False, na_values=[""]
         )
     except FileNotFoundError:
-        raise UserError(f"{path}: not found. `dvc repro` makes it, `dvc pull` brings it back.") from None
-
-
-def write_array(path: Path, array: np.ndarray) -> None:
-    """Write an .npy file through a temporary name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        np.save(file, array)
-    part.replace(path)
+        raise _missing(path) from None
+    except ValueError as error:
+        raise UserError(f"{path}: is no readable table ({error}). `dvc repro` makes it again.") from None
 
 
 def read_array(path: Path) -> np.ndarray:
     """Map an .npy file into memory, read-only.
 
     Raises:
-        UserError: the file is missing.
+        UserError: the file is missing or truncated.
     """
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
-        raise UserError(f"{path}: not found. `dvc repro` makes it, `dvc pull` brings it back.") from None
+        raise _missing(path) from None
+    except (ValueError, EOFError) as error:
+        raise UserError(f"{path}: is no readable array ({error}). `dvc repro` makes it again.") from None
+
+
+def _missing(path: Path) -> UserError:
+    return UserError(f"{path}: not found. `dvc repro` makes it, `dvc pull` brings it back.")

@@ -9,10 +9,12 @@ import hashlib
 import lzma
 import shutil
 import tarfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from mlproject.core.errors import UserError, unknown_name
+from mlproject.core.files import demand_files, written_whole
 from mlproject.data.download import WrongAddress, os_errors_explained, progress
 from mlproject.data.download import download as download_file
 
@@ -73,34 +75,31 @@ def _verify(archive: Path, sha256: str) -> None:
 
 def _unpack(archive: Path, out: Path, categories: Sequence[str]) -> None:
     """Put `categories` of a verified archive into `out`, as whole folders."""
-    part = out.with_name(out.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)  # of a call that was killed
     try:
-        with os_errors_explained(out, "Nothing was unpacked"):
-            part.mkdir(parents=True)
-            found = _unpack_members(archive, part, set(categories))
+        with ExitStack() as stack:
+            folders = {
+                name: stack.enter_context(written_whole(out / name)) for name in dict.fromkeys(categories)
+            }
+            found = _unpack_members(archive, folders)
             for name in categories:
                 if name not in found:
                     raise unknown_name(f"{archive}: category {name}", name, found)
-            _move(part, out, dict.fromkeys(categories))
+                demand_files(folders[name], found[name])
     except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
         raise UserError(f"{archive}: is no readable archive ({error}). Nothing was unpacked.") from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
-def _move(part: Path, out: Path, categories: Iterable[str]) -> None:
-    """Rename whole folders into `out`; those that they replace go the other way, to be deleted."""
-    out.mkdir(parents=True, exist_ok=True)
-    for name in categories:
-        if (out / name).exists():
-            (out / name).rename(part / f"{name}.old")
-        (part / name).rename(out / name)
+def _unpack_members(archive: Path, folders: Mapping[str, Path]) -> dict[str, list[str]]:
+    """Unpack the members of the wanted categories in one pass.
 
+    Args:
+        folders: category → the folder that gets its files.
 
-def _unpack_members(archive: Path, target: Path, categories: set[str]) -> set[str]:
-    """Unpack the wanted members in one pass; return the names of all categories of the archive."""
-    free, needed, found = shutil.disk_usage(target).free, 0, set()
+    Returns:
+        For every category of the archive, the files that were unpacked, relative to its folder.
+    """
+    free = min(shutil.disk_usage(folder).free for folder in folders.values())
+    needed, found = 0, dict[str, list[str]]()
     size = archive.stat().st_size
     with archive.open("rb") as raw, tarfile.open(fileobj=raw) as tar, progress("unpack", size) as tell:
         for member in tar:
@@ -108,14 +107,16 @@ def _unpack_members(archive: Path, target: Path, categories: set[str]) -> set[st
             parts = _safe_parts(member, archive)
             if member.isdir() or len(parts) < 2:
                 continue
-            found.add(parts[0])
-            if parts[0] not in categories:
+            unpacked = found.setdefault(parts[0], [])
+            if parts[0] not in folders:
                 continue
             needed += member.size
             if needed > free:
                 raise OSError(errno.ENOSPC, "unpacks to more than the disk holds")
             # The filter also makes the official files, which are read-only, writable for their owner.
-            tar.extract(member, target, filter="data")
+            inside = "/".join(parts[1:])
+            tar.extract(member.replace(name=inside), folders[parts[0]], filter="data")
+            unpacked.append(inside)
     return found
 
 

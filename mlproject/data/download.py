@@ -1,6 +1,5 @@
 """A download over HTTP that goes on where it stopped. What came is kept in `<name>.part`."""
 
-import errno
 import re
 import shutil
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import requests
 
+from mlproject.core import files
 from mlproject.core.errors import UserError
 
 CHUNK = 1 << 18
@@ -41,21 +41,26 @@ def download(url: str, path: Path) -> None:
     part = path.with_name(path.name + ".part")
     with os_errors_explained(part, "What came is kept"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        for pause in (*PAUSES, None):
-            try:
-                _receive(url, part)
-                break
-            except PASSING as error:
-                if pause is None:
-                    raise UserError(
-                        f"{url}: the download stopped after {_size(part):,} bytes ({error}). "
-                        f"What came is kept in {part}: run again to go on from there."
-                    ) from None
-                time.sleep(pause)
-            except requests.RequestException as error:
-                raise WrongAddress(f"{url}: cannot be downloaded ({error}).") from None
-        part.replace(path)
-        _version_file(part).unlink(missing_ok=True)
+        with files.locked(path):
+            _complete(url, path, part)
+
+
+def _complete(url: str, path: Path, part: Path) -> None:
+    for pause in (*PAUSES, None):
+        try:
+            _receive(url, part)
+            break
+        except PASSING as error:
+            if pause is None:
+                raise UserError(
+                    f"{url}: the download stopped after {_size(part):,} bytes ({error}). "
+                    f"What came is kept in {part}: run again to go on from there."
+                ) from None
+            time.sleep(pause)
+        except requests.RequestException as error:
+            raise WrongAddress(f"{url}: cannot be downloaded ({error}).") from None
+    part.replace(path)
+    _version_file(part).unlink(missing_ok=True)
 
 
 def _receive(url: str, part: Path) -> None:
@@ -78,7 +83,7 @@ def _receive(url: str, part: Path) -> None:
         if not resumed:
             # In this order: killed in between, no old part ever lies beside a new version.
             _forget(part)
-            _version_file(part).write_text(_version(response))
+            _version_file(part).write_text(_version(response), encoding="utf-8")
         _append(response, part)
 
 
@@ -111,7 +116,7 @@ def _version_file(part: Path) -> Path:
 
 def _kept_version(part: Path) -> str:
     file = _version_file(part)
-    return file.read_text() if file.exists() else ""
+    return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
 def _forget(part: Path) -> None:
@@ -164,9 +169,7 @@ def os_errors_explained(path: Path, state: str) -> Iterator[None]:
     except requests.RequestException:
         raise  # an OSError too, but not about `path`
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        problem, remedy = ("the disk is full", "Free some space") if full else (str(error), "Mend that")
-        raise UserError(f"{path}: {problem}. {state}. {remedy}, then run again.") from None
+        raise files.refusal(path, error, state) from None
 
 
 @contextmanager

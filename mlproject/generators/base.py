@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mlproject.core import params
-from mlproject.core.files import written_whole
+from mlproject.core.files import demand_files, written_whole
 from mlproject.training.loop import History
 from mlproject.training.run_options import RunOptions
 
@@ -96,12 +96,14 @@ class Generator(ABC):
 
     def save(self, folder: Path) -> None:
         """Write weights.safetensors and generator.json; the folder appears whole or not at all."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
+        arrays = {name: np.ascontiguousarray(array) for name, array in self.state().items()}
         description = {
             "generator": type(self).__module__.rsplit(".", 1)[-1],
             "settings": self.settings.model_dump(),
         }
         with written_whole(folder) as part:
-            save_file({k: np.ascontiguousarray(v) for k, v in self.state().items()}, part / WEIGHTS)
-            (part / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
+            (part / WEIGHTS).write_bytes(save(arrays))
+            (part / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+            demand_files(part, (WEIGHTS, DESCRIPTION))

@@ -4,8 +4,7 @@ The graph is traced from the functions that the detector itself scores with, so 
 """
 
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import torch
 from torch import nn
 
 from mlproject.core.errors import UserError
+from mlproject.core.files import written_file
 from mlproject.inference.onnx_steps import OnnxSteps
 from mlproject.models.components.combination import Combination
 from mlproject.models.components.detector import Detector
@@ -87,7 +87,7 @@ def write(
         decision="defective where score > threshold",
         input=f"{INPUT}: (n, {image_size}, {image_size}, 3) uint8 RGB",
     )
-    with _written_whole(path) as part:
+    with written_file(path) as part:
         program.save(part)
         return compare(part, detector, threshold, examples)
 
@@ -150,20 +150,6 @@ def _trace(detector: Detector, threshold: float, image_size: int) -> torch.onnx.
             raise UserError(f"{detector.name} cannot be exported to ONNX: {reason}") from None
     assert program is not None
     return program
-
-
-@contextmanager
-def _written_whole(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside the file, which it takes when all went well."""
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        part.replace(path)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}. Nothing was written.") from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def examples_for(detector: Detector, image_size: int, given: np.ndarray | None = None) -> np.ndarray:

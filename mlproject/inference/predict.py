@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlproject.core import files
 from mlproject.core.errors import UserError, unknown_name
 from mlproject.data import photos
 from mlproject.evaluation import thresholds
@@ -110,19 +111,13 @@ def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     Raises:
         UserError: the disk is full, or may not be written to.
     """
-    part = path.with_name(f"{path.name}.part")
     table = pd.DataFrame(rows).astype({"score": "float64", "defective": "boolean", "error": "string"})
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        match path.suffix.lower():
-            case ".csv":
-                table.to_csv(part, index=False)
-            case ".json":
-                part.write_text(json.dumps(list(rows), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-            case _:
+    match path.suffix.lower():
+        case ".csv":
+            files.write_table(path, table)
+        case ".json":
+            text = json.dumps(list(rows), indent=1, ensure_ascii=False, allow_nan=False)
+            files.write_text(path, text + "\n")
+        case _:
+            with files.written_file(path) as part:
                 table.to_parquet(part, index=False)
-        part.replace(path)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}. Nothing was written.") from None
-    finally:
-        part.unlink(missing_ok=True)

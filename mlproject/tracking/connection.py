@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from mlproject.core import params
 from mlproject.core.errors import UserError
+from mlproject.core.files import written_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -160,10 +161,8 @@ def create_database(path: Path) -> None:
     with _locked(_lock_beside(path)):
         if path.exists():
             return
-        part = path.with_name(path.name + ".part")
-        part.unlink(missing_ok=True)
-        mlflow.MlflowClient(f"sqlite:///{part}").search_experiments(max_results=1)
-        part.replace(path)
+        with written_file(path) as part:
+            mlflow.MlflowClient(f"sqlite:///{part}").search_experiments(max_results=1)
 
 
 @contextmanager

@@ -1,17 +1,19 @@
 """What a training that was killed goes on from: one file an epoch, whole or not there, no code inside."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from mlproject.core import files
+
 
 def write(path: Path, state: dict[str, Any]) -> None:
-    """Write tensors, numbers, texts and containers of them through a temporary name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    torch.save(state, part)
-    part.replace(path)
+    """Write tensors, numbers, texts and containers of them, whole or not at all."""
+    content = BytesIO()  # torch's own file writer tells a full disk from a bug by no more than its text
+    torch.save(state, content)
+    files.write_bytes(path, content.getbuffer())
 
 
 def read(path: Path | None) -> dict[str, Any] | None:

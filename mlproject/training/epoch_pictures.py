@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mlproject.core import files
+
 GAP = 4
 
 
@@ -39,8 +41,6 @@ def grid(images: np.ndarray, columns: int) -> np.ndarray:
 
 
 def write(path: Path, picture: np.ndarray) -> None:
-    """Write a PNG through a temporary name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    Image.fromarray(picture).save(part, format="PNG")
-    part.replace(path)
+    """Write a PNG, whole or not at all."""
+    with files.written_file(path) as part:
+        Image.fromarray(picture).save(part, format="PNG")

@@ -9,6 +9,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from mlproject.core import artifacts
+from mlproject.core.files import written_file
 from mlproject.models.components import search_space
 from mlproject.reports.figures import drawing
 from mlproject.training import run_settings
@@ -114,7 +115,5 @@ def draw(plan: Plan, study: optuna.Study) -> dict[str, Path]:
 
 def _page(function: Callable[[optuna.Study], Any], study: optuna.Study, path: Path) -> None:
     """Write a page that needs nothing from the network."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    function(study).write_html(part, include_plotlyjs=True)
-    part.replace(path)
+    with written_file(path) as part:
+        function(study).write_html(part, include_plotlyjs=True)

@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from mlproject.core.errors import UserError
+from mlproject.core.files import written_file
 from mlproject.tuning.plan import Plan
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -97,9 +98,8 @@ class _JournalLock(JournalFileOpenLock):
 def _own(file: Path) -> None:
     """Replace a link into DVC's cache by a copy: a journal is appended to, and the cache must not be."""
     if file.exists() and (file.is_symlink() or file.stat().st_nlink > 1):
-        part = file.with_name(file.name + ".part")
-        shutil.copyfile(file, part)
-        part.replace(file)
+        with written_file(file) as part:
+            shutil.copyfile(file, part)
 
 
 @contextmanager

@@ -187,7 +187,7 @@ def test_a_full_disk_is_told_and_nothing_is_left(raw, out, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(prepare, "_write_header", full)
-    assert f"{out}: No space left on device" in refusal(raw, out)
+    assert f"{out}: the disk is full" in refusal(raw, out)
 
 
 def test_a_failed_run_leaves_the_previous_result_as_it_was(raw, out):
@@ -201,8 +201,8 @@ def test_a_failed_run_leaves_the_previous_result_as_it_was(raw, out):
 
 
 def test_what_a_killed_run_left_is_not_taken_over(tmp_path):
-    (tmp_path / "nut.part").mkdir()
-    (tmp_path / "nut.part/stale").touch()
+    (tmp_path / "nut.00000000.part").mkdir()
+    (tmp_path / "nut.00000000.part/stale").touch()
     with files.written_whole(tmp_path / "nut") as part:
         (part / "fresh").touch()
     assert names(tmp_path) == ["nut"]

@@ -216,16 +216,6 @@ def test_a_place_that_cannot_be_written_to_is_said_first(mlproject, tmp_path, fi
     assert said in err
 
 
-def test_a_full_disk_is_a_line_of_text(tmp_path, monkeypatch):
-    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
-    with (
-        pytest.raises(UserError, match="No space left"),
-        onnx_export._written_whole(tmp_path / "m.onnx") as part,
-    ):
-        part.write_bytes(b"")
-    assert names(tmp_path) == []
-
-
 def test_a_record_that_is_not_there_is_not_made(mlproject, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/nowhere.db")
     code, _, err = mlproject("export", "bottle/1", "model.onnx")

@@ -6,7 +6,6 @@ spread of pose, light, focus and noise: only the defect tells them apart.
 """
 
 import os
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from mlproject.core.errors import unknown_name
+from mlproject.core.files import demand_files, written_whole
 from mlproject.data.sample import bracket, camera, weave
 
 _SCENES: dict[str, ModuleType] = {"bracket": bracket, "weave": weave}
@@ -39,13 +39,19 @@ class Picture:
 
     @property
     def path(self) -> Path:
-        """Where it goes, relative to the sample's folder."""
+        """Its path relative to the sample's folder."""
         return Path(self.category, self.subset, self.defect, f"{self.index:03d}.png")
 
     @property
     def mask_path(self) -> Path:
-        """Where the mask of a defective image goes."""
+        """Path of its mask, if it is defective."""
         return Path(self.category, "ground_truth", self.defect, f"{self.index:03d}_mask.png")
+
+    @property
+    def files(self) -> list[Path]:
+        """The image and, if it is defective, its mask, relative to the category's folder."""
+        paths = [self.path] if self.defect == "good" else [self.path, self.mask_path]
+        return [path.relative_to(self.category) for path in paths]
 
     def rng(self, what: str) -> np.random.Generator:
         """Return the random numbers of one aspect of this image: independent of any other's."""
@@ -55,7 +61,7 @@ class Picture:
 def write_sample(folder: Path, categories: Sequence[str], seed: int = 0, workers: int | None = None) -> None:
     """Write `folder/<category>/…` in MVTec AD's layout, 256 px RGB PNG, replacing what is there.
 
-    A category appears whole or not at all: it is written beside its place and then renamed.
+    A category appears whole or not at all.
 
     Args:
         categories: any of CATEGORIES.
@@ -76,15 +82,9 @@ def write_sample(folder: Path, categories: Sequence[str], seed: int = 0, workers
 
 def write_category(target: Path, todo: Sequence[Picture], pool: Executor) -> None:
     """Write these pictures of one category, and their masks, as `target`: all of them or nothing."""
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # what a killed run left
-    try:
-        list(pool.map(_write, [partial] * len(todo), todo, chunksize=8))
-        if target.exists():
-            shutil.rmtree(target)
-        (partial / target.name).rename(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with written_whole(target) as part:
+        list(pool.map(_write, [part] * len(todo), todo, chunksize=8))
+        demand_files(part, (path for picture in todo for path in picture.files))
 
 
 def pictures(category: str, seed: int) -> list[Picture]:
@@ -143,9 +143,8 @@ def _closed(mask: np.ndarray) -> np.ndarray:
 
 def _write(root: Path, picture: Picture) -> None:
     image, mask, _ = render(picture)
-    _save(image, root / picture.path)
-    if picture.defect != "good":
-        _save(mask.astype(np.uint8) * 255, root / picture.mask_path)
+    for pixels, path in zip((image, mask.astype(np.uint8) * 255), picture.files, strict=False):
+        _save(pixels, root / path)
 
 
 def _save(pixels: np.ndarray, path: Path) -> None:

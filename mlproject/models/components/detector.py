@@ -1,7 +1,6 @@
 """The contract that every detector keeps: fit, calibrate, score, save, load."""
 
 import json
-import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -12,6 +11,7 @@ import numpy as np
 
 from mlproject.core import params
 from mlproject.core.errors import UserError
+from mlproject.core.files import demand_files, written_whole
 from mlproject.models.components.combination import Combination
 from mlproject.models.components.heat_scale import HeatScale
 from mlproject.models.components.search_space import THRESHOLD, Space
@@ -196,18 +196,16 @@ class Detector(ABC):
 
     def save(self, folder: Path) -> None:
         """Write weights.safetensors and model.json; the folder appears whole or not at all."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
-        part = folder.with_name(folder.name + ".part")
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        save_file({k: np.ascontiguousarray(v) for k, v in self.state().items()}, part / WEIGHTS)
+        arrays = {name: np.ascontiguousarray(array) for name, array in self.state().items()}
         description = {
             "model": self.name,
             "settings": self.settings.model_dump(),
             "combination": self.combination.as_dict() if self.combination else None,
             "heat_scale": asdict(self.heat_scale) if self.heat_scale else None,
         }
-        (part / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
-        shutil.rmtree(folder, ignore_errors=True)
-        part.replace(folder)
+        with written_whole(folder) as part:
+            (part / WEIGHTS).write_bytes(save(arrays))
+            (part / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+            demand_files(part, (WEIGHTS, DESCRIPTION))

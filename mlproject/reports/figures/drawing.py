@@ -11,6 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
+from mlproject.core.files import written_file
+
 # Okabe-Ito: told apart by colour-blind readers; words repeat whatever a colour says.
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#6E6E6E"
 HEAT_COLOURS = "inferno"  # perceptually uniform, dark where nothing is found
@@ -62,11 +64,9 @@ def show(axes: Axes, image: Any, **how: Any) -> Any:
 
 @style()
 def save(figure: Figure, path: Path, **how: Any) -> None:
-    """Write a PNG through a temporary name. No date and no version inside: same figure, same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    figure.savefig(part, format="png", dpi=DPI, metadata={"Software": None}, **how)
-    part.replace(path)
+    """Write a PNG, whole or not at all. No date and no version inside: same figure, same bytes."""
+    with written_file(path) as part:
+        figure.savefig(part, format="png", dpi=DPI, metadata={"Software": None}, **how)
 
 
 def save_axes(axes: Any, path: Path) -> None:

@@ -1,0 +1,183 @@
+"""Outputs appear whole or not at all, whoever else writes them and however full the disk is."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlproject.core import files
+from mlproject.core.errors import UserError
+
+# Every output is larger than the 1000 bytes that a file may have here, as on a full disk.
+FULL_DISK = """
+import json, resource, sys
+from pathlib import Path
+import numpy as np, pandas as pd, torch
+from PIL import Image
+from mlproject import generators, models
+from mlproject.core import files, params
+from mlproject.core.errors import UserError
+from mlproject.inference import predict
+from mlproject.reports.figures import drawing
+from mlproject.training import checkpoints, epoch_pictures
+
+noise = np.random.default_rng(0).integers(0, 255, (60, 60, 3), np.uint8)
+rows = [{"path": str(i) * 20, "score": i, "defective": True, "error": ""} for i in range(99)]
+detector = models.create("pca", params.value("models.pca"))
+detector.state = lambda: {"weights": np.zeros(5000)}
+generator = generators.create("dcgan", params.value("generators.dcgan"))
+generator.state = detector.state
+
+def images(folder):
+    with files.written_whole(folder) as part:
+        Image.fromarray(noise).save(part / "0.png")
+
+writers = {
+    "a.json": lambda path: files.write_json(path, list(range(1000))),
+    "a.txt": lambda path: files.write_text(path, "x" * 5000),
+    "a.bin": lambda path: files.write_bytes(path, bytes(5000)),
+    "a.csv": lambda path: files.write_table(path, pd.DataFrame({"a": range(5000)})),
+    "a.npy": lambda path: files.write_array(path, np.zeros(5000)),
+    "a.checkpoint": lambda path: checkpoints.write(path, {"weights": torch.zeros(5000)}),
+    "epoch.png": lambda path: epoch_pictures.write(path, noise),
+    "figure.png": lambda path: drawing.save(drawing.new(4, 3, "Title"), path),
+    "scores.parquet": lambda path: predict.write(path, rows),
+    "detector": lambda path: detector.save(path),
+    "generator": lambda path: generator.save(path),
+    "images": images,
+}
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+said = {}
+for name, write in writers.items():
+    try:
+        write(Path(sys.argv[1], name))
+        said[name] = "written"
+    except UserError as error:
+        said[name] = str(error)
+    except Exception as error:
+        said[name] = repr(error)
+print(json.dumps(said))
+"""
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_full_disk_is_one_line_from_every_writer_and_old_outputs_stay(tmp_path):
+    old = re.findall(r'^    "(.*)": ', FULL_DISK, re.MULTILINE)
+    for name in old:
+        (tmp_path / name).write_text("old")
+    result = python(FULL_DISK, tmp_path)
+    assert result.returncode == 0, result.stderr
+    said = json.loads(result.stdout)
+    assert sorted(said) == sorted(old)
+    for name, text in said.items():
+        assert text.startswith(f"{tmp_path / name}"), name
+        assert "Nothing was written." in text, name
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(old, "old")
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: files.write_text(path, "new"),
+        lambda path: files.write_table(path, pd.DataFrame({"a": [1]})),
+        lambda path: files.write_array(path, np.zeros(3)),
+    ],
+)
+def test_a_place_that_cannot_hold_a_file_is_one_line(write: Callable[[Path], None], tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file.*Nothing was written\. "):
+        write(tmp_path / "file/out")
+
+
+def test_an_error_while_writing_leaves_the_old_output_and_nothing_else(tmp_path):
+    files.write_text(tmp_path / "file", "old")
+    with files.written_whole(tmp_path / "folder") as part:
+        (part / "old").touch()
+    with pytest.raises(ZeroDivisionError), files.written_file(tmp_path / "file") as part:
+        part.write_text(str(1 / 0))
+    with pytest.raises(ZeroDivisionError), files.written_whole(tmp_path / "folder") as part:
+        (part / "new").write_text(str(1 / 0))
+    assert (tmp_path / "file").read_text() == "old"
+    assert names(tmp_path / "folder") == ["old"]
+    assert names(tmp_path) == ["file", "folder"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from mlproject.core import files
+
+path = Path(sys.argv[1])
+with files.written_whole(path / "folder") as part, files.written_file(path / "file") as file:
+    (part / "half").touch()
+    file.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_writer_of_that_output_only(tmp_path):
+    python(KILLED, tmp_path)
+    assert len(names(tmp_path)) == 4
+    (tmp_path / "file.mine.part").touch()
+    files.write_text(tmp_path / "file", "whole")
+    with files.written_whole(tmp_path / "folder") as part:
+        (part / "whole").touch()
+    assert names(tmp_path) == ["file", "file.mine.part", "folder"]
+    assert names(tmp_path / "folder") == ["whole"]
+
+
+def test_an_output_removed_while_it_is_written_is_an_error(tmp_path):
+    with (
+        pytest.raises(UserError, match="was removed by another program"),
+        files.written_file(tmp_path / "a") as part,
+    ):
+        part.unlink()
+    with (
+        pytest.raises(UserError, match=r"b: .* was removed by another program"),
+        files.written_whole(tmp_path / "b") as part,
+    ):
+        part.rmdir()
+    with pytest.raises(UserError, match=r"images.npy: was removed by another program"):
+        files.demand_files(tmp_path, ["images.npy"])
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [("", "is not valid JSON"), ('{"a": 1', "is not valid JSON"), (b"\xff\xfe", "is not valid JSON")],
+)
+def test_a_damaged_json_file_is_named(content, said, tmp_path):
+    path = tmp_path / "a.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UserError, match=said) as error:
+        files.read_json(path)
+    assert str(error.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize("kept", [0, 100, 200])
+def test_a_truncated_array_is_named(kept, tmp_path):
+    path = tmp_path / "a.npy"
+    files.write_array(path, np.zeros(50))
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(UserError, match=r"a\.npy: is no readable array"):
+        files.read_array(path)
+
+
+def test_an_empty_table_file_is_named(tmp_path):
+    (tmp_path / "a.csv").touch()
+    with pytest.raises(UserError, match=r"a\.csv: is no readable table"):
+        files.read_table(tmp_path / "a.csv")
