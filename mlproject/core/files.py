@@ -26,7 +26,7 @@ from mlproject.core.errors import UserError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
-_QUIET_SECONDS = 1.0  # of waiting for another process before a line says so
+QUIET_SECONDS = 1.0  # of waiting for another process before a line says so
 
 
 @contextmanager
@@ -165,7 +165,7 @@ def _remove(path: Path) -> None:
 
 def _wait_for(handle: IO[str], path: Path) -> None:
     """Take the lock of an open file; after a second of waiting, say who holds it."""
-    silent_until = time.monotonic() + _QUIET_SECONDS
+    silent_until = time.monotonic() + QUIET_SECONDS
     while time.monotonic() < silent_until:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlproject.core.errors import UserError
-from mlproject.core.files import written_whole
+from mlproject.core.files import demand_files, written_whole
 from mlproject.core.params import Data
 from mlproject.data.layout import Entry, find_category, read_layout
 
@@ -89,7 +89,9 @@ def _from_folder(source: Path, names: Sequence[str], out: Path) -> dict[str, lis
     layouts = {name: read_layout(folder) for name, folder in folders.items()}
     with written_whole(out) as part:
         for name, entries in layouts.items():
-            for path in (path for entry in entries for path in (entry.path, entry.mask) if path):
+            paths = [path for entry in entries for path in (entry.path, entry.mask) if path]
+            for path in paths:
                 (part / name / path).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(folders[name] / path, part / name / path)
+            demand_files(part / name, paths)
     return layouts

@@ -19,6 +19,7 @@ from mlproject.core.files import written_whole
 from mlproject.data.decode import UndecodableImage, decode_mask, fit, open_image
 from mlproject.data.layout import Entry, read_layout, refused
 
+FILES = ("images.npy", "masks.npy", "manifest.csv", "prepared.json")
 COLUMNS = (
     *("path", "category", "split", "defect", "label", "width", "height"),
     *("mode", "sha256", "has_mask", "bytes"),
@@ -56,6 +57,7 @@ def prepare_category(
         records = [row.record for row in rows]
         files.write_table(part / "manifest.csv", pd.DataFrame(records))
         files.write_json(part / "prepared.json", _facts(raw, rows, image_size))
+        files.demand_files(part, FILES)
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_full_disk_is_one_line_from_every_writer_and_old_outputs_stay(tmp_path):
-    old = re.findall(r'^    "(.*)": ', FULL_DISK, re.MULTILINE)
+    old = re.findall(r'^    "([^"]+)": ', FULL_DISK, re.MULTILINE)
     for name in old:
         (tmp_path / name).write_text("old")
     result = python(FULL_DISK, tmp_path)
