@@ -11,7 +11,7 @@ import torch
 
 from mlproject import generators
 from mlproject.core import artifacts, files, params, script
-from mlproject.data import prepared, split
+from mlproject.data import prepared
 from mlproject.evaluation import generation_quality, image_distances
 from mlproject.generators.base import Generator, GeneratorEpoch
 from mlproject.reports.figures import drawing, generated
@@ -49,10 +49,7 @@ def main(category: str, name: str) -> None:
 
 def _training_images(data: prepared.Prepared, facts: dict[str, Any]) -> np.ndarray:
     """Return the images of role train: never one that chooses, calibrates or tests a detector."""
-    good = data.rows(split="train")
-    settings = params.Split(**facts["split"])
-    roles = split.split(data.paths(good), settings.validation_share, facts["seed"], settings.calibration)
-    return data.images[good[roles.train]]
+    return data.images[data.roles(params.Split(**facts["split"]), facts["seed"]).train]
 
 
 def _fit(

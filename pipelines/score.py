@@ -9,8 +9,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from mlproject import models
 from mlproject.core import artifacts, files, params, script
-from mlproject.core.errors import TooFewImages
-from mlproject.data import labelled_pool, prepared, split
+from mlproject.data import prepared
 from mlproject.evaluation import brightness, thresholds
 from mlproject.models.components import detector as base
 from mlproject.training import run_settings
@@ -33,7 +32,7 @@ def main(category: str, model: str) -> None:
     )
     table = pd.concat([_score_only(detector, train_images), test], ignore_index=True)
     about = data.manifest[["path", "defect", "label"]].copy()
-    about.insert(1, "subset", _subsets(data.manifest))
+    about.insert(1, "subset", _subsets(data))
     about.insert(2, "half", _halves(data))
     tuned = run_settings.tuned_on_labels(category, model, data.data_hash, params.value("seed"))
     if detector.supervised or tuned:  # it has learnt from these, or its settings were chosen by them
@@ -63,29 +62,20 @@ def _score_only(detector: base.Detector, images: np.ndarray) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def _subsets(manifest: pd.DataFrame) -> list[str]:
+def _subsets(data: prepared.Prepared) -> list[str]:
     """Return train, validation, calibration or test for each row; the same split as in training."""
-    settings = params.load("split", params.Split)
-    subsets = manifest["split"].to_numpy(object)
-    good = np.flatnonzero(subsets == "train")
-    roles = split.split(
-        manifest["path"].iloc[good].tolist(),
-        settings.validation_share,
-        params.value("seed"),
-        settings.calibration,
-    )
-    subsets[good[roles.validation]] = "validation"
-    subsets[good[roles.calibration]] = "calibration"
+    roles = data.roles(params.load("split", params.Split), params.value("seed"))
+    subsets = data.manifest["split"].to_numpy(object)
+    subsets[roles.validation] = "validation"
+    subsets[roles.calibration] = "calibration"
     return subsets.tolist()
 
 
 def _halves(data: prepared.Prepared) -> np.ndarray:
     """Return pool or held_out for each test image, none for the others: see `data/labelled_pool.py`."""
-    test = data.rows(split="test")
-    defects = data.manifest["defect"].iloc[test].tolist()
-    held_out = labelled_pool.held_out(data.paths(test), defects, params.value("seed"))
     halves = np.full(len(data.manifest), "none", dtype=object)
-    halves[test] = np.where(held_out, "held_out", "pool")
+    halves[data.labelled_pool(params.value("seed"))] = "pool"
+    halves[data.held_out(params.value("seed"))] = "held_out"
     return halves
 
 
@@ -100,22 +90,16 @@ def _threshold(
     good_scores: np.ndarray, detector: base.Detector, settings: params.Threshold
 ) -> dict[str, Any]:
     """Return threshold.json: the clean protocol's threshold, or the largest score and a flag."""
-    supported = True
-    try:
-        threshold = thresholds.threshold_at_false_alarm_rate(good_scores, settings.false_alarm_rate)
-    except TooFewImages:
-        if settings.strict:
-            raise
-        supported, threshold = False, float(good_scores.max())
+    found = thresholds.calibrate(good_scores, settings.false_alarm_rate, strict=settings.strict)
     assert detector.combination is not None  # score() has used it
     best = thresholds.smallest_false_alarm_rate(len(good_scores))
     return {
-        "threshold": threshold,
+        "threshold": found.value,
         "false_alarm_rate_asked": settings.false_alarm_rate,
         "false_alarm_rate_supported": max(settings.false_alarm_rate, best),
         "n_calibration": len(good_scores),
-        "supported": supported,
-        "part_thresholds": detector.combination.part_thresholds(threshold),
+        "supported": found.supported,
+        "part_thresholds": detector.combination.part_thresholds(found.value),
         "paper_rule": detector.paper_rule,
     }
 

@@ -12,7 +12,7 @@ import torch
 
 from mlproject import models
 from mlproject.core import artifacts, files, params, script
-from mlproject.data import labelled_pool, prepared, split
+from mlproject.data import prepared
 from mlproject.evaluation import out_of_fold
 from mlproject.models.components import layer_table
 from mlproject.models.components.detector import Detector, Labelled
@@ -37,11 +37,8 @@ def main(category: str, model: str) -> None:
     folder = artifacts.training_folder(category, model)
     checkpoints.keep_only(key, folder)
 
-    good = np.flatnonzero(data.manifest["split"] == "train")
-    paths = data.manifest["path"].iloc[good].tolist()
-    settings = params.Split(**facts["split"])
-    roles = split.split(paths, settings.validation_share, facts["seed"], settings.calibration)
-    train, validation = data.images[good[roles.train]], data.images[good[roles.validation]]
+    roles = data.roles(params.Split(**facts["split"]), facts["seed"])
+    train, validation = data.images[roles.train], data.images[roles.validation]
 
     detector = models.create(model, own, where)
     labelled = _labelled(data, facts["seed"]) if detector.supervised else None
@@ -55,7 +52,7 @@ def main(category: str, model: str) -> None:
     seconds = time.perf_counter() - started
     detector.calibrate(validation)
     detector.save(artifacts.model_folder(category, model))
-    _write_out_of_fold(data.images[good], paths, settings, labelled, facts, folder / key)
+    _write_out_of_fold(data, labelled, facts, folder / key)
     counts = {"train": len(train), "validation": len(validation)}
     if labelled:
         counts |= {
@@ -68,9 +65,7 @@ def main(category: str, model: str) -> None:
 
 def _labelled(data: prepared.Prepared, seed: int) -> Labelled:
     """Return the half of the test images that a supervised detector learns from; the other is not touched."""
-    test = data.rows(split="test")
-    about = data.manifest.iloc[test]
-    pool = test[~labelled_pool.held_out(data.paths(test), about["defect"].tolist(), seed)]
+    pool = data.labelled_pool(seed)
     return Labelled(data.images[pool], data.manifest["label"].to_numpy()[pool])
 
 
@@ -126,11 +121,10 @@ def _streamed(facts: dict[str, Any], key: str) -> "LiveRun | SilentRun":
 
 
 def _write_out_of_fold(
-    images: np.ndarray, paths: list[str], settings: params.Split, labelled: Labelled | None,
-    facts: dict[str, Any], base: Path,
-) -> None:  # fmt: skip
+    data: prepared.Prepared, labelled: Labelled | None, facts: dict[str, Any], base: Path
+) -> None:
     """Write the out-of-fold scores that `split.calibration: cross` asks for; otherwise a table of no rows."""
-    table = pd.DataFrame(columns=["path", "score"])
+    table, settings = pd.DataFrame(columns=["path", "score"]), params.Split(**facts["split"])
     if settings.calibration == "cross":
 
         def fit_fold(fold: int, train: np.ndarray, validation: np.ndarray) -> Detector:
@@ -142,6 +136,8 @@ def _write_out_of_fold(
                 detector.fit(train, validation, _options(facts, checkpoint, [display.show]), labelled)
             return detector
 
+        good = data.rows(split="train")
+        images, paths = data.images[good], data.paths(good)
         table = out_of_fold.out_of_fold(images, paths, settings, facts["seed"], fit_fold)
     files.write_table(artifacts.out_of_fold_file(facts["category"], facts["model"]), table)
 

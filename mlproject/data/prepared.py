@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mlproject.core import artifacts, files
+from mlproject.core import artifacts, files, params
+from mlproject.data import labelled_pool, split
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,30 @@ class Prepared:
     def paths(self, rows: np.ndarray) -> list[str]:
         """Return the paths of some rows, relative to the category's folder."""
         return [str(path) for path in self.manifest["path"].iloc[rows]]
+
+    def roles(self, settings: params.Split, seed: int) -> split.Roles:
+        """Return the manifest's rows of the good training images by role.
+
+        Raises:
+            TooFewImages: a role would be empty.
+        """
+        good = self.rows(split="train")
+        found = split.split(self.paths(good), settings.validation_share, seed, settings.calibration)
+        return split.Roles(good[found.train], good[found.validation], good[found.calibration])
+
+    def labelled_pool(self, seed: int) -> np.ndarray:
+        """Return the ascending rows of the test images that a supervised detector may learn from."""
+        test = self.rows(split="test")
+        return test[~self._held_out(test, seed)]
+
+    def held_out(self, seed: int) -> np.ndarray:
+        """Return the ascending rows of the test images that are not in the labelled pool."""
+        test = self.rows(split="test")
+        return test[self._held_out(test, seed)]
+
+    def _held_out(self, test: np.ndarray, seed: int) -> np.ndarray:
+        defects = self.manifest["defect"].iloc[test].tolist()
+        return labelled_pool.held_out(self.paths(test), defects, seed)
 
 
 def load(category: str, root: Path = artifacts.PREPARED) -> Prepared:

@@ -27,7 +27,7 @@ _FOLD_STEP = math.isqrt(2 << 128) - (1 << 64)  # sqrt(2) - 1, times 2^64
 
 @dataclass(frozen=True)
 class Roles:
-    """Row numbers of the paths that were split, each array ascending; no row is in two of them.
+    """Row numbers, each array ascending; no row is in two of them.
 
     Attributes:
         train: images to learn from.

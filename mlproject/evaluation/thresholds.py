@@ -1,10 +1,42 @@
-"""From good images alone: where the threshold of a score lies."""
+"""Thresholds set from good images alone, and the rule that decides by them."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from mlproject.core.errors import TooFewImages
+
+
+class Threshold(NamedTuple):
+    """Where the threshold lies.
+
+    Attributes:
+        value: a score above it is defective.
+        supported: there were enough calibration images for the false-alarm rate that was asked for.
+    """
+
+    value: float
+    supported: bool
+
+
+def calibrate(good_scores: np.ndarray, rate: float, *, strict: bool) -> Threshold:
+    """Return the conformal threshold; with too few images, the largest score, marked unsupported.
+
+    Args:
+        good_scores: (n,) calibration scores of good images, n >= 1; higher = more anomalous.
+        rate: false-alarm rate asked for, in (0, 1).
+        strict: too few images are an error.
+
+    Raises:
+        TooFewImages: n < 1 / rate - 1, and `strict`.
+    """
+    try:
+        return Threshold(threshold_at_false_alarm_rate(good_scores, rate), True)
+    except TooFewImages:
+        if strict:
+            raise
+        return Threshold(float(good_scores.max()), False)
 
 
 def smallest_false_alarm_rate(n: int) -> float:
@@ -23,7 +55,7 @@ def threshold_at_false_alarm_rate(good_scores: np.ndarray, false_alarm_rate: flo
         false_alarm_rate: in (0, 1); must be at least 1 / (n + 1).
 
     Raises:
-        TooFewImages: n cannot support the rate (the caller decides: stop, or the largest score and a flag).
+        TooFewImages: n cannot support the rate.
     """
     n = len(good_scores)
     rank = math.ceil(round((n + 1) * (1 - false_alarm_rate), 9))

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlproject.data import labelled_pool, prepared, split
+from mlproject.core import params
+from mlproject.data import prepared, split
 from mlproject.models.components.detector import Detector
 from mlproject.tuning import proxy_defects
 from mlproject.tuning.objective import Verdict, judge
@@ -60,23 +61,21 @@ def prepare(plan: Plan) -> Examination:
         TooFewImages: a part would be empty.
     """
     data = prepared.load(plan.category)
-    good = data.rows(split="train")
-    settings = plan.facts["split"]
-    seed = plan.facts["seed"]
-    roles = split.split(data.paths(good), settings["validation_share"], seed, "half")
-    learnt = good[roles.train]
-    part = split.folds(data.paths(learnt), FOLDS, seed)
-    examined = data.images[learnt[part == 0]]
+    settings, seed = params.Split(**plan.facts["split"]), plan.facts["seed"]
+    roles = data.roles(settings.model_copy(update={"calibration": "half"}), seed)
+    part = split.folds(data.paths(roles.train), FOLDS, seed)
+    examined = data.images[roles.train[part == 0]]
+    sets_threshold = data.rows(split="train") if settings.calibration == "cross" else roles.calibration
     labelled = plan.objective == "labelled"
     images, kinds = _labelled(plan, data) if labelled else _made(plan, examined)
     return Examination(
-        train=data.images[learnt[part > 0]],
-        validation=data.images[good[roles.validation]],
+        train=data.images[roles.train[part > 0]],
+        validation=data.images[roles.validation],
         examined=examined,
         images=images,
         kinds=kinds,
         reuses=not labelled,
-        n_calibration=len(good) if settings["calibration"] == "cross" else len(roles.calibration),
+        n_calibration=len(sets_threshold),
     )
 
 
@@ -88,13 +87,5 @@ def _made(plan: Plan, good: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _labelled(plan: Plan, data: prepared.Prepared) -> tuple[np.ndarray, np.ndarray]:
     """Return the half of the test images whose labels may be seen, and those; the other half stays sealed."""
-    rows = pool_rows(plan, data)
+    rows = data.labelled_pool(plan.facts["seed"])
     return data.images[rows], data.manifest["defect"].to_numpy(str)[rows]
-
-
-def pool_rows(plan: Plan, data: prepared.Prepared, held_out: bool = False) -> np.ndarray:
-    """Return the rows of the labelled pool, or of the test images that are held out from it."""
-    test = data.rows(split="test")
-    defects = data.manifest["defect"].iloc[test].tolist()
-    sealed = labelled_pool.held_out(data.paths(test), defects, plan.facts["seed"])
-    return test[sealed] if held_out else test[~sealed]

@@ -58,14 +58,8 @@ def judge(
         TooFewImages: as said under `strict`.
     """
     labels = (kinds != "good").astype(np.int64)
-    supported = True
-    try:
-        threshold = thresholds.threshold_at_false_alarm_rate(calibration, rate)
-    except TooFewImages:
-        if strict:
-            raise
-        supported, threshold = False, float(calibration.max())
-    found = metrics.classification(labels, scores, threshold)
+    threshold = thresholds.calibrate(calibration, rate, strict=strict)
+    found = metrics.classification(labels, scores, threshold.value)
     auroc = _auroc(labels, scores)
     balanced, recall, alarms = (
         float(found[name] or 0.0) for name in ("balanced_accuracy", "recall", "false_alarm_rate")
@@ -75,9 +69,7 @@ def judge(
         str(kind): _auroc(labels[good | (kinds == kind)], scores[good | (kinds == kind)])
         for kind in sorted(set(kinds) - {"good"})
     }
-    return Verdict(
-        (auroc + balanced) / 2, auroc, balanced, recall, alarms, float(threshold), supported, by_kind
-    )
+    return Verdict((auroc + balanced) / 2, auroc, balanced, recall, alarms, *threshold, by_kind)
 
 
 def _auroc(labels: np.ndarray, scores: np.ndarray) -> float:

@@ -12,7 +12,6 @@ import numpy as np
 from mlproject import models
 from mlproject.data import prepared
 from mlproject.evaluation import metrics
-from mlproject.tuning.data import pool_rows
 from mlproject.tuning.objective import spearman, spearman_interval
 from mlproject.tuning.plan import Plan
 
@@ -76,7 +75,7 @@ def _test_images(plan: Plan) -> tuple[np.ndarray, np.ndarray]:
     """Return (n, s, s, 3) uint8 test images and their (n,) labels: all, or the half that no trial saw."""
     data = prepared.load(plan.category)
     labelled = plan.objective == "labelled"
-    rows = pool_rows(plan, data, held_out=True) if labelled else data.rows(split="test")
+    rows = data.held_out(plan.facts["seed"]) if labelled else data.rows(split="test")
     return data.images[rows], data.manifest["label"].to_numpy()[rows]
 
 

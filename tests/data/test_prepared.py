@@ -11,6 +11,7 @@ from PIL import Image
 
 from mlproject.core import files
 from mlproject.core.errors import UserError
+from mlproject.core.params import Split
 from mlproject.data import prepare, prepared
 from mlproject.data.prepare import prepare_category
 
@@ -69,6 +70,21 @@ def test_rows_of_images_masks_and_manifest_belong_together(raw, out):
     assert [list(np.flatnonzero(mask[:, 0])) for mask in data.masks] == [[0, 1, 2], [1, 2, 3], []]
     assert isinstance(data.images, np.memmap)
     assert not data.images.flags.writeable
+
+
+@pytest.mark.parametrize("calibration", ["half", "cross"])
+def test_roles_and_pool_are_rows_of_the_manifest_each_image_in_one(raw, out, calibration):
+    for number in range(10, 48):
+        save(picture(number), raw / f"train/good/{number}.png")
+    prepare_category(raw, out, SIZE)
+    data = prepared.load("nut", out.parent)
+    roles = data.roles(Split(validation_share=0.4, calibration=calibration, folds=2), seed=0)
+    rows = np.concatenate([roles.train, roles.validation, roles.calibration])
+    assert sorted(rows) == list(data.rows(split="train"))
+    assert (len(roles.calibration) > 0) == (calibration == "half")
+    halves = data.labelled_pool(0), data.held_out(0)
+    assert sorted(np.concatenate(halves)) == list(data.rows(split="test"))
+    assert set(data.manifest["defect"].iloc[halves[1]]) == {"dent", "good"}
 
 
 def test_the_manifest_says_what_each_file_was(raw, out):

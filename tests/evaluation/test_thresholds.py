@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from mlproject.core.errors import TooFewImages
-from mlproject.evaluation.thresholds import decide, smallest_false_alarm_rate, threshold_at_false_alarm_rate
+from mlproject.evaluation.thresholds import (
+    calibrate,
+    decide,
+    smallest_false_alarm_rate,
+    threshold_at_false_alarm_rate,
+)
 from mlproject.models.components.combination import Combination
 
 
@@ -33,6 +38,17 @@ def test_too_few_images_for_the_rate_say_so(n: int, rate: float) -> None:
     assert rate < smallest_false_alarm_rate(n)
     with pytest.raises(TooFewImages, match=f"{n} good calibration images"):
         threshold_at_false_alarm_rate(np.arange(n), rate)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_enough_images_set_a_supported_threshold(strict: bool) -> None:
+    assert calibrate(np.arange(39.0), 0.05, strict=strict) == (37.0, True)
+
+
+def test_too_few_images_set_their_largest_score_marked_unsupported_or_strictly_an_error() -> None:
+    assert calibrate(np.array([3.0, 7.0, 5.0]), 0.05, strict=False) == (7.0, False)
+    with pytest.raises(TooFewImages, match="3 good calibration images"):
+        calibrate(np.array([3.0, 7.0, 5.0]), 0.05, strict=True)
 
 
 @pytest.mark.parametrize("n", [1, 2, 9, 19, 60, 209])

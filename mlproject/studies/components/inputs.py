@@ -9,7 +9,7 @@ import pandas as pd
 
 from mlproject import models
 from mlproject.core import artifacts, files, params
-from mlproject.data import labelled_pool, prepared, split
+from mlproject.data import prepared, split
 from mlproject.models.components.detector import DESCRIPTION
 from mlproject.studies.components import tables
 from mlproject.training import loop
@@ -20,8 +20,8 @@ class Material:
     """A category's images and their roles, the same as in every other stage.
 
     Attributes:
-        roles: rows of the good training images (`good`) by role.
         good: rows of the manifest that are good training images.
+        roles: the same rows by role.
         test: rows of the manifest that are test images.
         held_out: (n_test,) bool, which test images no supervised model learns from.
         models: every model's section of params.yaml.
@@ -55,15 +55,14 @@ class Material:
         data, seed = prepared.load(category), params.value("seed")
         settings, how = params.load("split", params.Split), params.load("training", params.Training)
         good, test = data.rows(split="train"), data.rows(split="test")
-        defects = data.manifest["defect"].iloc[test].tolist()
         device = loop.choose_device(how.device)
         return cls(
             category=category,
             data=data,
             good=good,
-            roles=split.split(data.paths(good), settings.validation_share, seed, settings.calibration),
+            roles=data.roles(settings, seed),
             test=test,
-            held_out=labelled_pool.held_out(data.paths(test), defects, seed),
+            held_out=np.isin(test, data.held_out(seed)),
             split=settings,
             seed=seed,
             device=device,
@@ -82,7 +81,8 @@ class Material:
 
     def rows_of(self, role: str) -> np.ndarray:
         """Return the manifest's rows of role train, validation or calibration."""
-        return self.good[getattr(self.roles, role)]
+        rows: np.ndarray = getattr(self.roles, role)
+        return rows
 
     def notes(self, arms: Sequence[str]) -> list[str]:
         """Return what a study that trains these models on this must say of their thresholds."""

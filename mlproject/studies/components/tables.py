@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlproject.core.errors import TooFewImages
 from mlproject.core.params import Threshold
 from mlproject.evaluation import metrics, thresholds
 from mlproject.studies.components import seed_intervals
@@ -69,17 +68,12 @@ def clean_threshold(table: pd.DataFrame, settings: Threshold) -> float | None:
 
 
 def threshold(good: np.ndarray, settings: Threshold) -> float:
-    """Return the conformal threshold of (n,) good scores; the largest where n cannot support the rate.
+    """Return the threshold that (n,) good scores set, as in stage score.
 
     Raises:
-        TooFewImages: they cannot, and the settings are strict: as stage score has it.
+        TooFewImages: as `thresholds.calibrate`.
     """
-    try:
-        return thresholds.threshold_at_false_alarm_rate(good, settings.false_alarm_rate)
-    except TooFewImages:
-        if settings.strict:
-            raise
-        return float(good.max())
+    return thresholds.calibrate(good, settings.false_alarm_rate, strict=settings.strict).value
 
 
 def unsupported(arm: str, n: int, settings: Threshold) -> list[str]:
