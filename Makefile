@@ -29,7 +29,7 @@ unexport VIRTUAL_ENV PYTHONHOME GIT_DIR GIT_INDEX_FILE GIT_WORK_TREE GIT_PREFIX
 # Set in many containers; here every stage would compile all that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test check format ui doctor
+.PHONY: help run test check format ui doctor docs
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -59,6 +59,10 @@ format: .venv/installed  ## mend what can be mended by itself
 ui: .venv/installed  ## MLflow's pages, on this machine only; prints links that compare the models
 	@mlproject ui --port $(PORT)
 
+docs: .venv/installed  ## the documents as a site in site/; a dead link is an error
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --quiet
+	@echo "site/index.html"
+
 doctor: .venv/installed  ## what could be wrong with this machine
 	@mlproject doctor
 
@@ -85,5 +89,5 @@ ifeq ($(TORCH),cpu)
 	python -m pip install --no-compile -c constraints.txt --index-url https://download.pytorch.org/whl/cpu \
 	  torch torchvision
 endif
-	python -m pip install --no-compile -c constraints.txt --editable '.[dev,inspect,onnx]'
+	python -m pip install --no-compile -c constraints.txt --editable '.[dev,inspect,onnx,docs]'
 	@touch $@

@@ -2,7 +2,7 @@
 
 import os
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 # Idle threads of PyTorch sleep instead of spinning; read when PyTorch is first imported. Beside a process
 # that keeps one core busy, spinning made a training a third longer; on idle cores, 6 % shorter
