@@ -1,4 +1,4 @@
-"""Stage compare: put every result side by side, in reports/comparison.* and on the terminal."""
+"""Stage compare: one table of all results, in reports/comparison.* and on the terminal."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Stage evaluate: measure one model on one category's test images, and draw what it did."""
+"""Stage evaluate: measures and figures of one model on one category's test images."""
 
 from typing import Any
 
@@ -51,25 +51,25 @@ def main(category: str, model: str) -> None:
 
 
 def _cases(data: prepared.Prepared, scores: pd.DataFrame, threshold: float, model: str) -> Cases:
-    """Return the images that the model is judged on, with their scores.
+    """Return the test images that the model is evaluated on, with their scores.
 
     Raises:
-        UserError: the scores are of other images than those prepared now.
+        UserError: the scores are of other images than the prepared ones.
     """
     folder = artifacts.scores_folder(data.category, model)
     rows = data.rows(split="test")
     every = scores[scores["subset"].isin(("test", "pool"))]
     if every["path"].tolist() != data.paths(rows):
         raise UserError(f"{folder / 'scores.csv'}: holds scores of other test images. `dvc repro` renews it.")
-    judged, test = _judged(every), every[every["subset"] == "test"]
+    used, test = _evaluated(every), every[every["subset"] == "test"]
     made = folder / "reconstructions.npy"
     return Cases(
         category=data.category,
         model=model,
-        images=data.images[rows[0] :][judged],  # test rows are the last ones
-        reconstructions=files.read_array(made)[judged] if made.exists() else None,
-        masks=data.masks[judged],
-        maps=files.read_array(folder / "maps.npy")[judged],
+        images=data.images[rows[0] :][used],  # test rows are the last ones
+        reconstructions=files.read_array(made)[used] if made.exists() else None,
+        masks=data.masks[used],
+        maps=files.read_array(folder / "maps.npy")[used],
         scores=test["score"].to_numpy(dtype=np.float64),
         labels=test["label"].to_numpy(),
         defects=test["defect"].to_numpy(dtype=object),
@@ -77,14 +77,14 @@ def _cases(data: prepared.Prepared, scores: pd.DataFrame, threshold: float, mode
     )
 
 
-def _judged(every: pd.DataFrame) -> slice | np.ndarray:
-    """Return which test images the model did not learn from; a slice where that is all: nothing is copied."""
+def _evaluated(every: pd.DataFrame) -> slice | np.ndarray:
+    """Return the test images that the model did not learn from; a slice if all, so that nothing is copied."""
     chosen = (every["subset"] == "test").to_numpy()
     return slice(None) if chosen.all() else chosen
 
 
 def _held_out(scores: pd.DataFrame, threshold: float) -> dict[str, Any]:
-    """Return the measures on the held-out half alone, where a supervised model can be compared."""
+    """Return the measures on the held-out half, on which a supervised model can be compared."""
     half, settings = scores[scores["half"] == "held_out"], params.load("evaluate", params.Evaluate)
     return metrics.evaluate(
         half["label"].to_numpy(), half["score"].to_numpy(), threshold,
@@ -93,7 +93,7 @@ def _held_out(scores: pd.DataFrame, threshold: float) -> dict[str, Any]:
 
 
 def _measure(data: prepared.Prepared, cases: Cases, scores: pd.DataFrame) -> dict[str, Any]:
-    """Return what metrics.json says, but for the origin of the threshold."""
+    """Return the content of metrics.json without the origin of the threshold."""
     settings = params.load("evaluate", params.Evaluate)
     matched = scores.loc[scores["subset"] == "test", "score_brightness_matched"].to_numpy()
     every = scores[scores["subset"].isin(("test", "pool"))]
@@ -110,12 +110,12 @@ def _measure(data: prepared.Prepared, cases: Cases, scores: pd.DataFrame) -> dic
         "n_labelled_defective": int(scores.loc[scores["subset"] == "pool", "label"].sum()),
         "defects": defect_sizes.found(cases.defects, cases.masks, cases.called_defective),
         "brightness_matched_auroc": metrics.auroc(cases.labels, matched),
-        **_pixel_level(data, cases, _judged(every), settings.aupro_limit),
+        **_pixel_level(data, cases, _evaluated(every), settings.aupro_limit),
     }
 
 
 def _paper(scores: pd.DataFrame, parts: list[str], rule: str | None) -> dict[str, Any] | None:
-    """Return the decisions at the paper's thresholds, None for a model that it does not have."""
+    """Return the measures at thresholds set as the paper did; None for a model that is not in the paper."""
     if rule is None:
         return None
     held_out = scores[scores["subset"].isin(("validation", "calibration"))]
@@ -125,7 +125,7 @@ def _paper(scores: pd.DataFrame, parts: list[str], rule: str | None) -> dict[str
 
 
 def _paper_literal(scores: pd.DataFrame, category: str, model: str) -> dict[str, Any] | None:
-    """Return the decisions at the very numbers of the paper's Table 2, None where these mean nothing here."""
+    """Return the measures at the thresholds printed in the paper's Table 2; None where they do not apply."""
     settings = files.read_json(artifacts.model_folder(category, model) / "model.json")["settings"]
     limits = published.literal_thresholds(category, model, settings)
     if limits is None:
@@ -136,11 +136,11 @@ def _paper_literal(scores: pd.DataFrame, category: str, model: str) -> dict[str,
 
 
 def _pixel_level(
-    data: prepared.Prepared, cases: Cases, judged: slice | np.ndarray, limit: float
+    data: prepared.Prepared, cases: Cases, used: slice | np.ndarray, limit: float
 ) -> dict[str, float | None]:
-    """Return pixel AUROC and AUPRO, None without masks. Defective images of unknown mask are left out."""
+    """Return pixel AUROC and AUPRO, None without masks. Defective images without a mask are left out."""
     masked = data.manifest["has_mask"].to_numpy()[data.rows(split="test")] == 1
-    masked = masked[judged]
+    masked = masked[used]
     if not masked.any():
         return {"pixel_auroc": None, "aupro": None}
     known = masked | (cases.labels == 0)
@@ -152,7 +152,7 @@ def _pixel_level(
 
 
 def _curves(labels: np.ndarray, scores: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the points of ROC and of precision-recall, as `dvc plots` draws them."""
+    """Return the points of the ROC and precision-recall curves, for `dvc plots`."""
     false_positive_rate, recall, _ = roc_curve(labels, scores)
     roc = pd.DataFrame({"false_positive_rate": false_positive_rate, "recall": recall})
     precision, recall, _ = precision_recall_curve(labels, scores)

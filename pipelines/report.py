@@ -1,4 +1,4 @@
-"""Stage report: the paper's tables, figures and open questions beside what was found here."""
+"""Stage report: the paper's tables, figures and open questions next to the results here."""
 
 import shutil
 
@@ -18,7 +18,7 @@ def main() -> None:
         params.value("studies_used"),
     )
     folder = evidence.REPORTS
-    shutil.rmtree(folder / figures.FOLDER, ignore_errors=True)  # may hold a network that is no more
+    shutil.rmtree(folder / figures.FOLDER, ignore_errors=True)  # may hold a network that no longer exists
     (folder / figures.FOLDER).mkdir()
     for path, title, training in figures.layouts(found):
         drawing.save(layout(title, training["layers"]), folder / path)

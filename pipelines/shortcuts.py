@@ -1,4 +1,4 @@
-"""Stage shortcuts: how well trivial statistics separate one category's test images."""
+"""Stage shortcuts: AUROC of trivial image statistics on one category's test images."""
 
 from mlproject.core import artifacts, files, script
 from mlproject.data import prepared

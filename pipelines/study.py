@@ -1,4 +1,4 @@
-"""Stage study: answer one question about one category by trainings that differ in one thing."""
+"""Stage study: one question about one category, answered by trainings that differ in one thing."""
 
 import math
 import time
@@ -12,13 +12,13 @@ from mlproject.core import artifacts, files, params, script
 from mlproject.reports.figures import drawing, study_charts
 from mlproject.studies.components import runner, tables
 from mlproject.studies.components.base import Cell, Result, Study
-from mlproject.studies.components.inputs import Material
+from mlproject.studies.components.inputs import StudyInputs
 from mlproject.training import loop
 from mlproject.training.progress import EpochDisplay
 
 
 def main(category: str, name: str) -> None:
-    """Work on the cells of study `name` that are not there yet; write its table, summary and figure."""
+    """Run the missing cells of study `name`; write its table, summary and figure."""
     study, folder = runner.opened(category, name), artifacts.study_folder(category, name)
     workers = runner.count_workers(params.value("study_workers"))
     gap = study.gap()
@@ -34,7 +34,7 @@ def main(category: str, name: str) -> None:
 
 
 def _result(study: Study, name: str, workers: int) -> Result:
-    category = study.material.category
+    category = study.inputs.category
     folder = artifacts.study_folder(category, name)
     study.prepare(folder, _shown)
     wanted, started = study.cells(), time.perf_counter()
@@ -55,19 +55,19 @@ def _shown(title: str) -> Iterator[Callable[[loop.Epoch], None]]:
 
 
 def _run(study: Study, name: str, seconds: float) -> dict[str, Any]:
-    """Return run.json: what decided the study, as a training's, and what varies between equal runs."""
-    material: Material = study.material
+    """Return run.json: the facts of the study, as of a training, and what varies between equal runs."""
+    inputs: StudyInputs = study.inputs
     return {
-        "category": material.category,
+        "category": inputs.category,
         "model": f"study {name}",
         "settings": study.settings.model_dump(mode="json"),
-        "split": material.split.model_dump(),
-        "data_hash": material.data.data_hash,
-        "seed": material.seed,
-        "device": material.device,
-        "precision": material.precision,
-        "n_train": len(material.roles.train),
-        "n_validation": len(material.roles.validation),
+        "split": inputs.split.model_dump(),
+        "data_hash": inputs.data.data_hash,
+        "seed": inputs.seed,
+        "device": inputs.device,
+        "precision": inputs.precision,
+        "n_train": len(inputs.roles.train),
+        "n_validation": len(inputs.roles.validation),
         "seconds": round(seconds, 3),
         "threads": torch.get_num_threads(),
         "versions": loop.versions(),
@@ -76,7 +76,7 @@ def _run(study: Study, name: str, seconds: float) -> dict[str, Any]:
 
 def _write(study: Study, name: str, result: Result) -> None:
     """Write table.csv, summary.json and the figure; print the answer."""
-    category = study.material.category
+    category = study.inputs.category
     out = artifacts.study_report_folder(category, name)
     files.write_table(out / "table.csv", tables.frame(name, category, result.rows))
     summary = {

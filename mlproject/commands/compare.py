@@ -29,13 +29,13 @@ def compare(
     if str(challenger.version) == str(champion.version):
         raise UserError(f"{champion.name} version {champion.version} is the champion itself.")
     name = champion.tags.get("category", category)
-    folder, duel = head_to_head_record.write(name, champion, challenger, settings.bootstrap)
+    folder, pair = head_to_head_record.write(name, champion, challenger, settings.bootstrap)
     typer.echo(
         "\n".join(
             [
-                *head_to_head.table(duel, settings.bootstrap),
+                *head_to_head.table(pair, settings.bootstrap),
                 "",
-                *head_to_head.decisions(duel, settings.bootstrap),
+                *head_to_head.decisions(pair, settings.bootstrap),
             ]
         )
     )

@@ -1,1 +1,1 @@
-"""Measures of scores: pure functions of arrays."""
+"""Measures computed from scores, maps and images: pure functions of arrays, no files."""

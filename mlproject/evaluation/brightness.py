@@ -1,4 +1,4 @@
-"""Mean brightness, the most common shortcut, and how to take it away from the images."""
+"""Mean brightness of images, the most common shortcut, and scaling images to one brightness."""
 
 import numpy as np
 
@@ -14,8 +14,8 @@ def match_brightness(images: np.ndarray, target: float) -> np.ndarray:
     """Return the images, each scaled so that its mean brightness is the target.
 
     A scaled value above 255 is clipped; the factor allows for that, found by bisection on the
-    histogram. What is left is rounding, below half a grey level. A black image stays black, and one
-    with so many black pixels that no factor reaches the target comes as near as it can.
+    histogram. The remaining error is rounding, below half a grey level. A black image stays black; an
+    image with too many black pixels to reach the target gets as near to it as possible.
 
     Args:
         images: (n, h, w, 3) uint8.

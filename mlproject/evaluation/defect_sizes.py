@@ -1,4 +1,4 @@
-"""Which defects are found: by their type, and whether small ones are missed. Pure counting."""
+"""Counts of the defects found, by type and by size."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def found(defects: np.ndarray, masks: np.ndarray, called: np.ndarray) -> dict[st
     Returns:
         types: list of type, n, found, by name. smaller_half and larger_half: n, found and, of the smaller,
         largest_area, a share of the image (None where no mask is known). Images of equal area are ordered
-        as given; of an odd number the middle one is in the larger half.
+        as given; with an odd number, the middle one is in the larger half.
     """
     defects, called = np.asarray(defects, dtype=object), np.asarray(called, dtype=bool)
     types = []

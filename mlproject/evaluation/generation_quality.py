@@ -1,8 +1,8 @@
-"""Is what a generator makes new, varied and like the real? Measured beside what real images give.
+"""Quality of generated images: memorisation, diversity, Fréchet distance, each next to its real baseline.
 
-Pure computation: images in, figures out. No pretrained weights: the features of the Fréchet distance are
-the principal components of the training images themselves (the encoder of a linear autoencoder), and how
-much of an image they leave unexplained.
+Pure computation: images in, numbers out. No pretrained weights: the features of the Fréchet distance are
+the principal components of the training images themselves (the encoder of a linear autoencoder), and the
+part of an image that they leave unexplained.
 """
 
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from mlproject.evaluation import image_distances
 
 FEATURES = "our own: principal components of the training images"
 DIMENSIONS = 16  # at most; a covariance needs several images a dimension
-LEAST = 16  # different training images, below which halves of them say nothing
+LEAST = 16  # different training images; the halves of fewer are too small to compare
 COPY_RATIO = 0.5  # a copy is less than half as far from its original as from any other training image
-COPIES_ALLOWED = 0.05  # of good generators 1% lie below the 1st percentile, hardly any is a copy besides
+COPIES_ALLOWED = 0.05  # a good generator has 1% below the 1st percentile, and hardly any copies
 REPEATS_ALLOWED = 0.25
-DIVERSITY_NEEDED = 0.25  # of what real images have
+DIVERSITY_NEEDED = 0.25  # share of the real images' diversity
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What is measured of the training images alone, for a generator to stand beside.
+    """Measurements of the training images alone: the baseline that a generator is compared with.
 
     Attributes:
-        images: (n, s, s, 3) uint8, no two the same.
+        images: (n, s, s, 3) uint8, all different.
         nearest_other: (n,) distance of each to the nearest other.
         first_percentile: of `nearest_other`.
         ms_ssim: mean over pairs.
@@ -79,11 +79,11 @@ class Reference:
 
 
 def measure(generated: np.ndarray, reference: Reference) -> dict[str, Any]:
-    """Return quality.json: memorisation, diversity, Fréchet distance, each beside the real, and verdicts.
+    """Return quality.json: memorisation, diversity, Fréchet distance, each with its baseline, and verdicts.
 
     Args:
-        generated: (n, s, s, 3) uint8 of the size of the reference's, as many as those: distances to a
-            nearest neighbour and Fréchet distances depend on how many images there are.
+        generated: (n, s, s, 3) uint8, the same size and number as the reference images: distances to a
+            nearest neighbour and Fréchet distances depend on the number of images.
     """
     result: dict[str, Any] = {
         "n_generated": len(generated),
@@ -101,11 +101,12 @@ def measure(generated: np.ndarray, reference: Reference) -> dict[str, Any]:
 
 
 def memorisation(generated: np.ndarray, reference: Reference) -> dict[str, float]:
-    """Return how near generated images are to training images, beside how near those are to each other.
+    """Return distances from generated to training images, and among the training images themselves.
 
     `share_below_first_percentile` is .01 for an honest generator and rises for one that copies, but also
-    for one whose images are only smooth or typical: those lie near the middle of all. A *copy* is
-    therefore, besides, less than COPY_RATIO as far from its original as from any other training image.
+    for one whose images are merely smooth or typical, because those lie near the centre of the data. A
+    *copy* must therefore also be less than COPY_RATIO as far from its original as from any other training
+    image.
     """
     found = image_distances.neighbours(generated, reference.images)
     close = found.nearest < max(reference.first_percentile, 1e-9)
@@ -120,10 +121,10 @@ def memorisation(generated: np.ndarray, reference: Reference) -> dict[str, float
 
 
 def diversity(generated: np.ndarray, reference: Reference) -> dict[str, float]:
-    """Return how like each other generated images are (mean MS-SSIM of pairs, 1 = all the same), and repeats.
+    """Return the similarity among generated images (mean MS-SSIM of pairs, 1 = identical), and repeats.
 
     A repeat is less than half as far from another generated image as the first percentile of training
-    images: a generator that knows only a few images repeats itself, though those few differ.
+    images. A generator that makes only a few different images repeats itself.
     """
     nearest = image_distances.neighbours(generated, generated, same=True).nearest
     return {
@@ -170,7 +171,7 @@ def _features(images: np.ndarray, mean: np.ndarray, components: np.ndarray) -> n
 
 
 def _frechet(generated: np.ndarray, reference: Reference) -> float:
-    """Return the mean distance of halves to halves: of fewer images it is larger, by chance alone."""
+    """Return the mean distance between halves: with fewer images the distance is larger by chance alone."""
     made, real = _halves(reference.features(generated)), _halves(reference.features(reference.images))
     return float(np.mean([image_distances.frechet_distance(a, b) for a in made for b in real]))
 

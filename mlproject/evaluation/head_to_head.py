@@ -1,4 +1,4 @@
-"""Champion and challenger on the same test images: measures with intervals, where decisions differ."""
+"""Champion and challenger on the same test images: measures with intervals, and differing decisions."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,7 +14,7 @@ SEED = 0  # of the bootstrap
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two.
+    """One of the two models.
 
     Attributes:
         title: such as "version 7 (kd_cae)".
@@ -35,8 +35,8 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Duel:
-    """Both sides on the n images that both were tested on.
+class HeadToHead:
+    """Both models on the n images that both were tested on.
 
     Attributes:
         images: columns path, defect, label (1 = defective).
@@ -59,17 +59,17 @@ class Duel:
 
 
 class Measure(NamedTuple):
-    """One measure of both sides; None where the images cannot tell."""
+    """One measure of both models; None where the images do not determine it."""
 
     name: str
     champion: Interval | None
     challenger: Interval | None
 
 
-def measures(duel: Duel, resamples: int) -> list[Measure]:
+def measures(pair: HeadToHead, resamples: int) -> list[Measure]:
     """Return AUROC, F1, recall and false alarms of both, each with its 95 % interval."""
-    sides = (duel.champion, duel.challenger)
-    by_side = [_of_side(duel.labels, side, resamples) for side in sides]
+    sides = (pair.champion, pair.challenger)
+    by_side = [_of_side(pair.labels, side, resamples) for side in sides]
     return [Measure(name, by_side[0][name], by_side[1][name]) for name in by_side[0]]
 
 
@@ -87,16 +87,16 @@ def _of_side(labels: np.ndarray, side: Side, resamples: int) -> dict[str, Interv
     }
 
 
-def groups(duel: Duel) -> dict[str, np.ndarray]:
+def groups(pair: HeadToHead) -> dict[str, np.ndarray]:
     """Return title → rows of the images to show, the clearest first.
 
-    Those that only one side is right about; where there are none, those whose ranks differ most.
+    Images that only one model decides correctly; if there are none, those whose ranks differ most.
     """
-    right = {side.title: side.called == (duel.labels == 1) for side in (duel.champion, duel.challenger)}
-    apart = np.abs(_ranks(duel.challenger.scores) - _ranks(duel.champion.scores))
+    right = {side.title: side.called == (pair.labels == 1) for side in (pair.champion, pair.challenger)}
+    apart = np.abs(_ranks(pair.challenger.scores) - _ranks(pair.champion.scores))
     found = {}
-    for name, side in (("challenger", duel.challenger), ("champion", duel.champion)):
-        rows = np.flatnonzero(duel.differ & right[side.title])
+    for name, side in (("challenger", pair.challenger), ("champion", pair.champion)):
+        rows = np.flatnonzero(pair.differ & right[side.title])
         found[f"only the {name} is right"] = rows[np.argsort(-apart[rows], kind="stable")]
     if not any(len(rows) for rows in found.values()):
         return {"no image is decided differently; the ranks differ most here": np.argsort(-apart)[:6]}
@@ -107,50 +107,50 @@ def _ranks(scores: np.ndarray) -> np.ndarray:
     return np.argsort(np.argsort(scores, kind="stable"), kind="stable")
 
 
-def markdown(duel: Duel, resamples: int, pictures: list[str]) -> str:
-    """Return the comparison as text.
+def markdown(pair: HeadToHead, resamples: int, pictures: list[str]) -> str:
+    """Return the head to head as Markdown.
 
     Args:
-        pictures: names of the figures beside it.
+        pictures: names of the figures in the same folder.
     """
-    labels = duel.labels
+    labels = pair.labels
     lines = [
-        f"# {duel.category}: {duel.challenger.title} beside the champion, {duel.champion.title}",
+        f"# {pair.category}: {pair.challenger.title} beside the champion, {pair.champion.title}",
         "",
         f"On the {len(labels)} test images that both were tested on: {np.count_nonzero(labels == 0)} good, "
         f"{np.count_nonzero(labels)} defective. Brackets: 95% intervals (AUROC, F1: bootstrap; recall, false "
         "alarms: binomial).",
         "",
-        *table(duel, resamples),
+        *table(pair, resamples),
         "",
-        *decisions(duel, resamples),
+        *decisions(pair, resamples),
     ]
     for name in pictures:
         lines += ["", f"![{name.removesuffix('.png').replace('_', ' ')}]({name})"]
     return "\n".join(lines) + "\n"
 
 
-def table(duel: Duel, resamples: int) -> list[str]:
+def table(pair: HeadToHead, resamples: int) -> list[str]:
     """Return the measures as the lines of a Markdown table."""
     header = ["| | champion | challenger |", "| --- | --- | --- |"]
-    titles = f"| version | {duel.champion.title} | {duel.challenger.title} |"
+    titles = f"| version | {pair.champion.title} | {pair.challenger.title} |"
     rows = [
         f"| {name} | {_written(champion)} | {_written(challenger)} |"
-        for name, champion, challenger in measures(duel, resamples)
+        for name, champion, challenger in measures(pair, resamples)
     ]
-    everything = f"{metrics.all_defective_f1(duel.labels):.3f}"
+    everything = f"{metrics.all_defective_f1(pair.labels):.3f}"
     return [*header, titles, *rows, f"| F1, all defective | {everything} | {everything} |"]
 
 
-def decisions(duel: Duel, resamples: int) -> list[str]:
-    """Return in words how the two differ: AUROC by the paired interval, decisions by count."""
-    counts = [f"{name}: {len(rows)}" for name, rows in groups(duel).items() if duel.differ.any()]
-    said = [f"Decided differently: {np.count_nonzero(duel.differ)} of {len(duel.labels)}."]
+def decisions(pair: HeadToHead, resamples: int) -> list[str]:
+    """Return sentences on how the two differ: AUROC with its paired interval, decisions by count."""
+    counts = [f"{name}: {len(rows)}" for name, rows in groups(pair).items() if pair.differ.any()]
+    said = [f"Decided differently: {np.count_nonzero(pair.differ)} of {len(pair.labels)}."]
     if counts:
         said[0] += f" {'; '.join(counts)}.".replace(" only", " Only", 1)
-    if len(set(duel.labels.tolist())) == 2:
+    if len(set(pair.labels.tolist())) == 2:
         gap = intervals.auroc_difference(
-            duel.labels, duel.champion.scores, duel.challenger.scores, resamples, SEED
+            pair.labels, pair.champion.scores, pair.challenger.scores, resamples, SEED
         )
         said.append(
             f"AUROC, challenger − champion: {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}] (paired)."

@@ -1,4 +1,4 @@
-"""How far images are from each other: nearest neighbours, MS-SSIM, Fréchet distance."""
+"""Distances between images: nearest neighbours, MS-SSIM, Fréchet distance."""
 
 from dataclasses import dataclass
 
@@ -8,19 +8,19 @@ import torch.nn.functional as F  # noqa: N812
 
 from mlproject.models.components import anomaly_maps
 
-SIDE = 32  # images are compared at this size: noise of single pixels is no likeness and no difference
+SIDE = 32  # images are compared at this size, so that noise in single pixels does not count
 PAIRS = 200  # of images, drawn for the mean MS-SSIM
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, from fine to coarse
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The nearest training image of each of n images, and how far away it is.
+    """The nearest training image of each of n images, and its distance.
 
     Attributes:
         rows: (n,) row of the training image.
         nearest: (n,) root-mean-square difference of pixels in [0, 1].
-        second: (n,) the same to the second nearest.
+        second: (n,) distance to the second nearest.
     """
 
     rows: np.ndarray
@@ -38,10 +38,10 @@ def neighbours(images: np.ndarray, train: np.ndarray, *, same: bool = False) -> 
     Args:
         images: (n, s, s, 3) uint8.
         train: (m, s, s, 3) uint8, m at least 3.
-        same: images and train are the same rows: none is its own neighbour.
+        same: images and train are the same rows; an image is then not its own neighbour.
     """
     a, b = torch.from_numpy(pixels(images)), torch.from_numpy(pixels(train))
-    # the exact way: by way of dot products, two equal images would be 1e-4 apart
+    # the exact mode: computed through dot products, two equal images would be 1e-4 apart
     distances = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist") / a.shape[1] ** 0.5
     if same:
         distances.fill_diagonal_(torch.inf)
@@ -64,7 +64,7 @@ def mean_pairwise_ms_ssim(images: np.ndarray) -> float:
 def ms_ssim(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Return (n,) multi-scale SSIM of (n, c, h, w) images in [0, 1] (Wang, Simoncelli, Bovik 2003).
 
-    Of the five scales those are used whose image holds the window; their weights are made to sum to 1.
+    Scales whose image is smaller than the window are left out; the other weights are scaled to sum to 1.
     """
     scales = [s for s in range(len(SCALE_WEIGHTS)) if min(x.shape[-2:]) >> s >= anomaly_maps.SSIM_WINDOW]
     weights = np.array(SCALE_WEIGHTS)[scales] / sum(SCALE_WEIGHTS[: len(scales)])

@@ -1,4 +1,4 @@
-"""Two models on the same images, and shares of few images: differences and shares with their intervals."""
+"""Confidence intervals: paired AUROC differences, F1, and shares of a few images."""
 
 from typing import NamedTuple
 
@@ -24,8 +24,8 @@ def auroc_difference(
 ) -> Interval:
     """Return AUROC of the challenger − AUROC of the champion, with its paired bootstrap interval.
 
-    Both are judged on the same resample each time, good and defective images drawn separately: what
-    makes an image hard for both cancels out. Equal rankings give [0, 0].
+    Both are evaluated on the same resamples, good and defective images drawn separately, so that
+    images that are hard for both cancel out. Equal rankings give [0, 0].
 
     Args:
         labels: (n,) 0 good, 1 defective.
@@ -50,7 +50,7 @@ def auroc_difference(
 
 
 def f1_interval(labels: np.ndarray, called: np.ndarray, resamples: int, seed: int) -> Interval:
-    """Return the F1 of some decisions, with its bootstrap interval, stratified as `auroc_difference`'s.
+    """Return the F1 of decisions with its bootstrap interval, stratified as in `auroc_difference`.
 
     Args:
         labels: (n,) 0 good, 1 defective; at least one is defective.

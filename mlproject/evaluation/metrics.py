@@ -29,7 +29,7 @@ def auroc(labels: np.ndarray, scores: np.ndarray) -> float | None:
 
 
 def average_precision(labels: np.ndarray, scores: np.ndarray) -> float | None:
-    """Return the area under the precision-recall steps; None if a class is missing. As `auroc`."""
+    """Return the area under the precision-recall steps; None if a class is missing. Raises as `auroc`."""
     defective, scores = _checked(labels, scores)
     return float(average_precision_score(defective, scores)) if _both_classes(defective) else None
 
@@ -65,7 +65,7 @@ def auroc_interval(
 def resampled_auroc(
     good: np.ndarray, defective: np.ndarray, good_counts: np.ndarray, defective_counts: np.ndarray
 ) -> np.ndarray:
-    """Return (resamples,) the AUROC of each resample, a resample being how often each image was drawn.
+    """Return (resamples,) the AUROC of each resample, given as the number of times each image was drawn.
 
     Args:
         good: (g,) finite scores of good images.
@@ -83,12 +83,12 @@ def resampled_auroc(
 
 
 def resample_counts(rng: np.random.Generator, n: int, resamples: int) -> np.ndarray:
-    """Return (resamples, n): how often each of n images is drawn when n are drawn with replacement."""
+    """Return (resamples, n): the count of each of n images when n are drawn with replacement."""
     return rng.multinomial(n, np.full(n, 1 / n), size=resamples)
 
 
 def all_defective_f1(labels: np.ndarray) -> float:
-    """Return the F1 of calling every image defective: what any useful F1 must beat."""
+    """Return the F1 of calling every image defective, which any useful F1 must beat."""
     n_defective = int(np.count_nonzero(labels))
     return 2 * n_defective / (len(labels) + n_defective)
 
@@ -103,7 +103,7 @@ def classification(labels: np.ndarray, scores: np.ndarray, threshold: float) -> 
 
     Returns:
         threshold, f1, balanced_accuracy, precision, recall and false_alarm_rate (the share of good
-        images called defective), all but the first in [0, 1]. None where the test set cannot tell:
+        images called defective), all but the first in [0, 1]. None where the test set does not determine it:
         f1 and recall without defective images, false_alarm_rate without good ones,
         balanced_accuracy without either. Precision is 0 when nothing is called defective.
     """
@@ -126,11 +126,11 @@ def classification(labels: np.ndarray, scores: np.ndarray, threshold: float) -> 
 
 
 def oracle_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Return the threshold with the best F1 on these very images: an upper bound, not a result.
+    """Return the threshold with the best F1 on these same images: an upper bound, not a result.
 
-    It is a score itself, the highest of those called good, as the conformal threshold is one; or
-    the float just below the lowest score, which calls every image defective. Among equally good
-    thresholds the highest: fewest false alarms.
+    Like the conformal threshold, it is one of the scores (the highest that is called good), or the
+    float just below the lowest score, which calls every image defective. Among equally good
+    thresholds it is the highest, which has the fewest false alarms.
 
     Args:
         labels: (n,) 0 good, 1 defective.
@@ -142,7 +142,7 @@ def oracle_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
 
 
 def fewest_errors_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Return the threshold with the fewest wrong decisions on these very images, as `oracle_threshold`."""
+    """Return the threshold with the fewest wrong decisions on these same images, as `oracle_threshold`."""
     candidates, hits, alarms = _outcomes(labels, scores)
     return _highest_best(candidates, hits - alarms)  # errors: the defects not hit, and the alarms
 
@@ -150,12 +150,12 @@ def fewest_errors_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
 def evaluate(
     labels: np.ndarray, scores: np.ndarray, threshold: float, resamples: int, seed: int
 ) -> dict[str, Any]:
-    """Return what metrics.json says about whole images.
+    """Return the image-level content of metrics.json.
 
     Args:
         labels: (n,) 0 good, 1 defective, of the test images.
         scores: (n,) finite.
-        threshold: the clean one, learnt from good images alone.
+        threshold: of protocol clean, from good images alone.
         resamples: bootstrap resamples of the AUROC's interval.
         seed: of the bootstrap.
 
@@ -187,7 +187,7 @@ def evaluate(
 
 
 def _outcomes(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return, ascending, every threshold that decides otherwise, with its hits and false alarms."""
+    """Return every threshold that gives different decisions, ascending, with its hits and false alarms."""
     defective, scores = _checked(labels, scores)
     order = np.argsort(scores, kind="stable")
     ordered = scores[order]

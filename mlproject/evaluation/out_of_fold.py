@@ -1,4 +1,4 @@
-"""Scores of good training images by models that never saw them: what small categories set thresholds from."""
+"""Out-of-fold scores of good training images, from which small categories set their thresholds."""
 
 from collections.abc import Callable, Sequence
 
@@ -16,13 +16,13 @@ FitFold = Callable[[int, np.ndarray, np.ndarray], Detector]
 def out_of_fold(
     images: np.ndarray, paths: Sequence[str], settings: Split, seed: int, fit_fold: FitFold
 ) -> pd.DataFrame:
-    """Return one row for each good image: path, score and parts, by the model of the fold that left it out.
+    """Return one row per good image: path, score and parts, from the model of the fold that left it out.
 
-    Each fold's parts are put on that fold's own scale (its validation images), so folds compare.
+    Each fold's parts are scaled by that fold's own validation images, so that folds are comparable.
 
     Args:
         images: (n, s, s, 3) uint8 good images.
-        paths: their n paths; they decide the folds.
+        paths: their n paths, which determine the folds.
     """
     names = np.asarray(paths, dtype=object)
     fold_of = split.folds(paths, settings.folds, seed)

@@ -1,7 +1,7 @@
-"""Protocol `paper`: decisions at thresholds set as the paper set them. For comparison with its tables only.
+"""Protocol `paper`: decisions at thresholds set as the paper set them, only to compare with its tables.
 
 A detector names its rule (`Detector.paper_rule`); stage score passes the name on in threshold.json. The
-rules lie here, below the models, so that stage evaluate needs no training code.
+rules are here, below the models, so that stage evaluate needs no training code.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,11 +18,11 @@ Parts = Mapping[str, np.ndarray]  # part → (n,) values, higher = more anomalou
 
 @dataclass(frozen=True)
 class Rule:
-    """A way to set one threshold a part.
+    """A way to set one threshold per part.
 
     Attributes:
         thresholds: (parts of held-out good images, parts of test images, test labels) → part → threshold.
-        sees_test_labels: then its figures are no result.
+        sees_test_labels: if true, its numbers are not results.
     """
 
     thresholds: Callable[[Parts, Parts, np.ndarray], dict[str, float]]
@@ -30,7 +30,7 @@ class Rule:
 
 
 def edge_of_good(good: Parts, test: Parts, labels: np.ndarray) -> dict[str, float]:
-    """Return the largest value of each part among good images that were not trained on.
+    """Return the largest value of each part among good images that were not used for training.
 
     KD-CAE (paper, 3.5.1): the largest reconstruction error, the smallest log-density. The paper read them
     off the distributions by eye; here they are computed.
@@ -39,9 +39,9 @@ def edge_of_good(good: Parts, test: Parts, labels: np.ndarray) -> dict[str, floa
 
 
 def fewest_errors(good: Parts, test: Parts, labels: np.ndarray) -> dict[str, float]:
-    """Return, for each part by itself, the threshold with the fewest errors on the test labels.
+    """Return, for each part on its own, the threshold with the fewest errors on the test labels.
 
-    NI-CAE, as the authors' code did it (one part): the threshold knows the answers.
+    NI-CAE, as in the authors' code (one part). The threshold is chosen with the answers known.
     """
     return {name: metrics.fewest_errors_threshold(labels, values) for name, values in test.items()}
 
@@ -59,12 +59,12 @@ RULES = {
 
 
 def evaluate(rule: str, good: Parts, test: Parts, labels: np.ndarray) -> dict[str, Any]:
-    """Return what metrics.json says under `paper`: defective where any part exceeds its threshold.
+    """Return the section `paper` of metrics.json: defective where any part exceeds its threshold.
 
     Args:
         rule: a name in `RULES`.
-        good: parts of good images that were not trained on; the paper knows no set apart from those that
-            chose the epoch, so these may be among them.
+        good: parts of good images that were not used for training. They may include those that chose the
+            epoch, because the paper has no separate calibration set.
         test: the same parts of the n test images.
         labels: (n,) 0 good, 1 defective.
 

@@ -1,4 +1,4 @@
-"""Pixel-level measures: is the defect where the map says it is? Exact, ties included."""
+"""Pixel-level measures of anomaly maps against masks: pixel AUROC and AUPRO. Exact, ties included."""
 
 import numpy as np
 from scipy import ndimage
@@ -36,7 +36,7 @@ def pixel_auroc(masks: np.ndarray, maps: np.ndarray) -> float | None:
 def aupro(masks: np.ndarray, maps: np.ndarray, limit: float = 0.3) -> float | None:
     """Return the normalised area under the per-region-overlap curve up to a false-positive rate.
 
-    As MVTec's evaluation code does it (Bergmann et al., IJCV 2021): for every threshold, the share
+    As in MVTec's evaluation code (Bergmann et al., IJCV 2021): for every threshold, the share
     of each connected defect region (8 neighbours) that is found, averaged over all regions of all
     images, against the share of all defect-free pixels that are marked; the curve starts at (0, 0),
     is joined by straight lines and cut at `limit` by interpolation.
@@ -71,7 +71,7 @@ def aupro(masks: np.ndarray, maps: np.ndarray, limit: float = 0.3) -> float | No
 
 
 def _region_pixels(defective: np.ndarray, scores: np.ndarray, cut: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the scores ≥ cut of defective pixels and the share of the mean overlap each is worth."""
+    """Return the scores ≥ cut of defective pixels, and the share of the mean overlap that each counts for."""
     pixel_scores, pixel_shares = [], []
     n_regions = 0
     for mask, image_scores in zip(defective, scores, strict=True):
@@ -87,7 +87,7 @@ def _region_pixels(defective: np.ndarray, scores: np.ndarray, cut: float) -> tup
 def _curve(
     good_scores: np.ndarray, region_scores: np.ndarray, shares: np.ndarray, n_good: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return false-positive rates and mean overlaps at falling thresholds, one point a distinct score."""
+    """Return false-positive rates and mean overlaps at falling thresholds, one point per distinct score."""
     scores = np.concatenate([good_scores, region_scores])
     order = np.argsort(-scores)
     ordered = scores[order]

@@ -1,8 +1,8 @@
-"""Shortcut probe: can a trivial statistic of an image tell defective from good, without any defect seen?
+"""Shortcut probe: how well trivial image statistics, which see no defect, tell defective from good.
 
 MVTec's screw can be sorted perfectly by mean brightness alone, so a detector that sorts it well may
-have found no defect at all. Hence a statistic's AUROC stands beside every result, and detectors are
-scored once more on images whose brightness is matched.
+have found no defect at all. Every result is therefore shown with the AUROC of the strongest statistic,
+and detectors also score images whose brightness is matched.
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ def statistics(
     """Return trivial statistics of images, none of which looks for a defect.
 
     Args:
-        images: (n, h, w, 3) uint8, memory-mapped or not; a batch is held at a time.
+        images: (n, h, w, 3) uint8, memory-mapped or not; read one batch at a time.
         widths, heights: (n,) of the original files, pixels.
         file_sizes: (n,) bytes.
         training_brightness: `mean_brightness` of the training images, in [0, 1].
@@ -88,7 +88,7 @@ def _pixel_statistics(images: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _foreground_centre(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the centre of what differs from the border's median colour, (b,) x and y in [0, 1]."""
+    """Return the centre of the pixels that differ from the border's median colour, (b,) x and y in [0, 1]."""
     border = np.concatenate([pixels[:, 0], pixels[:, -1], pixels[:, :, 0], pixels[:, :, -1]], axis=1)
     weight = np.abs(pixels - np.median(border, axis=1)[:, None, None]).sum(axis=3, dtype=np.float64)
     total = weight.sum(axis=(1, 2))

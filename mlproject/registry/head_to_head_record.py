@@ -13,7 +13,7 @@ from mlproject.core.files import written_whole
 from mlproject.data import layout
 from mlproject.data.decode import decode_bytes, decode_mask, open_image
 from mlproject.evaluation import head_to_head
-from mlproject.evaluation.head_to_head import Duel, Side
+from mlproject.evaluation.head_to_head import HeadToHead, Side
 from mlproject.registry import recorded_version
 from mlproject.registry.recorded_version import Package
 from mlproject.reports.figures import disagreements, drawing
@@ -31,7 +31,7 @@ ABOUT = ("path", "subset", "half", "defect", "label", "score", "score_brightness
 
 def write(
     category: str, champion: "ModelVersion", challenger: "ModelVersion", resamples: int
-) -> tuple[Path, Duel]:
+) -> tuple[Path, HeadToHead]:
     """Write comparison.md, scatter.png, gallery.png and decisions.csv; return their folder and the figures.
 
     Where images are missing or others by now there is no gallery; the text says so.
@@ -42,20 +42,20 @@ def write(
     out = FOLDER / category
     with tempfile.TemporaryDirectory() as folder, written_whole(out) as part:
         old, new = (recorded_version.fetch(version, Path(folder)) for version in (champion, challenger))
-        duel = _duel(category, old, new)
-        drawing.save(disagreements.scatter(duel), part / "scatter.png")
+        pair = _pair(category, old, new)
+        drawing.save(disagreements.scatter(pair), part / "scatter.png")
         pictures = ["scatter.png"]
-        missing = _draw_gallery(duel, old, new, part / "gallery.png")
+        missing = _draw_gallery(pair, old, new, part / "gallery.png")
         if not missing:
             pictures.insert(0, "gallery.png")
-        text = head_to_head.markdown(duel, resamples, pictures)
+        text = head_to_head.markdown(pair, resamples, pictures)
         (part / "comparison.md").write_text(text + (f"\nNo gallery: {missing}\n" if missing else ""))
-        table = duel.images.assign(
-            champion=duel.champion.scores, champion_defective=duel.champion.called,
-            challenger=duel.challenger.scores, challenger_defective=duel.challenger.called,
+        table = pair.images.assign(
+            champion=pair.champion.scores, champion_defective=pair.champion.called,
+            challenger=pair.challenger.scores, challenger_defective=pair.challenger.called,
         )  # fmt: skip
         files.write_table(part / "decisions.csv", table)
-    return out, duel
+    return out, pair
 
 
 def log(client: "MlflowClient", folder: Path, champion: "ModelVersion", challenger: "ModelVersion") -> str:
@@ -74,7 +74,7 @@ def log(client: "MlflowClient", folder: Path, champion: "ModelVersion", challeng
     return place
 
 
-def _duel(category: str, old: Package, new: Package) -> Duel:
+def _pair(category: str, old: Package, new: Package) -> HeadToHead:
     """Return both on the images that they share."""
     both = recorded_version.shared(old, new)
     if both.empty:
@@ -82,7 +82,7 @@ def _duel(category: str, old: Package, new: Package) -> Duel:
             f"{category}: {old.title} and {new.title} were tested on different images. "
             "`dvc repro` tests both on the same."
         )
-    return Duel(category, both[["path", "defect", "label"]], _side(old, both), _side(new, both))
+    return HeadToHead(category, both[["path", "defect", "label"]], _side(old, both), _side(new, both))
 
 
 def _side(side: Package, both: pd.DataFrame) -> Side:
@@ -91,20 +91,20 @@ def _side(side: Package, both: pd.DataFrame) -> Side:
     return Side(side.title, rows["score"].to_numpy(dtype=float), side.threshold, parts)
 
 
-def _draw_gallery(duel: Duel, old: Package, new: Package, path: Path) -> str:
+def _draw_gallery(pair: HeadToHead, old: Package, new: Package, path: Path) -> str:
     """Write the gallery; return why there is none, or nothing."""
-    wrong = recorded_version.unchanged(new, duel.category)[1]
+    wrong = recorded_version.unchanged(new, pair.category)[1]
     if wrong:
         return wrong
-    found = head_to_head.groups(duel)
+    found = head_to_head.groups(pair)
     rows = sorted({int(row) for chosen in found.values() for row in chosen[:COLUMNS]})
-    good = np.flatnonzero(duel.labels == 0)
+    good = np.flatnonzero(pair.labels == 0)
     if not len(good):
         return "no good test image sets its colour scale"
     good = good[np.linspace(0, len(good) - 1, min(len(good), GOOD_MAPS)).round().astype(int)]
     asked = [*rows, *good.tolist()]
-    raw = artifacts.RAW / duel.category
-    files = [raw / duel.images["path"].iloc[row] for row in asked]
+    raw = artifacts.RAW / pair.category
+    files = [raw / pair.images["path"].iloc[row] for row in asked]
     maps = []
     for side in (old, new):
         made = recorded_version.ask(side, files, maps=True).maps
@@ -112,13 +112,13 @@ def _draw_gallery(duel: Duel, old: Package, new: Package, path: Path) -> str:
     masks = {entry.path: entry.mask for entry in layout.read_layout(raw)}
     shown = {
         row: _shown(
-            row, raw, duel.images["path"].iloc[row], masks, tuple(m if m is None else m[i] for m in maps)
+            row, raw, pair.images["path"].iloc[row], masks, tuple(m if m is None else m[i] for m in maps)
         )
         for i, row in enumerate(rows)
     }
     listed = {title: [shown[int(row)] for row in chosen[:COLUMNS]] for title, chosen in found.items()}
     totals = {title: len(chosen) for title, chosen in found.items()}
-    drawing.save(disagreements.gallery(duel, listed, totals), path)
+    drawing.save(disagreements.gallery(pair, listed, totals), path)
     return ""
 
 

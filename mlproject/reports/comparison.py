@@ -1,6 +1,6 @@
-"""Results of all categories and models as one comparison: the same rows to Markdown, CSV and a terminal.
+"""Comparison of all models on all categories: the same rows as Markdown, CSV and terminal tables.
 
-No F1 stands without that of calling everything defective, no AUROC without the strongest shortcut's.
+Every F1 is shown with the F1 of calling everything defective, every AUROC with the strongest shortcut's.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,7 +44,7 @@ READING = (
 
 
 def merge(results: Iterable[Row], shortcuts: Mapping[str, Row]) -> list[dict[str, Any]]:
-    """Return one row a result: its metrics.json and, under `shortcuts`, its category's shortcuts.json."""
+    """Return one row per result: its metrics.json and, under `shortcuts`, its category's shortcuts.json."""
     return [{**result, "shortcuts": shortcuts[result["category"]]} for result in results]
 
 
@@ -72,7 +72,7 @@ def winner(rows: Sequence[Row]) -> str | None:
 
 
 def verdicts(rows: Sequence[Row]) -> list[str]:
-    """Return, for each category with several models, which one is better, or that none is shown to be."""
+    """Return, for each category with several models, a sentence naming the best, or saying that none is."""
     sentences = []
     for category, group in by_category(rows).items():
         if len(group) < 2:
@@ -98,7 +98,7 @@ class Table:
 
 
 def tables(rows: Sequence[Row]) -> tuple[list[Table], list[str]]:
-    """Return the tables of the comparison and their numbered notes; the third where a model sees labels."""
+    """Return the tables of the comparison and their numbered notes; a third table if a model sees labels."""
     texts = list(dict.fromkeys(text for row in rows for text in notes(row).values()))
     winners = {category: winner(group) for category, group in by_category(rows).items()}
     strong = frozenset(
@@ -118,7 +118,7 @@ def tables(rows: Sequence[Row]) -> tuple[list[Table], list[str]]:
 
 
 def _lines(rows: Sequence[Row], columns: Columns, texts: list[str]) -> tuple[tuple[str, ...], ...]:
-    """Return the cells; each that a note qualifies carries its number. Without texts: no notes."""
+    """Return the cells, each with the number of its note if it has one. Without texts: no numbers."""
     lines = []
     for row in rows:
         marks = {name: f" ({texts.index(text) + 1})" for name, text in notes(row).items() if texts}
@@ -127,7 +127,7 @@ def _lines(rows: Sequence[Row], columns: Columns, texts: list[str]) -> tuple[tup
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """Return comparison.md, which lies in reports/: links are relative to it."""
+    """Return comparison.md, whose links are relative to reports/."""
     shown, texts = tables(rows)
     blocks = ["# Comparison"]
     blocks += [f"## {table.title}\n\n{_markdown_table(table)}" for table in shown]
@@ -161,7 +161,7 @@ def _pictures(category: str, model: str, reconstructs: bool) -> str:
 
 
 def csv(rows: Sequence[Row]) -> pd.DataFrame:
-    """Return every value of every row as one flat table, nested names joined by dots."""
+    """Return all rows as one flat table, nested names joined by dots."""
     return pd.json_normalize([dict(row) for row in rows], sep=".")
 
 

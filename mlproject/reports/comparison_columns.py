@@ -1,4 +1,4 @@
-"""What the columns of the comparison say, and what must be said about a row."""
+"""Columns of the comparison, and the notes on its rows."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -65,12 +65,12 @@ HELD_OUT: Columns = NAMES | {
 
 
 def sees_labels(row: Row) -> bool:
-    """Say whether a model learnt from half of the test images or was tuned on it: the other judges it."""
+    """Return whether a model was trained or tuned on half of the test images; the other half evaluates it."""
     return bool(row["supervised"] or row["tuned_on_labels"])
 
 
 def notes(row: Row) -> dict[str, str]:
-    """Return what must be said about a row, by the column that it qualifies."""
+    """Return the notes on a row, by the column that each qualifies."""
     said: dict[str, str] = {}
     if row["supervised"]:
         said["model"] = (

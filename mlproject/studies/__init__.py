@@ -1,4 +1,4 @@
-"""Studies by name: the file's name is the study's name, so there is no list to edit."""
+"""Registry of studies: a file's name is its study's name, so there is no list to edit."""
 
 import importlib
 import pkgutil
@@ -11,7 +11,7 @@ from mlproject.core.errors import unknown_name
 
 if TYPE_CHECKING:
     from mlproject.studies.components.base import Study
-    from mlproject.studies.components.inputs import Material
+    from mlproject.studies.components.inputs import StudyInputs
 
 
 def names() -> list[str]:
@@ -32,7 +32,7 @@ def check(name: str, settings: Any, where: str = "settings") -> "tuple[type[Stud
     return study, params.check(settings, study.Parameters, where)
 
 
-def create(name: str, settings: Mapping[str, Any], material: "Material", where: str = "settings") -> "Study":
+def create(name: str, settings: Mapping[str, Any], inputs: "StudyInputs", where: str = "settings") -> "Study":
     """Return a study of one category from its section of params.yaml; raises as `check`."""
     study, checked = check(name, dict(settings), where)
-    return study(checked, material)
+    return study(checked, inputs)

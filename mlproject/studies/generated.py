@@ -1,8 +1,8 @@
-"""Do generated images help? CNN and KD-CAE trained with and without them (the authors' future work).
+"""Study: do generated images help? CNN and KD-CAE trained with and without them (the authors' future work).
 
 The generated images join the good training images; validation, calibration and held-out images are real and
-the same. Both ways the training shows as many images in all, as near as whole epochs allow: with twice the
-images, half the epochs. Labelled images, of which there are no more, are then shown less often: notes say so.
+the same. Both trainings show the same total number of images, as nearly as whole epochs allow: with twice
+the images, half the epochs. Labelled images are then shown less often, which the notes state.
 """
 
 import functools
@@ -26,11 +26,11 @@ from mlproject.studies.components.base import MIN_SEEDS, Cell, Result, Study
 from mlproject.studies.results import generated as generated_result
 
 ARMS = ("cnn", "kd_cae")
-SAMPLE_SEED = 2  # others than those whose quality was measured (1)
+SAMPLE_SEED = 2  # not the images whose quality was measured (1)
 
 
 class Overrides(Section):
-    """How a model is trained here; null as it was trained."""
+    """Settings of a model in this study; null: as it was trained."""
 
     image_size: int | None = Field(ge=32, le=1024)
     epochs: int | None = Field(ge=1)
@@ -41,9 +41,9 @@ class Parameters(Section):
     """Settings of the study.
 
     Attributes:
-        seeds: trainings each with and without.
-        share: generated images for each real training image.
-        generator: whose images; a name in generators_used.
+        seeds: number of trainings, each with and without generated images.
+        share: generated images per real training image.
+        generator: a name in generators_used.
     """
 
     seeds: int = Field(ge=MIN_SEEDS)
@@ -54,19 +54,19 @@ class Parameters(Section):
 
 
 class Generated(Study):
-    """Needs a generator, and the CNN or KD-CAE among the models of params.yaml; trains both itself."""
+    """Needs a generator, and the CNN or KD-CAE among the models of params.yaml; trains both."""
 
     Parameters = Parameters
     title = "Do generated images help?"
 
-    def __init__(self, settings: Any, material: Any) -> None:
-        super().__init__(settings, material)
-        self.images = fitting.Shrunk(material)
-        test = material.data.manifest.iloc[material.test]
+    def __init__(self, settings: Any, inputs: Any) -> None:
+        super().__init__(settings, inputs)
+        self.images = fitting.ResizedImages(inputs)
+        test = inputs.data.manifest.iloc[inputs.test]
         self.label = test["label"].to_numpy()
 
     def gap(self) -> str | None:
-        if self.settings.generator not in self.material.generators:
+        if self.settings.generator not in self.inputs.generators:
             return f"generators_used in params.yaml does not list {self.settings.generator}"
         if not self.arms:
             return f"params.yaml has no section models.{' nor models.'.join(ARMS)}, or nothing to learn from"
@@ -78,46 +78,46 @@ class Generated(Study):
 
     @property
     def arms(self) -> list[str]:
-        """Models that are trained; the CNN only where it has a defect to learn from."""
-        known = [arm for arm in ARMS if self.material.known(arm)]
+        """Models to train; the CNN only where it has a defect to learn from."""
+        known = [arm for arm in ARMS if self.inputs.known(arm)]
         return [arm for arm in known if arm != "cnn" or self._pool_has_defects]
 
     @property
     def _pool_has_defects(self) -> bool:
-        return bool(self.label[~self.material.held_out].any())
+        return bool(self.label[~self.inputs.held_out].any())
 
     @property
     def count(self) -> int:
-        """How many images are generated."""
-        return max(1, round(self.settings.share * len(self.material.roles.train)))
+        """Number of generated images."""
+        return max(1, round(self.settings.share * len(self.inputs.roles.train)))
 
     def _settings(self, arm: str, count: int) -> dict[str, Any]:
-        """Return a model's settings; epochs and patience so that `count` more show no more images."""
+        """Return a model's settings, epochs and patience reduced for `count` more images."""
         overrides = getattr(self.settings, arm).model_dump()
-        settings = fitting.overridden(arm, self.material.settings_of(arm), overrides, f"generated.{arm}")
+        settings = fitting.overridden(arm, self.inputs.settings_of(arm), overrides, f"generated.{arm}")
         larger = self._in_an_epoch(arm, self.count) / self._in_an_epoch(arm, 0)
         for name in ("epochs", "patience"):
-            # the fewer epochs are rounded first: 5 of them halved are 2, beside which 4 show as many images
+            # the smaller number is rounded first: half of 5 epochs is 2, and 4 epochs show as many images
             fewer = max(1, round(settings[name] / larger))
             settings[name] = fewer if count else round(fewer * larger)
         return settings
 
     def _in_an_epoch(self, arm: str, count: int) -> int:
-        """Return how many images an epoch shows with `count` generated ones."""
-        labelled = self.label[~self.material.held_out]
+        """Return the number of images in an epoch with `count` generated ones."""
+        labelled = self.label[~self.inputs.held_out]
         learnt = len(for_weights_and_epoch(labelled)[0]) if models.detector_class(arm).supervised else 0
-        return len(self.material.roles.train) + count + learnt
+        return len(self.inputs.roles.train) + count + learnt
 
     @property
     def _generator_folder(self) -> Any:
-        return artifacts.model_folder(self.material.category, self.settings.generator)
+        return artifacts.model_folder(self.inputs.category, self.settings.generator)
 
     @functools.cached_property
     def _made(self) -> np.ndarray:
         """(count, S, S, 3) uint8 generated images, enlarged to the prepared size."""
         from mlproject import generators
 
-        generator, size = generators.load(self._generator_folder), self.material.data.image_size
+        generator, size = generators.load(self._generator_folder), self.inputs.data.image_size
         enlarged = [
             np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
             for image in generator.stream(self.count, SAMPLE_SEED)
@@ -135,37 +135,35 @@ class Generated(Study):
                 if count:
                     facts |= {"generator": digest.hexdigest(), "sample_seed": SAMPLE_SEED}
                 for step in range(self.settings.seeds):
-                    seed = self.material.seed + step
+                    seed = self.inputs.seed + step
                     found.append(Cell(arm, count, seed, "generated", facts | {"seed": seed}))
         return found
 
     def run(self, cell: Cell) -> pd.DataFrame:
-        material, settings = self.material, cell.facts["settings"]
-        train = self.images.rows(settings, material.rows_of("train"))
+        inputs, settings = self.inputs, cell.facts["settings"]
+        train = self.images.rows(settings, inputs.rows_of("train"))
         if cell.level:
             train = np.concatenate([train, fitting.as_seen(self._made, settings)])
-        validation = self.images.rows(settings, material.rows_of("validation"))
+        validation = self.images.rows(settings, inputs.rows_of("validation"))
         detector = models.create(cell.arm, settings)
         labelled = None
         if detector.supervised:
-            pool = ~material.held_out
-            labelled = Labelled(self.images.rows(settings, material.test[pool]), self.label[pool])
-        fitting.fit(detector, train, validation, labelled, cell.seed, material)
-        return fitting.judged(detector, self.images, settings)
+            pool = ~inputs.held_out
+            labelled = Labelled(self.images.rows(settings, inputs.test[pool]), self.label[pool])
+        fitting.fit(detector, train, validation, labelled, cell.seed, inputs)
+        return fitting.scored(detector, self.images, settings)
 
     def result(self, scored: Mapping[Cell, pd.DataFrame]) -> Result:
-        at = {arm: self.material.threshold_of(arm) for arm in self.arms}
-        return generated_result.result(scored, at, self.material.resamples, self.notes())
+        at = {arm: self.inputs.threshold_of(arm) for arm in self.arms}
+        return generated_result.result(scored, at, self.inputs.resamples, self.notes())
 
     def notes(self) -> list[str]:
-        """Return what was left out, and what to beware of."""
-        notes = self.material.notes(self.arms)
+        """Return omissions and caveats."""
+        notes = self.inputs.notes(self.arms)
         if "cnn" not in self.arms:
-            why = (
-                "the labelled pool has no defective image" if self.material.known("cnn") else "no models.cnn"
-            )
+            why = "the labelled pool has no defective image" if self.inputs.known("cnn") else "no models.cnn"
             notes.append(f"The CNN is left out: {why}.")
-        folder = artifacts.training_folder(self.material.category, self.settings.generator)
+        folder = artifacts.training_folder(self.inputs.category, self.settings.generator)
         verdict = files.read_json(folder / "run.json")["verdict"]
         for fault in ("collapsed", "memorised"):
             if verdict[fault]:
@@ -178,11 +176,11 @@ class Generated(Study):
                     f"{arm} with and without them is trained alike here ({changed}): it is not that of the "
                     f"report's Table {table}."
                 )
-        notes.append(f"{self.count} generated images beside {len(self.material.roles.train)} real ones.")
+        notes.append(f"{self.count} generated images beside {len(self.inputs.roles.train)} real ones.")
         return [*notes, *(self._shown_in_words(arm) for arm in self.arms)]
 
     def _shown_in_words(self, arm: str) -> str:
-        """Return how many images an arm's trainings show, with and without generated ones."""
+        """Return a note on the number of images an arm's trainings show, with and without generated ones."""
         settings = {count: self._settings(arm, count) for count in (0, self.count)}
         epochs = [chosen["epochs"] for chosen in settings.values()]
         size = [self._in_an_epoch(arm, count) for count in settings]

@@ -1,8 +1,9 @@
-"""How many labels before supervision wins? The CNN with few to all labelled defects, beside the others.
+"""Study: how many labels before supervision wins? The CNN with few to all labelled defects, and the others.
 
-Level n: n defective images of the labelled pool, drawn at random (the first n of one order a seed, so more
-labels never means others), and every good one. Level 0 is the paper's own way: trained on good images alone.
-Series type_left_out: all labels but those of one type, judged on its held-out images and the good ones.
+Level n: n defective images of the labelled pool, drawn at random (the first n of one order per seed, so that
+larger levels contain the smaller ones), and every good one. Level 0 is the paper's own way: trained on good
+images alone. Series type_left_out: all labels except those of one type, evaluated on its held-out images and
+the good ones.
 """
 
 import functools
@@ -30,9 +31,9 @@ class Parameters(Section):
     """Settings of the study.
 
     Attributes:
-        seeds: trainings a level, each with labels drawn anew.
-        levels: numbers of labelled defects; all of the pool comes besides.
-        image_size, filters, hidden, epochs, patience: of the CNN here; null as it was trained.
+        seeds: number of trainings per level, each with its own draw of labels.
+        levels: numbers of labelled defects; the whole pool is always added.
+        image_size, filters, hidden, epochs, patience: of the CNN in this study; null: as it was trained.
     """
 
     seeds: int = Field(ge=MIN_SEEDS)
@@ -45,7 +46,7 @@ class Parameters(Section):
 
     @property
     def overrides(self) -> dict[str, Any]:
-        """What differs from the settings that the CNN was trained with."""
+        """Settings that differ from those the CNN was trained with."""
         return self.model_dump(exclude={"seeds", "levels"})
 
 
@@ -53,50 +54,50 @@ class GoodOnlyCNN(CNN):
     """The CNN as the paper's authors trained it: it never sees a defective image, and learns "good"."""
 
     def demand_defects(self, labelled: Labelled | None) -> Labelled:
-        """Demand nothing: that there are none is the point."""
+        """Accept a pool without defects: that is the purpose of level 0."""
         assert labelled is not None
         return labelled
 
 
 class Labels(Study):
-    """Trains the CNN itself, so it needs no trained one; needs at least one unsupervised detector beside."""
+    """Trains the CNN, so needs no trained one; needs at least one unsupervised detector to compare with."""
 
     Parameters = Parameters
     title = "How many labels before supervision wins?"
 
-    def __init__(self, settings: Any, material: Any) -> None:
-        super().__init__(settings, material)
-        self.images = fitting.Shrunk(material)
-        test = material.data.manifest.iloc[material.test]
+    def __init__(self, settings: Any, inputs: Any) -> None:
+        super().__init__(settings, inputs)
+        self.images = fitting.ResizedImages(inputs)
+        test = inputs.data.manifest.iloc[inputs.test]
         self.label, self.defect = test["label"].to_numpy(), test["defect"].to_numpy(dtype=object)
         self.path = test["path"].to_numpy(dtype=object)
-        self.pool = np.flatnonzero(~material.held_out & (self.label == 1))  # among test images
+        self.pool = np.flatnonzero(~inputs.held_out & (self.label == 1))  # among test images
 
     @functools.cached_property
     def cnn(self) -> dict[str, Any]:
-        """The CNN's settings here."""
-        return fitting.overridden(MODEL, self.material.settings_of(MODEL), self.settings.overrides, "labels")
+        """The CNN's settings in this study."""
+        return fitting.overridden(MODEL, self.inputs.settings_of(MODEL), self.settings.overrides, "labels")
 
     def gap(self) -> str | None:
-        if not self.material.known(MODEL):
+        if not self.inputs.known(MODEL):
             return "params.yaml has no section models.cnn"
-        if not self.material.unsupervised:
+        if not self.inputs.unsupervised:
             return "detectors in params.yaml lists no unsupervised model to compare the CNN with"
         return None
 
     @property
     def types(self) -> list[str]:
-        """Types of defect that are judged, and whose absence leaves others to learn from."""
-        judged = sorted(set(self.defect[self.material.held_out & (self.label == 1)]))
-        return [kind for kind in judged if (self.defect[self.pool] != kind).any()]
+        """Types of defect among the held-out images whose absence leaves others to learn from."""
+        held_out = sorted(set(self.defect[self.inputs.held_out & (self.label == 1)]))
+        return [kind for kind in held_out if (self.defect[self.pool] != kind).any()]
 
     @property
     def levels(self) -> list[int]:
-        """Numbers of labelled defects, all of them the last."""
+        """Numbers of labelled defects; the last is the whole pool."""
         return sorted({n for n in self.settings.levels if n < len(self.pool)} | {len(self.pool)})
 
     def cells(self) -> list[Cell]:
-        seeds = [self.material.seed + step for step in range(self.settings.seeds)]
+        seeds = [self.inputs.seed + step for step in range(self.settings.seeds)]
         found = []
         for n in self.levels:
             found += [self._cell("cnn", "labels", n, seed, self._drawn(seed)[:n]) for seed in seeds]
@@ -117,38 +118,38 @@ class Labels(Study):
         return Cell(arm, level, seed, series, facts)
 
     def run(self, cell: Cell) -> pd.DataFrame:
-        material = self.material
+        inputs = self.inputs
         wanted = np.isin(self.path, cell.facts["labelled_defects"])
-        learnt = np.flatnonzero(wanted | (~material.held_out & (self.label == 0)))
+        learnt = np.flatnonzero(wanted | (~inputs.held_out & (self.label == 0)))
         train, validation, shown = (
             self.images.rows(self.cnn, rows)
-            for rows in (material.rows_of("train"), material.rows_of("validation"), material.test[learnt])
+            for rows in (inputs.rows_of("train"), inputs.rows_of("validation"), inputs.test[learnt])
         )
         detector = models.create(MODEL, self.cnn)
         if not wanted.any():
             detector = GoodOnlyCNN(detector.settings)
-        fitting.fit(detector, train, validation, Labelled(shown, self.label[learnt]), cell.seed, material)
-        return fitting.judged(detector, self.images, self.cnn)
+        fitting.fit(detector, train, validation, Labelled(shown, self.label[learnt]), cell.seed, inputs)
+        return fitting.scored(detector, self.images, self.cnn)
 
     def result(self, scored: Mapping[Cell, pd.DataFrame]) -> Result:
-        material = self.material
+        inputs = self.inputs
         recorded = {
-            name: (material.recorded_scores(name), material.recorded_threshold(name)["threshold"])
-            for name in material.unsupervised
+            name: (inputs.recorded_scores(name), inputs.recorded_threshold(name)["threshold"])
+            for name in inputs.unsupervised
         }
         return labels_result.result(
             scored,
             recorded,
-            material.threshold_of(MODEL),
-            material.resamples,
+            inputs.threshold_of(MODEL),
+            inputs.resamples,
             self.notes(),
         )
 
     def notes(self) -> list[str]:
         """Return what was left out, and what to beware of."""
-        material, n = self.material, len(self.pool)
-        notes = material.notes([MODEL])
-        notes += [note for name in material.unsupervised for note in material.recorded_notes(name)]
+        inputs, n = self.inputs, len(self.pool)
+        notes = inputs.notes([MODEL])
+        notes += [note for name in inputs.unsupervised for note in inputs.recorded_notes(name)]
         if changed := fitting.in_words(self.settings.overrides):
             notes.append(
                 f"The CNN here is trained with {changed}: it is not the CNN of the report's Table 1. The "
@@ -159,7 +160,7 @@ class Labels(Study):
         if omitted := sorted({level for level in self.settings.levels if level > n}):
             listed = ", ".join(map(str, omitted))
             notes.append(f"Left out, the pool has only {n} labelled defects: {listed} labels.")
-        held_out = self.material.held_out & (self.label == 1)
+        held_out = self.inputs.held_out & (self.label == 1)
         for kind in sorted(set(self.defect[held_out]) - set(self.types)):
             notes.append(f"{kind} could not be left out: no other type is in the pool.")
         for kind in sorted(set(self.defect[held_out]) - set(self.defect[self.pool])):

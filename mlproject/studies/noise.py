@@ -1,9 +1,9 @@
-"""Does noise injected while training make NI-CAE robust? The paper's Table 3, on clean and on noisy images.
+"""Study: does noise injected in training make NI-CAE robust? The paper's Table 3, on clean and noisy images.
 
-NI-CAE, NI-CAE trained without noise and otherwise alike, and KD-CAE score the whole test set: no
-label has been learnt from. Noise is added to the image as the model sees it, in its size and colour: the size
-at which it was injected while training, and at which the paper's variances hold (shrinking afterwards would
-average it away). Thresholds come from clean good images: what a camera that grows old does to a detector.
+NI-CAE, the same NI-CAE trained without noise, and KD-CAE score the whole test set, because none has learnt
+from a label. Noise is added to the image in the model's own size and colour: the size at which it was
+injected during training, and for which the paper states its variances (shrinking afterwards would average it
+away). Thresholds come from clean good images, as for a camera that degrades after the detector was set up.
 """
 
 import hashlib
@@ -38,10 +38,10 @@ class Parameters(Section):
 
     Attributes:
         kinds: of noise, names in `noise.KINDS`.
-        variances: of the noise, in (0, 1] for grey levels in [0, 1]; clean images come besides.
-        draws: times that the noise is drawn anew.
-        image_size, epochs, patience: of NI-CAE here; null as it was trained. With any of them, NI-CAE with
-            noise is trained anew too: the two must differ in nothing but the noise.
+        variances: of the noise, in (0, 1] for grey levels in [0, 1]; clean images are always added.
+        draws: number of independent draws of the noise.
+        image_size, epochs, patience: of NI-CAE in this study; null: as it was trained. If any is set, NI-CAE
+            with noise is trained here too, so that the two differ in nothing but the noise.
     """
 
     kinds: tuple[str, ...] = Field(min_length=1)
@@ -53,7 +53,7 @@ class Parameters(Section):
 
     @property
     def overrides(self) -> dict[str, Any]:
-        """What differs from the settings that NI-CAE was trained with."""
+        """Settings that differ from those NI-CAE was trained with."""
         return self.model_dump(include={"image_size", "epochs", "patience"})
 
     @field_validator("kinds")
@@ -67,14 +67,14 @@ class Parameters(Section):
 def noisy(
     images: np.ndarray, settings: Mapping[str, Any], kind: str, variance: float, seed: int
 ) -> np.ndarray:
-    """Return (n, s, s, 3) uint8: images as a model with these settings sees them, with noise.
+    """Return (n, s, s, 3) uint8: images in the size and colour of a model with these settings, with noise.
 
     Args:
         images: (n, s, s, 3) uint8 prepared images.
         seed: the same for every model: models of one size and colour see the same noise.
     """
     seen = tensors.network_images(images, settings["image_size"], settings["colour"])
-    if settings["colour"] == "grey3":  # grey once: three channels of noise would average out
+    if settings["colour"] == "grey3":  # one channel: three channels of independent noise would average out
         seen = seen[:, :1]
     generator = loop.random_source(seed, list(noise.KINDS).index(kind), round(variance * 1e6))
     made = []
@@ -85,44 +85,44 @@ def noisy(
 
 
 class NoiseStudy(Study):
-    """Needs NI-CAE or KD-CAE among the detectors; trains NI-CAE without noise where NI-CAE is."""
+    """Needs NI-CAE or KD-CAE among the detectors; trains NI-CAE without noise if NI-CAE is listed."""
 
     Parameters = Parameters
     title = "Does noise injected while training make NI-CAE robust to noise?"
     interval = seed_intervals.WORDS_OF_DRAWS
     trains = False
 
-    def __init__(self, settings: Any, material: Any) -> None:
-        super().__init__(settings, material)
+    def __init__(self, settings: Any, inputs: Any) -> None:
+        super().__init__(settings, inputs)
         self.folders: dict[str, Path] = {}  # arm → its detector
         self.loaded: dict[str, Detector] = {}
 
     def gap(self) -> str | None:
-        if not {NOISY, OTHER} & set(self.material.detectors):
+        if not {NOISY, OTHER} & set(self.inputs.detectors):
             return f"detectors in params.yaml lists neither {NOISY} nor {OTHER}"
         return None
 
     @property
     def shortened(self) -> bool:
-        """Whether NI-CAE is trained otherwise than it was: then with noise, too, so that both are alike."""
+        """Whether NI-CAE has other settings here; it is then also retrained with noise, for a fair pair."""
         return any(value is not None for value in self.settings.overrides.values())
 
     def prepare(self, folder: Path, shown: Shown = silently) -> None:
         """Find every arm's detector; train those that `folder` lacks."""
-        material = self.material
-        listed = [name for name in (NOISY, OTHER) if name in material.detectors]
-        self.folders = {name: artifacts.model_folder(material.category, name) for name in listed}
-        if NOISY not in listed or not material.settings_of(NOISY)["noise"]:
+        inputs = self.inputs
+        listed = [name for name in (NOISY, OTHER) if name in inputs.detectors]
+        self.folders = {name: artifacts.model_folder(inputs.category, name) for name in listed}
+        if NOISY not in listed or not inputs.settings_of(NOISY)["noise"]:
             return
-        settings = fitting.overridden(NOISY, material.settings_of(NOISY), self.settings.overrides, "noise")
-        anew_settings = {WITHOUT: settings | {"noise": None}}
+        settings = fitting.overridden(NOISY, inputs.settings_of(NOISY), self.settings.overrides, "noise")
+        retrained = {WITHOUT: settings | {"noise": None}}
         if self.shortened:
-            anew_settings[NOISY] = settings
-        for arm, chosen in anew_settings.items():
-            facts = {"model": NOISY, "settings": chosen, "seed": material.seed}
-            self.folders[arm] = folder / "models" / runner.key(facts, material, [retraining.__name__])
-            title = f"{material.category} noise: {arm}"
-            retraining.train(NOISY, chosen, self.folders[arm], material, shown, title)
+            retrained[NOISY] = settings
+        for arm, chosen in retrained.items():
+            facts = {"model": NOISY, "settings": chosen, "seed": inputs.seed}
+            self.folders[arm] = folder / "models" / runner.key(facts, inputs, [retraining.__name__])
+            title = f"{inputs.category} noise: {arm}"
+            retraining.train(NOISY, chosen, self.folders[arm], inputs, shown, title)
         kept = set(self.folders.values())
         for stale in (folder / "models").iterdir():
             if stale.is_dir() and stale not in kept:  # a file is the checkpoint of a training that was killed
@@ -131,14 +131,14 @@ class NoiseStudy(Study):
                 stale.unlink()
 
     def threshold_of(self, arm: str) -> float:
-        """Return the threshold that good images set for an arm of `prepare`."""
+        """Return the threshold from good images of an arm of `prepare`."""
         if self._is_recorded(arm):
-            return self.material.recorded_threshold(arm)["threshold"]
+            return self.inputs.recorded_threshold(arm)["threshold"]
         good = retraining.good_scores(self.folders[arm])
-        return tables.threshold(good, self.material.threshold_of(NOISY))
+        return tables.threshold(good, self.inputs.threshold_of(NOISY))
 
     def _is_recorded(self, arm: str) -> bool:
-        return self.folders[arm] == artifacts.model_folder(self.material.category, arm)
+        return self.folders[arm] == artifacts.model_folder(self.inputs.category, arm)
 
     def cells(self) -> list[Cell]:
         found = []
@@ -163,27 +163,27 @@ class NoiseStudy(Study):
         return self.loaded[arm]
 
     def run(self, cell: Cell) -> pd.DataFrame:
-        material = self.material
+        inputs = self.inputs
         detector = self._detector(cell.arm)
-        images = material.data.images[material.test[0] :]  # test rows are the last ones: stays mapped
+        images = inputs.data.images[inputs.test[0] :]  # test rows are the last ones: stays mapped
         kind = self.settings.kinds[0] if cell.series == noise_result.CLEAN else cell.series
-        shown = noisy(images, detector.settings.model_dump(), kind, cell.level, material.seed + cell.seed)
+        shown = noisy(images, detector.settings.model_dump(), kind, cell.level, inputs.seed + cell.seed)
         scores = detector.score(shown).scores
-        return material.about(material.test, "test").assign(score=scores)
+        return inputs.about(inputs.test, "test").assign(score=scores)
 
     def result(self, scored: Mapping[Cell, pd.DataFrame]) -> Result:
         thresholds = {arm: self.threshold_of(arm) for arm in dict.fromkeys(cell.arm for cell in scored)}
         rule = models.detector_class(NOISY).paper_rule
         assert rule is not None  # NI-CAE is the paper's
-        return noise_result.result(scored, thresholds, self.material.resamples, self.notes(), rule)
+        return noise_result.result(scored, thresholds, self.inputs.resamples, self.notes(), rule)
 
     def notes(self) -> list[str]:
-        """Return what was left out, and what to beware of."""
+        """Return omissions and caveats."""
         listed = [name for name in (NOISY, OTHER) if name in self.folders]
         notes = [
             f"The settings of {name} were chosen by the labels of half of these test images."
             for name in listed
-            if run_settings.labels_seen(self.material.category, name)
+            if run_settings.labels_seen(self.inputs.category, name)
         ]
         if NOISY not in self.folders:
             notes.append(f"{NOISY} is not among the detectors: only {OTHER} was looked at.")
@@ -210,9 +210,9 @@ class NoiseStudy(Study):
 
     def _threshold_notes(self, arm: str) -> list[str]:
         if self._is_recorded(arm):
-            return self.material.recorded_notes(arm)
+            return self.inputs.recorded_notes(arm)
         n = len(retraining.good_scores(self.folders[arm]))
-        return tables.unsupported(arm, n, self.material.threshold_of(NOISY))
+        return tables.unsupported(arm, n, self.inputs.threshold_of(NOISY))
 
 
 STUDY = NoiseStudy

@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 
 from mlproject.evaluation import head_to_head, metrics
-from mlproject.evaluation.head_to_head import Duel, Side
+from mlproject.evaluation.head_to_head import HeadToHead, Side
 from mlproject.reports.figures import disagreements
 from mlproject.reports.figures.disagreements import Shown
 
 
-def duel(champion, challenger, labels, parts=None):
+def pair_of(champion, challenger, labels, parts=None):
     images = pd.DataFrame({
         "path": [f"test/{i}.png" for i in range(len(labels))],
         "defect": np.where(np.array(labels) == 1, "hole", "good"),
@@ -20,7 +20,7 @@ def duel(champion, challenger, labels, parts=None):
         Side(f"version {i} (m)", np.array(scores, float), 0.5, parts or {})
         for i, scores in enumerate((champion, challenger), 1)
     ]
-    return Duel("bottle", images, *sides)
+    return HeadToHead("bottle", images, *sides)
 
 
 LABELS = [0, 0, 0, 1, 1, 1]
@@ -29,7 +29,7 @@ CHALLENGER = [0.1, 0.2, 0.6, 0.9, 0.8, 0.7]  # wrong about 2
 
 
 def test_images_are_grouped_by_who_is_right():
-    found = head_to_head.groups(duel(CHAMPION, CHALLENGER, LABELS))
+    found = head_to_head.groups(pair_of(CHAMPION, CHALLENGER, LABELS))
     assert {title: sorted(rows.tolist()) for title, rows in found.items()} == {
         "only the challenger is right": [1, 4],
         "only the champion is right": [2],
@@ -38,15 +38,15 @@ def test_images_are_grouped_by_who_is_right():
 
 def test_where_all_is_decided_alike_the_ranks_are_shown():
     champion, challenger = [0.1, 0.2, 0.3, 0.6, 0.7, 0.9], [0.3, 0.2, 0.1, 0.6, 0.7, 0.9]
-    ((title, rows),) = head_to_head.groups(duel(champion, challenger, LABELS)).items()
+    ((title, rows),) = head_to_head.groups(pair_of(champion, challenger, LABELS)).items()
     assert "no image is decided differently" in title
     assert set(rows[:2].tolist()) == {0, 2}
-    words = head_to_head.decisions(duel(champion, challenger, LABELS), 100)
+    words = head_to_head.decisions(pair_of(champion, challenger, LABELS), 100)
     assert words[0] == "Decided differently: 0 of 6."
 
 
 def test_both_sides_have_every_measure_with_its_interval():
-    found = {m.name: m for m in head_to_head.measures(duel(CHAMPION, CHALLENGER, LABELS), 200)}
+    found = {m.name: m for m in head_to_head.measures(pair_of(CHAMPION, CHALLENGER, LABELS), 200)}
     assert found["AUROC"].champion.value == metrics.auroc(np.array(LABELS), np.array(CHAMPION))
     assert found["recall"].challenger.value == 1
     assert found["recall"].champion.value == pytest.approx(2 / 3)
@@ -57,15 +57,15 @@ def test_both_sides_have_every_measure_with_its_interval():
 
 
 def test_without_defective_images_there_is_no_f1_but_there_are_false_alarms():
-    found = {m.name: m for m in head_to_head.measures(duel(CHAMPION, CHALLENGER, [0] * 6), 200)}
+    found = {m.name: m for m in head_to_head.measures(pair_of(CHAMPION, CHALLENGER, [0] * 6), 200)}
     assert found["F1"].champion is found["AUROC"].champion is found["recall"].champion is None
     assert found["false alarms"].champion.value == pytest.approx(3 / 6)
-    text = head_to_head.markdown(duel(CHAMPION, CHALLENGER, [0] * 6), 200, [])
+    text = head_to_head.markdown(pair_of(CHAMPION, CHALLENGER, [0] * 6), 200, [])
     assert "| AUROC | - | - |" in text
 
 
 def test_the_text_shows_no_f1_without_that_of_calling_everything_defective():
-    text = head_to_head.markdown(duel(CHAMPION, CHALLENGER, LABELS), 200, ["gallery.png"])
+    text = head_to_head.markdown(pair_of(CHAMPION, CHALLENGER, LABELS), 200, ["gallery.png"])
     assert "| F1, all defective | 0.667 | 0.667 |" in text
     assert "Only the challenger is right: 2; only the champion is right: 1." in text
     assert "![gallery](gallery.png)" in text
@@ -83,7 +83,7 @@ def test_maps_of_two_models_share_one_unit():
 
 
 def test_the_gallery_shows_each_group_on_one_scale_and_says_how_many_there_are():
-    pair = duel(CHAMPION, CHALLENGER, LABELS)
+    pair = pair_of(CHAMPION, CHALLENGER, LABELS)
     image, mask = np.zeros((16, 16, 3), np.uint8), np.zeros((16, 16), np.uint8)
     rng = np.random.default_rng(0)
     shown = [Shown(row, image, mask, (rng.random((8, 8)) * 9, None)) for row in (1, 4)]
@@ -106,7 +106,7 @@ def test_the_gallery_shows_each_group_on_one_scale_and_says_how_many_there_are()
 @pytest.mark.parametrize(("names", "panels"), [((disagreements.ERROR, disagreements.DENSITY), 3), ((), 1)])
 def test_error_against_density_is_drawn_for_those_that_have_both(names, panels):
     parts = {name: np.arange(6.0) + 1 for name in names}
-    figure = disagreements.scatter(duel(CHAMPION, CHALLENGER, LABELS, parts))
+    figure = disagreements.scatter(pair_of(CHAMPION, CHALLENGER, LABELS, parts))
     assert len(figure.axes) == panels
     if panels > 1:
         (good, *_) = figure.axes[1].collections

@@ -1,4 +1,4 @@
-"""Studies on a small category: what is kept and rerun, what is judged on what, and what is said of it."""
+"""Studies on a small category: cells kept and rerun, images evaluated, sentences written."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ from mlproject.reports.figures import study_charts
 from mlproject.studies import noise
 from mlproject.studies.components import fitting, runner
 from mlproject.studies.components.base import MIN_SEEDS
-from mlproject.studies.components.inputs import Material
+from mlproject.studies.components.inputs import StudyInputs
 from mlproject.training import code_hash
 from pipelines import score
 from pipelines import study as stage
@@ -172,7 +172,7 @@ def test_changed_code_reworks_the_cells_that_it_made(trained, monkeypatch, name,
 
     def keys():
         firsts = {study: one.cells()[0] for study, one in made.items()}
-        return {s: runner.key(c.facts, made[s].material, made[s].code) for s, c in firsts.items()}
+        return {s: runner.key(c.facts, made[s].inputs, made[s].code) for s, c in firsts.items()}
 
     before, read = keys(), Path.read_bytes
     altered = code_hash.ROOT / "mlproject" / changed
@@ -182,22 +182,22 @@ def test_changed_code_reworks_the_cells_that_it_made(trained, monkeypatch, name,
 
 
 def test_workers_change_no_score(restored, tmp_path):
-    material = Material.load(CATEGORY)
+    inputs = StudyInputs.load(CATEGORY)
     study = runner.opened(CATEGORY, "generated")
     wanted = [cell for cell in study.cells() if cell.arm == "cnn" and cell.level == 0]
     folder = artifacts.study_folder(CATEGORY, "generated") / "cells"
     here = runner.run_all(study, wanted, tmp_path / "one", 1, lambda *progress: None)
     there = runner.run_all(study, wanted, tmp_path / "two", 2, lambda *progress: None)
-    assert {runner.key(cell.facts, material, study.code) for cell in wanted} <= {
+    assert {runner.key(cell.facts, inputs, study.code) for cell in wanted} <= {
         path.stem for path in folder.iterdir()
     }
     for cell in wanted:
         pd.testing.assert_frame_equal(here[cell], there[cell], check_exact=True)
 
 
-def test_every_arm_is_judged_on_the_same_held_out_images(trained):
-    material = Material.load(CATEGORY)
-    held_out = material.data.paths(material.test[material.held_out])
+def test_every_arm_is_evaluated_on_the_same_held_out_images(trained):
+    inputs = StudyInputs.load(CATEGORY)
+    held_out = inputs.data.paths(inputs.test[inputs.held_out])
     for name in ("labels", "generated"):
         for path in (artifacts.study_folder(CATEGORY, name) / "cells").glob("*.csv"):
             scores = files.read_table(path)
@@ -214,7 +214,7 @@ def test_without_noise_the_scores_are_those_recorded(trained, model):
     study = runner.opened(CATEGORY, "noise")
     study.prepare(artifacts.study_folder(CATEGORY, "noise"))
     (cell,) = (cell for cell in study.cells() if (cell.arm, cell.level) == (model, 0))
-    recorded = study.material.recorded_scores(model)
+    recorded = study.inputs.recorded_scores(model)
     np.testing.assert_array_equal(study.run(cell)["score"], recorded["score"])
     row = table("noise").query("arm == @model and level == 0").iloc[0]
     assert row["auroc"] == pytest.approx(metrics.auroc(recorded["label"], recorded["score"]))
@@ -246,7 +246,7 @@ def test_more_labels_hold_those_of_fewer(trained):
     assert "50 labels" in " ".join(summary("labels")["notes"])
 
 
-def test_a_left_out_type_is_not_learnt_and_alone_is_judged(trained):
+def test_a_left_out_type_is_not_learnt_and_alone_is_evaluated(trained):
     study = runner.opened(CATEGORY, "labels")
     for cell in study.cells():
         if cell.arm == "cnn_without_type":

@@ -61,7 +61,7 @@ def test_a_model_made_smaller_for_a_study_is_said_not_to_be_the_pipelines(restor
 def test_a_gpu_is_not_shared_out_but_what_only_scores_needs_none(made, name, at_once):
     study = runner.opened(CATEGORY, name)
     assert runner.processes(study, 5, 3) == 3
-    study.material = dataclasses.replace(study.material, device="cuda")
+    study.inputs = dataclasses.replace(study.inputs, device="cuda")
     assert runner.processes(study, 5, 3) == at_once
     assert runner.processes(study, 0, 3) == 1
 
@@ -70,14 +70,14 @@ def test_a_gpu_is_not_shared_out_but_what_only_scores_needs_none(made, name, at_
 def test_a_rate_that_the_calibration_images_cannot_support_is_said(restored, name):
     """There are four of them: 1 in 5 at best. Of every detector: found, or trained by the study."""
     study = opened(name)
-    arms = {"generated": study.material.detectors[:1], "labels": ["cnn", *study.material.unsupervised]}
+    arms = {"generated": study.inputs.detectors[:1], "labels": ["cnn", *study.inputs.unsupervised]}
     for arm in arms.get(name, ["ni_cae", noise.WITHOUT, "kd_cae"]):
         words = (
             f"{arm}: 4 calibration images support a false-alarm rate of 0.200 at best (1 / 5), not the 0.05"
         )
         assert words in " ".join(study.notes())
-    study.material = dataclasses.replace(study.material, detectors=(), threshold=ASKED)
-    assert not study.material.notes(["cnn"])
+    study.inputs = dataclasses.replace(study.inputs, detectors=(), threshold=ASKED)
+    assert not study.inputs.notes(["cnn"])
 
 
 def test_a_strict_threshold_is_strict_in_studies_too(restored):
@@ -95,10 +95,10 @@ def test_both_ways_the_training_shows_as_many_images(restored, epochs, fewer):
     for cell in study.cells():
         detector = models.create(cell.arm, cell.facts["settings"])
         labelled = 12 if detector.supervised else 0  # of 6 good and 8 defects, a fifth chooses the epoch
-        images = len(study.material.roles.train) + int(cell.level) + labelled
+        images = len(study.inputs.roles.train) + int(cell.level) + labelled
         shown[cell.arm, cell.level > 0] = detector.epoch_limit * images
-    assert shown["kd_cae", False] == shown["kd_cae", True] == 2 * fewer * len(study.material.roles.train)
-    one_epoch = len(study.material.roles.train) + 12  # nearer than that whole epochs need not come
+    assert shown["kd_cae", False] == shown["kd_cae", True] == 2 * fewer * len(study.inputs.roles.train)
+    one_epoch = len(study.inputs.roles.train) + 12  # nearer than that whole epochs need not come
     assert abs(shown["cnn", False] - shown["cnn", True]) <= one_epoch / 2
     notes = " ".join(study.notes())
     for images in shown.values():

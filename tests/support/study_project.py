@@ -12,7 +12,7 @@ from PIL import Image
 from mlproject import generators, models
 from mlproject.core import artifacts, files, params
 from mlproject.data.prepare import prepare_category
-from mlproject.studies.components.inputs import Material
+from mlproject.studies.components.inputs import StudyInputs
 from mlproject.training.run_options import RunOptions
 from support.pipeline_project import draw
 
@@ -67,12 +67,12 @@ def make() -> None:
     write_params()
     write_photos(artifacts.RAW / CATEGORY)
     prepare_category(artifacts.RAW / CATEGORY, artifacts.PREPARED / CATEGORY, 64)
-    material = Material.load(CATEGORY)
-    images = material.data.images
-    train, validation = (images[material.rows_of(role)] for role in ("train", "validation"))
-    for name in material.detectors:
-        detector = models.create(name, material.models[name])
-        detector.fit(train, validation, RunOptions(seed=material.seed))
+    inputs = StudyInputs.load(CATEGORY)
+    images = inputs.data.images
+    train, validation = (images[inputs.rows_of(role)] for role in ("train", "validation"))
+    for name in inputs.detectors:
+        detector = models.create(name, inputs.models[name])
+        detector.fit(train, validation, RunOptions(seed=inputs.seed))
         detector.calibrate(validation)
         detector.save(artifacts.model_folder(CATEGORY, name))
         nothing = pd.DataFrame(columns=["path", "score"])
@@ -81,7 +81,7 @@ def make() -> None:
         files.write_json(artifacts.threshold_settings_file(CATEGORY, name), params.value("threshold"))
         score.main(CATEGORY, name)
     generator = generators.create("dcgan", params.value("generators.dcgan"))
-    generator.fit(generator.prepare(train), RunOptions(seed=0))
+    generator.fit(generator.prepare(train), seed=0)
     generator.save(artifacts.model_folder(CATEGORY, "dcgan"))
     write_verdict(collapsed=None)
 

@@ -1,4 +1,4 @@
-"""The test images of one category as one model saw them: what is shown, which of them, in what words."""
+"""Test images of one category with one model's results: selection of images, and verdicts in words."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from mlproject.models.components.heat_scale import HeatScale
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was decided about one image, in words."""
+    """The decision about one image, in words."""
 
     right: bool
     text: str
@@ -18,11 +18,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Cases:
-    """Test images with everything known about them; rows of all arrays agree.
+    """Test images with one model's results; row i of every array is the same image.
 
     Attributes:
         images: (n, S, S, 3) uint8.
-        reconstructions: (n, s, s, 3) uint8; None of a model that makes none.
+        reconstructions: (n, s, s, 3) uint8; None if the model makes none.
         masks: (n, S, S) uint8, 1 where the image is defective.
         maps: (n, h, w) anomaly maps, higher = more anomalous.
         scores: (n,) higher = more anomalous.
@@ -49,7 +49,7 @@ class Cases:
 
     @property
     def called_defective(self) -> np.ndarray:
-        """(n,) bool, by the one decision rule."""
+        """(n,) bool, score > threshold."""
         return decide(self.scores, self.threshold)
 
     def heat_scale(self) -> HeatScale:
@@ -57,11 +57,11 @@ class Cases:
         return HeatScale.from_good_maps(self.maps[self.labels == 0])
 
     def verdict(self, row: int) -> Verdict:
-        """Return what was decided about one image and whether it is right."""
+        """Return the decision about one image and whether it is right."""
         return verdict(int(self.labels[row]), float(self.scores[row]), self.threshold)
 
     def types(self) -> list[str]:
-        """Return the types of defect by name, ``good`` last."""
+        """Return the types of defect in alphabetical order, ``good`` last."""
         return [*sorted(set(self.defects[self.labels == 1].tolist())), "good"]
 
 
@@ -76,20 +76,20 @@ def verdict(label: int, score: float, threshold: float) -> Verdict:
 
 
 def number(value: float) -> str:
-    """Write a score: three digits, and never fewer than the whole ones."""
+    """Write a score with three significant digits, or all digits before the decimal point."""
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
 def verdict_word(score: float, threshold: float) -> str:
-    """Return ``defective`` or ``good``, by the one decision rule."""
+    """Return ``defective`` if score > threshold, else ``good``."""
     return "defective" if decide(np.array([score]), threshold)[0] else "good"
 
 
 def compared(score: float, threshold: float, what: str = "") -> str:
-    """Write `score > threshold` or `score ≤ threshold` with as many digits as show it to be true.
+    """Write `score > threshold` or `score ≤ threshold` with enough digits to show that it is true.
 
     Args:
-        what: stands before the threshold's number.
+        what: text before the threshold's number.
     """
     sign = ">" if score > threshold else "≤"
     for digits in range(max(3, len(f"{abs(threshold):.0f}")), 17):
@@ -102,7 +102,7 @@ def compared(score: float, threshold: float, what: str = "") -> str:
 def spread(rows: np.ndarray, scores: np.ndarray, count: int) -> np.ndarray:
     """Return `count` of `rows` at evenly spaced ranks of score (one: the median), lowest first.
 
-    Neither the best nor the worst are picked, so that what is shown stands for the rest.
+    Neither the best nor the worst are picked, so that the images shown are representative.
     """
     ordered = rows[np.argsort(scores[rows], kind="stable")]
     count = min(count, len(ordered))

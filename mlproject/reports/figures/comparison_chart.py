@@ -1,4 +1,4 @@
-"""All categories and models in one figure, every number beside the baseline that it must beat."""
+"""Figure of all categories and models, every number next to the baseline that it must beat."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,10 +13,10 @@ Rows = Sequence[Mapping[str, Any]]
 
 @drawing.style()
 def comparison(rows: Rows) -> Figure:
-    """Return AUROC with its interval beside the shortcut's, and F1 beside the all-defective F1.
+    """Return AUROC with its interval and the shortcut's AUROC, and F1 with the all-defective F1.
 
     Args:
-        rows: as `reports.merge` gives them, a category's rows together.
+        rows: from `comparison.merge`, a category's rows together.
     """
     figure = drawing.new(10.5, 0.36 * len(rows) + 2.0, "Detectors compared")
     left, right = figure.subplots(1, 2, sharey=True)
@@ -39,7 +39,7 @@ def comparison(rows: Rows) -> Figure:
 
 
 def _name(row: Mapping[str, Any]) -> str:
-    """Return the category and model; a supervised one's figures are of other images than its neighbours'."""
+    """Return category and model; a supervised model is marked, because its results are of other images."""
     return f"{row['category']}  {row['model']}" + (", held-out half" if row["supervised"] else "")
 
 

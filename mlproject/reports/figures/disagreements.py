@@ -1,4 +1,4 @@
-"""Champion beside challenger: images that they judge differently, and where all images lie for both."""
+"""Figures of champion and challenger: images that they decide differently, and the scores of both."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 
-from mlproject.evaluation.head_to_head import Duel, Side
+from mlproject.evaluation.head_to_head import HeadToHead, Side
 from mlproject.reports.figures import drawing
 from mlproject.reports.figures.cases import HeatScale, compared
 from mlproject.reports.figures.score_plots import visible_range
@@ -24,8 +24,8 @@ class Shown:
 
     Attributes:
         image: (S, S, 3) uint8.
-        mask: (S, S) uint8, 1 where the image is defective; zeros where that is unknown.
-        maps: the champion's (h, w) map and the challenger's, in units of `unit_maps`; None: it makes none.
+        mask: (S, S) uint8, 1 where the image is defective; zeros if unknown.
+        maps: (h, w) map of the champion and of the challenger, in units of `unit_maps`; None: it makes none.
     """
 
     row: int
@@ -35,7 +35,7 @@ class Shown:
 
 
 def unit_maps(maps: np.ndarray, good_maps: np.ndarray) -> np.ndarray:
-    """Return maps in a unit that two models share: 0 and 1 are the ends of `HeatScale.from_good_maps`.
+    """Return maps in units shared by two models: 0 and 1 are the ends of `HeatScale.from_good_maps`.
 
     Args:
         maps: (n, h, w) of one model.
@@ -46,16 +46,16 @@ def unit_maps(maps: np.ndarray, good_maps: np.ndarray) -> np.ndarray:
 
 
 @drawing.style()
-def gallery(duel: Duel, groups: dict[str, list[Shown]], totals: dict[str, int]) -> Figure:
+def gallery(pair: HeadToHead, groups: dict[str, list[Shown]], totals: dict[str, int]) -> Figure:
     """Return the images of each group with both maps and both decisions, on one colour scale.
 
     Args:
-        groups: title → images, at most `COLUMNS` are shown.
-        totals: title → how many images there are.
+        groups: title → images; at most `COLUMNS` are shown.
+        totals: title → number of images in the group.
     """
     heights = [4.6 if shown else 0.5 for shown in groups.values()]
     figure = drawing.new(
-        1.55 * COLUMNS + 0.6, sum(heights) + 1.5, f"Where two models differ: {duel.category}"
+        1.55 * COLUMNS + 0.6, sum(heights) + 1.5, f"Where two models differ: {pair.category}"
     )
     strips: Any = figure.subfigures(len(groups) + 2, 1, height_ratios=[*heights, 0.55, 0.55])
     *parts, bar, strip = strips
@@ -64,7 +64,7 @@ def gallery(duel: Duel, groups: dict[str, list[Shown]], totals: dict[str, int]) 
         heading = f"{title} ({count})" if len(shown) >= count else f"{title} ({count}, {len(shown)} shown)"
         part.suptitle(heading, fontsize=11, color=drawing.GREY if not shown else "black")
         if shown:
-            _group(part, duel, shown)
+            _group(part, pair, shown)
     axes = bar.subplots()
     colours = ScalarMappable(Normalize(0, 1), drawing.HEAT_COLOURS)
     colour_bar = bar.colorbar(colours, cax=axes, orientation="horizontal", extend="max")
@@ -73,13 +73,13 @@ def gallery(duel: Duel, groups: dict[str, list[Shown]], totals: dict[str, int]) 
     )
     drawing.caption(
         strip,
-        f"Champion: {duel.champion.title}. Challenger: {duel.challenger.title}. Cyan: ground truth.\n"
+        f"Champion: {pair.champion.title}. Challenger: {pair.challenger.title}. Cyan: ground truth.\n"
         "All maps share one colour scale; none has a scale of its own.",
     )
     return figure
 
 
-def _group(part: SubFigure, duel: Duel, shown: list[Shown]) -> None:
+def _group(part: SubFigure, pair: HeadToHead, shown: list[Shown]) -> None:
     grid = part.subplots(3, COLUMNS, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
@@ -87,10 +87,10 @@ def _group(part: SubFigure, duel: Duel, shown: list[Shown]) -> None:
         drawing.show(grid[0, column], one.image)
         if one.mask.any():
             grid[0, column].contour(one.mask, [0.5], colors="cyan", linewidths=1.2)
-        defect = str(duel.images["defect"].iloc[one.row])
+        defect = str(pair.images["defect"].iloc[one.row])
         grid[0, column].set_title(defect.replace("_", "\n", 1), fontsize=9)
-        for line, (name, side) in enumerate((("champion", duel.champion), ("challenger", duel.challenger))):
-            _decided(grid[line + 1, column], name, side, one, one.maps[line], bool(duel.labels[one.row]))
+        for line, (name, side) in enumerate((("champion", pair.champion), ("challenger", pair.challenger))):
+            _decided(grid[line + 1, column], name, side, one, one.maps[line], bool(pair.labels[one.row]))
 
 
 def _decided(
@@ -110,50 +110,50 @@ def _decided(
 
 
 @drawing.style()
-def scatter(duel: Duel) -> Figure:
-    """Return score against score and, for each side that has both, error against log-density."""
-    sides = [("champion", duel.champion), ("challenger", duel.challenger)]
+def scatter(pair: HeadToHead) -> Figure:
+    """Return score against score and, for each model that has both, error against log-density."""
+    sides = [("champion", pair.champion), ("challenger", pair.challenger)]
     with_parts = [(name, side) for name, side in sides if {ERROR, DENSITY} <= side.parts.keys()]
     count = 1 + len(with_parts)
     figure = drawing.new(
-        4.9 * count + 0.4, 5.6, f"The same test images, judged by two models: {duel.category}"
+        4.9 * count + 0.4, 5.6, f"The same test images, judged by two models: {pair.category}"
     )
     first, *others = figure.subplots(1, count, squeeze=False)[0]
-    _points(first, duel, duel.champion.scores, duel.challenger.scores)
-    _limit(first, duel)
-    first.set(xlabel=f"score of the champion, {duel.champion.title}")
-    first.set(ylabel=f"score of the challenger, {duel.challenger.title}")
+    _points(first, pair, pair.champion.scores, pair.challenger.scores)
+    _limit(first, pair)
+    first.set(xlabel=f"score of the champion, {pair.champion.title}")
+    first.set(ylabel=f"score of the challenger, {pair.challenger.title}")
     first.set_title("Scores; dashed: thresholds")
     for axes, (name, side) in zip(others, with_parts, strict=True):
-        _points(axes, duel, side.parts[ERROR], -side.parts[DENSITY])
+        _points(axes, pair, side.parts[ERROR], -side.parts[DENSITY])
         axes.set(xlabel="reconstruction error", ylabel="log-density")
         axes.set_title(f"What the {name} measures, {side.title}")
     figure.legend(*first.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
-def _points(axes: Axes, duel: Duel, x: np.ndarray, y: np.ndarray) -> None:
+def _points(axes: Axes, pair: HeadToHead, x: np.ndarray, y: np.ndarray) -> None:
     for label, name, colour, marker in (
         (0, "good", drawing.GREEN, "o"),
         (1, "defective", drawing.RED, "x"),
     ):
-        rows = duel.labels == label
+        rows = pair.labels == label
         axes.scatter(x[rows], y[rows], s=28, c=colour, marker=marker, alpha=0.75, label=name, linewidths=1.2)
-    if duel.differ.any():
+    if pair.differ.any():
         axes.scatter(
-            x[duel.differ], y[duel.differ], s=130, facecolors="none", edgecolors="black", linewidths=1.0,
+            x[pair.differ], y[pair.differ], s=130, facecolors="none", edgecolors="black", linewidths=1.0,
             label="decided differently",
         )  # fmt: skip
 
 
-def _limit(axes: Axes, duel: Duel) -> None:
-    """Draw the thresholds; keep what is decided in view, a glaring defect may lie outside."""
-    axes.axvline(duel.champion.threshold, color="black", linestyle="--", linewidth=1)
-    axes.axhline(duel.challenger.threshold, color="black", linestyle="--", linewidth=1)
-    good, outside = duel.labels == 0, np.zeros(len(duel.labels), bool)
+def _limit(axes: Axes, pair: HeadToHead) -> None:
+    """Draw the thresholds and limit the view to the scores around them; far outliers may lie outside."""
+    axes.axvline(pair.champion.threshold, color="black", linestyle="--", linewidth=1)
+    axes.axhline(pair.challenger.threshold, color="black", linestyle="--", linewidth=1)
+    good, outside = pair.labels == 0, np.zeros(len(pair.labels), bool)
     if not good.any() or good.all():
         return
-    for side, set_limits in ((duel.champion, axes.set_xlim), (duel.challenger, axes.set_ylim)):
+    for side, set_limits in ((pair.champion, axes.set_xlim), (pair.challenger, axes.set_ylim)):
         low, high = visible_range(side.scores[good], side.scores[~good], side.threshold)
         set_limits(low - 0.03 * (high - low), high + 0.03 * (high - low))
         outside |= side.scores > high

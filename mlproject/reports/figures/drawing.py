@@ -1,4 +1,4 @@
-"""How every figure looks, and how it is written: the same figure is the same bytes, anywhere."""
+"""Common style of all figures, and writing them: equal figures are equal bytes on any machine."""
 
 import textwrap
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from mlproject.core.files import written_file
 
-# Okabe-Ito: told apart by colour-blind readers; words repeat whatever a colour says.
+# Okabe-Ito, safe for colour-blind readers; text repeats everything that colour encodes.
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#6E6E6E"
 HEAT_COLOURS = "inferno"  # perceptually uniform, dark where nothing is found
 DPI = 110
@@ -47,7 +47,7 @@ def new(width: float, height: float, title: str) -> Figure:
 
 
 def caption(figure: Figure | SubFigure, text: str) -> None:
-    """Write what a reader must know below the figure, in lines that fit its width."""
+    """Write a caption below the figure, in lines that fit its width."""
     width = int(figure.bbox.width / figure.dpi * LETTERS_PER_INCH)
     lines = [line for given in text.split("\n") for line in textwrap.wrap(given, width) or [""]]
     figure.supxlabel("\n".join(lines), fontsize=9, color=GREY)
@@ -64,13 +64,13 @@ def show(axes: Axes, image: Any, **how: Any) -> Any:
 
 @style()
 def save(figure: Figure, path: Path, **how: Any) -> None:
-    """Write a PNG, whole or not at all. No date and no version inside: same figure, same bytes."""
+    """Write a PNG, whole or not at all; no date or version inside, so equal figures are equal bytes."""
     with written_file(path) as part:
         figure.savefig(part, format="png", dpi=DPI, metadata={"Software": None}, **how)
 
 
 def save_axes(axes: Any, path: Path) -> None:
-    """Write the figure of axes that a library drew by pyplot, and let pyplot forget it.
+    """Write the figure of axes that a library drew with pyplot, then close it in pyplot.
 
     Args:
         axes: one, or an array of them.

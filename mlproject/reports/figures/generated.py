@@ -1,4 +1,4 @@
-"""Figures of a generator: what it makes (paper, Fig. 6), and its images beside the nearest real ones."""
+"""Figures of a generator: a grid of its images (paper, Fig. 6), and the images nearest to real ones."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def _verdict(quality: dict[str, Any]) -> str:
 
 @drawing.style()
 def grid(name: str, train: np.ndarray, generated: np.ndarray, quality: dict[str, Any]) -> Figure:
-    """Return real images above generated ones, (n, s, s, 3) uint8, the first of each: none was chosen."""
+    """Return real images above generated ones, (n, s, s, 3) uint8: the first of each, without selection."""
     figure = drawing.new(8, 7.4, f"Generated images: {name}")
     parts: Any = figure.subplots(2, 1, height_ratios=[1, 2])
     for axes, title, images, rows in (
@@ -48,7 +48,7 @@ def grid(name: str, train: np.ndarray, generated: np.ndarray, quality: dict[str,
 def nearest(
     name: str, train: np.ndarray, generated: np.ndarray, found: Neighbours, quality: dict[str, Any]
 ) -> Figure:
-    """Return the generated images that are nearest to a training image, that one below each."""
+    """Return the generated images nearest to a training image, each above that training image."""
     rows = found.closest_first()[:SHOWN]
     figure = drawing.new(1.35 * len(rows) + 0.4, 3.9, f"Likeliest copies: {name}")
     pairs = figure.subplots(2, len(rows), squeeze=False)

@@ -1,4 +1,4 @@
-"""The layout of a network (paper, Figs. 1 and 2), drawn from the layers that were really built."""
+"""Figure of a network's layout (paper, Figs. 1 and 2), drawn from the layers of the trained model."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,8 +17,8 @@ COLOURS = {
     "upsampling": drawing.GREEN,
     "dense": drawing.RED,
 }
-WIDTH = 0.62  # of a box, where boxes are 1 apart
-LEAST = 0.06  # height of a box relative to the input's, so that it is seen
+WIDTH = 0.62  # of a box; boxes are 1 apart
+LEAST = 0.06  # smallest height of a box, relative to the input's, so that it stays visible
 
 
 @drawing.style()
@@ -26,8 +26,8 @@ def layout(name: str, layers: Layers) -> Figure:
     """Return a network as a row of boxes, each as high as its feature map's side.
 
     Args:
-        name: of the model and what it was built for, for the title.
-        layers: at least two, as `network_layout.layers` gives them.
+        name: of the model and its category, for the title.
+        layers: at least two, from `layer_table.layers`.
     """
     total = sum(layer["parameters"] for layer in layers)
     figure = drawing.new(max(7.0, 0.55 * len(layers) + 1), 5.2, f"{name}: {total:,} parameters")

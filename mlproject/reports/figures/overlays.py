@@ -1,4 +1,4 @@
-"""Anomaly maps in colours, alone or laid over the photo, on the one colour scale of their model."""
+"""Anomaly maps in colour, alone or over the photo, on their model's one colour scale."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from mlproject.models.components.heat_scale import HeatScale
 from mlproject.reports.figures.drawing import HEAT_COLOURS
 
 PICTURE_SIDE = 1024  # longest side of an overlay, pixels
-OPACITY = 0.65  # of the heat where it is brightest: the defect below stays visible
+OPACITY = 0.65  # of the heat at its brightest, so that the defect below stays visible
 
 
 def heat(maps: np.ndarray, scale: HeatScale) -> np.ndarray:
@@ -25,13 +25,13 @@ def heat(maps: np.ndarray, scale: HeatScale) -> np.ndarray:
 
 
 def overlay(picture: np.ndarray, anomaly_map: np.ndarray, scale: HeatScale) -> np.ndarray:
-    """Return (h, w, 3) uint8: the photo, the more covered by heat the more a place is anomalous.
+    """Return (h, w, 3) uint8: the photo, covered by heat in proportion to the anomaly map.
 
-    Where the map is at the good images' median or below, the photo is as it was.
+    The photo is unchanged where the map is at or below the median of good images.
 
     Args:
         picture: (h, w, 3) uint8.
-        anomaly_map: (a, b), of the whole photo squeezed into its shape.
+        anomaly_map: (a, b), of the whole photo resized to that shape.
     """
     size = (picture.shape[1], picture.shape[0])
     wide = Image.fromarray(np.asarray(anomaly_map, np.float32)).resize(size, Image.Resampling.BILINEAR)
@@ -40,10 +40,10 @@ def overlay(picture: np.ndarray, anomaly_map: np.ndarray, scale: HeatScale) -> n
 
 
 def check_new(folder: Path) -> None:
-    """Refuse a folder that holds something, for it would be replaced.
+    """Refuse a folder that is not empty, because it would be replaced.
 
     Raises:
-        UserError: it does.
+        UserError: the folder is not empty.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder}: is there already. Name a new folder, or empty this one.")
@@ -53,9 +53,9 @@ def check_new(folder: Path) -> None:
 def folder_of(
     folder: Path, paths: Sequence[Path], scale: HeatScale | None
 ) -> Iterator[Callable[[Path, np.ndarray, np.ndarray], None]]:
-    """Yield a function (path, picture, map) that draws one photo; the folder appears whole or not at all.
+    """Yield a function (path, picture, map) that draws one photo; the folder appears complete or not at all.
 
-    Photos lie in it as they do below the deepest folder that holds them all, `<name>.png` each.
+    The folder repeats the tree below the photos' deepest common folder; each file is `<name>.png`.
 
     Args:
         paths: every photo that may be drawn.

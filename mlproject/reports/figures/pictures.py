@@ -1,4 +1,4 @@
-"""Figures that show images: reconstructions (paper, Fig. 3), verdicts (Fig. 5) and mistakes."""
+"""Figures of images: reconstructions (paper, Fig. 3), verdicts (Fig. 5) and mistakes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +15,12 @@ from mlproject.reports.figures.cases import Cases, extreme, number, spread
 
 COLUMNS = 5  # images side by side in `mistakes`
 SCALE_IN_WORDS = "All maps share one colour scale, set by the good test images; none has a scale of its own."
-VERDICT_ROWS = 8  # rows of `verdicts` to aim at; more types of defect than that get a row each all the same
+VERDICT_ROWS = 8  # of `verdicts`, about; each type of defect has a row even if there are more types
 
 
 @dataclass(frozen=True)
 class Group:
-    """Images of one label that were decided in one way, and how `mistakes` shows them."""
+    """Images of one label with one decision, and their presentation in `mistakes`."""
 
     title: str
     kind: str
@@ -35,7 +35,7 @@ class Group:
         return np.flatnonzero(self.of_kind & self.decided_so)
 
     def heading(self) -> str:
-        """Return the title with counts; says so when the group is empty."""
+        """Return the title with counts; for an empty group, that it is empty."""
         total = int(self.of_kind.sum())
         if self.rows.size:
             return f"{self.title} ({self.rows.size} of {total} {self.kind})"
@@ -44,9 +44,9 @@ class Group:
 
 @drawing.style()
 def reconstructions(cases: Cases, good: int = 4, defective: int = 6) -> Figure:
-    """Return originals above what the model makes of them: good images, then defective ones.
+    """Return originals above their reconstructions: good images, then defective ones.
 
-    The model must be one that reconstructs.
+    Only for a model that reconstructs.
     """
     assert cases.reconstructions is not None
     rows = [*spread(np.flatnonzero(cases.labels == 0), cases.scores, good)]
@@ -68,7 +68,7 @@ def reconstructions(cases: Cases, good: int = 4, defective: int = 6) -> Figure:
 
 @drawing.style()
 def verdicts(cases: Cases) -> Figure:
-    """Return, for each type of defect and for good, image, reconstruction, mask, map and verdict."""
+    """Return image, reconstruction, mask, map and verdict for each type of defect and for good images."""
     types = cases.types()
     each = max(1, VERDICT_ROWS // len(types))
     rows = [
@@ -116,7 +116,7 @@ def _verdict_line(line: np.ndarray, cases: Cases, row: int, scale: HeatScale) ->
 
 @drawing.style()
 def mistakes(cases: Cases) -> Figure:
-    """Return the worst mistakes of both kinds, then the decisions that were right by the widest margin."""
+    """Return the worst mistakes of both kinds, then the right decisions with the widest margin."""
     called, defective = cases.called_defective, cases.labels == 1
     groups = (
         Group("missed defects, lowest score first", "defective", defective, ~called, False, drawing.RED),
@@ -127,7 +127,7 @@ def mistakes(cases: Cases) -> Figure:
     heights = [2.85 if group.rows.size else 0.5 for group in groups]
     scale = cases.heat_scale()
     figure = drawing.new(7.6, sum(heights) + 1.0, f"Best and worst decisions: {cases.name}")
-    # Subfigures leave no room for a caption of the whole: the last strip holds it.
+    # Subfigures leave no room for a caption of the whole figure, so the last strip holds it.
     strips: Any = figure.subfigures(len(groups) + 1, 1, height_ratios=[*heights, 0.5])
     *parts, strip = strips
     for part, group in zip(parts, groups, strict=True):

@@ -1,4 +1,4 @@
-"""Figures that show scores: their distributions (paper, Fig. 4), ROC and precision-recall."""
+"""Figures of scores: their distributions (paper, Fig. 4), ROC and precision-recall."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,7 +23,7 @@ BINS = 40
 
 
 def grouped(scores: pd.DataFrame) -> pd.Series:
-    """Return each row's group: its subset, where test is told apart by label."""
+    """Return each row's group: its subset, with test split by label."""
     kind = scores["label"].map({0: "test good", 1: "test defective"})
     return scores["subset"].where(scores["subset"] != "test", kind)
 
@@ -32,11 +32,11 @@ def grouped(scores: pd.DataFrame) -> pd.Series:
 def error_distribution(
     name: str, scores: pd.DataFrame, threshold: float, part_thresholds: Mapping[str, float]
 ) -> Figure:
-    """Return the distribution of the score for each set of images; of each part too, if it has several.
+    """Return the distribution of the score for each set of images, and of each part if there are several.
 
     Args:
         name: category and model, for the title.
-        scores: one row an image: subset, label, score and a column for each part.
+        scores: one row per image: subset, label, score and a column for each part.
         threshold: of the score.
         part_thresholds: part → its threshold.
     """
@@ -69,21 +69,21 @@ def error_distribution(
 
 
 def bin_edges(low: float, high: float, threshold: float) -> np.ndarray:
-    """Return edges that span `low` to `high`, one of them the threshold: no bar straddles it."""
+    """Return edges that span `low` to `high`; one of them is the threshold, so no bar straddles it."""
     width = (high - low) / BINS
     first = -np.ceil((threshold - low) / width - 1e-9)
     return threshold + width * np.arange(first, first + BINS + 2)
 
 
 def counts_up_to(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Return how many values lie in each (left, right]: an image exactly at the threshold is called good."""
+    """Return the number of values in each (left, right]: an image exactly at the threshold is called good."""
     return np.histogram(-values, -edges[::-1])[0][::-1]
 
 
 def _ridges(
     axes: Axes, sets: list[tuple[np.ndarray, str]], low: float, high: float, threshold: float
 ) -> None:
-    """Draw one histogram a set, the first on top; what lies beyond `high` is counted at the edge."""
+    """Draw one histogram per set, the first on top; values beyond `high` are counted at the edge."""
     edges = bin_edges(low, high, threshold)
     for line, (values, colour) in enumerate(sets):
         base = len(sets) - 1 - line
@@ -102,8 +102,8 @@ def _ridges(
 def visible_range(good: np.ndarray, defective: np.ndarray, threshold: float) -> tuple[float, float]:
     """Return the range of scores to show: good images and threshold fill at least 40% of it.
 
-    A few glaring defects, ten times over the threshold, would otherwise press all that is decided
-    into the first bar.
+    A few extreme defects, at ten times the threshold, would otherwise squeeze everything else into the
+    first bar.
     """
     everything = np.concatenate([good, defective, [threshold]])
     low, top = float(everything.min()), float(everything.max())

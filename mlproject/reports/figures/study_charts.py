@@ -1,4 +1,4 @@
-"""Studies' charts: points with intervals over what was varied, and bands for what does not depend on it."""
+"""Charts of studies: points with intervals over the varied quantity, bands for constant values."""
 
 import math
 import textwrap
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from mlproject.reports.figures import drawing
 from mlproject.studies.components.base import Chart
 
-# an arm has one colour and one mark in every study; others take what is left
+# an arm has the same colour and marker in every study; other arms take the rest
 LOOKS = {
     "cnn": (drawing.BLUE, "o"),
     "cnn_without_type": (drawing.RED, "D"),
@@ -20,12 +20,12 @@ LOOKS = {
     "pca": ("#56B4E9", "P"),
 }
 REST = (("#CC79A7", "X"), ("#000000", "*"), (drawing.GREY, "h"))
-WIDTH, HEIGHT = 5.2, 3.2  # inches a chart; narrower where many stand side by side
+WIDTH, HEIGHT = 5.2, 3.2  # inches per chart; narrower if there are many in a row
 
 
 @drawing.style()
 def charts(title: str, rows: Sequence[Sequence[Chart]], caption: str) -> Figure:
-    """Return a figure of rows of charts; of none, the caption alone says why."""
+    """Return a figure of rows of charts; without charts, the caption says why."""
     columns = max((len(row) for row in rows), default=0)
     width = max(8.5, min(WIDTH, 13 / max(columns, 1)) * columns)
     figure = drawing.new(width, max(1.2, HEIGHT * len(rows) + 1.1), title)
@@ -68,7 +68,7 @@ def _draw(axes: Axes, chart: Chart, looks: dict[str, tuple[str, str]], *, first:
             axes.axhline(band.value, color=colour, linewidth=1.5, label=band.name)
     for place, line in enumerate(chart.lines):
         colour, mark = looks[line.name]
-        # side by side, so that intervals do not hide one another
+        # shifted, so that intervals do not hide one another
         shift = 0.09 * (place - (len(chart.lines) - 1) / 2)
         x = [tick + shift for tick in line.ticks]
         axes.vlines(x, line.lows, line.highs, color=colour, linewidth=1.6)

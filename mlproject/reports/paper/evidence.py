@@ -1,4 +1,4 @@
-"""All that the report is made of, read from the files of the stages before. What is absent stays absent."""
+"""Evidence of the report: results read from the files of earlier stages. Missing results stay missing."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class Study:
-    """One study of one category: what it says in words, and its table, one row a measurement."""
+    """One study of one category: its summary, and its table with one row per measurement."""
 
     summary: dict[str, Any]
     table: pd.DataFrame
@@ -24,15 +24,15 @@ class Study:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Results by (category, name); a pair that is not there was not made.
+    """Results by (category, name); a missing pair was not made.
 
     Attributes:
-        source: params.yaml's data.source.
-        categories, detectors, generators: what params.yaml lists.
+        source: data.source of params.yaml.
+        categories, detectors, generators: as listed in params.yaml.
         rows: (category, model) → row of comparison.json.
         trainings: (category, model) → training.json.
         qualities: (category, generator) → quality.json.
-        studies: (category, study) → what the study found.
+        studies: (category, study) → its outcome.
         tunings: (category, model) → tuning.json.
         pictures: paths relative to reports/, posix.
     """
@@ -49,11 +49,11 @@ class Evidence:
     pictures: frozenset[str]
 
     def table_categories(self) -> list[str]:
-        """Return the paper's categories, in its order, then those here that it does not have."""
+        """Return the paper's categories in its order, then the other categories here."""
         return [*RESULTS, *(name for name in self.categories if name not in RESULTS)]
 
     def missing(self) -> list[str]:
-        """Return the paper's categories of which there are no images here."""
+        """Return the paper's categories without images here."""
         return [name for name in RESULTS if name not in self.categories]
 
     def picture(self, category: str, name: str, figure: str) -> str | None:
@@ -65,10 +65,10 @@ class Evidence:
 def read(
     source: str, categories: list[str], detectors: list[str], generators: list[str], studies: list[str]
 ) -> Evidence:
-    """Read everything that is switched on; what was left by something that no longer is stays out.
+    """Read the results of everything that params.yaml lists; files left by anything else are ignored.
 
     Raises:
-        UserError: what a stage before must have made is missing: says which command makes it.
+        UserError: the result of an earlier stage is missing; the message names the command that makes it.
     """
     pairs = [(category, model) for category in categories for model in detectors]
     made = [(category, name) for category in categories for name in generators]

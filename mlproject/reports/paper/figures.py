@@ -1,4 +1,4 @@
-"""The paper's Figs. 1 to 6, each from what was trained here."""
+"""Report section with the paper's Figs. 1 to 6, made from the models trained here."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
@@ -23,7 +23,7 @@ NOTHING = "Not drawn: no category here has it. `{what}` in params.yaml must name
 def layouts(evidence: Evidence) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """Yield (path below reports/, title, training) of each layout to draw: a model's in its first category.
 
-    Where categories have other networks (tuned settings), each different network is drawn.
+    Where categories have different networks (tuned settings), each network is drawn.
     """
     for model in LAYOUTS.values():
         seen: list[Any] = []
@@ -47,7 +47,10 @@ def blocks(evidence: Evidence) -> list[str]:
             found.append(NOTHING.format(what="detectors", name=model))
     for figure, title, name, file in PICTURES:
         found.append(f"### Figure {figure}. {title}")
-        used = name in (*evidence.detectors, *evidence.generators)  # else its pictures are left from before
+        used = name in (
+            *evidence.detectors,
+            *evidence.generators,
+        )  # else left by an earlier run
         pictures = [
             (category, evidence.picture(category, name, f"figures/{file}"))
             for category in (evidence.categories if used else ())
@@ -61,7 +64,7 @@ def blocks(evidence: Evidence) -> list[str]:
 
 
 def _quality(evidence: Evidence, category: str) -> list[str]:
-    """Return what a generator's images are worth, and its likeliest copies: no grid is believed on sight."""
+    """Return the measured quality of a generator's images, and its likeliest copies."""
     quality = evidence.qualities[category, "dcgan"]
     distance, memory, variety = (quality[what] for what in ("frechet", "memorisation", "diversity"))
     faults = [

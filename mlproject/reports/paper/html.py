@@ -1,4 +1,4 @@
-"""The report as one HTML page that asks nothing of the network: pictures and style are inside."""
+"""The report as one self-contained HTML page: pictures and style are embedded, nothing is loaded."""
 
 import base64
 import html
@@ -73,8 +73,8 @@ def page(markdown: str, folder: Path) -> str:
     """Return the page of a report.
 
     Args:
-        markdown: the report; HTML in it is shown, not obeyed.
-        folder: that the paths of its pictures are relative to; every picture must be there, a PNG.
+        markdown: the report; HTML in it is shown as text.
+        folder: base of the pictures' paths; every picture must exist there as PNG.
     """
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     parser.add_render_rule("image", _picture(folder))
@@ -92,7 +92,7 @@ def page(markdown: str, folder: Path) -> str:
 
 
 def _number_headings(tokens: Sequence[Token]) -> list[tuple[str, str]]:
-    """Give each section a name to link to; return names and titles."""
+    """Give each section an id to link to; return ids and titles."""
     sections: list[tuple[str, str]] = []
     for token, content in pairwise(tokens):
         if token.type == "heading_open" and token.tag == "h2":
@@ -103,7 +103,7 @@ def _number_headings(tokens: Sequence[Token]) -> list[tuple[str, str]]:
 
 
 def _wrapped_table(*_: Any) -> str:
-    """Open a table in a box of its own that scrolls on a narrow screen; a keyboard reaches it."""
+    """Open a table in a box that scrolls on a narrow screen and can be focused by keyboard."""
     return '<div class="scroll" tabindex="0" role="region" aria-label="table"><table>\n'
 
 

@@ -1,32 +1,32 @@
-"""The little Markdown that the report is written in. What comes from outside is escaped first."""
+"""Markdown elements of the report. Text from outside the project is escaped first."""
 
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
 
-# Anything that Markdown or HTML could take for markup; `_` inside a word is none, and stays readable.
+# Characters that Markdown or HTML could take for markup; `_` inside a word is not markup.
 MARKUP = re.compile(r"[\\`*\[\]<>|&#~!]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
 
 def escape(text: Any) -> str:
-    """Return any text as Markdown that shows it and does nothing else, on one line."""
+    """Return any text as Markdown that shows exactly that text, on one line."""
     return MARKUP.sub(r"\\\g<0>", " ".join(str(text).split()))
 
 
 def table(columns: Sequence[str], lines: Iterable[Sequence[str]], words: int = 1) -> str:
-    """Return a table of cells that are Markdown already; the first `words` columns are text."""
+    """Return a table of Markdown cells; the first `words` columns are text, the others numbers."""
     rules = ["---"] * words + ["---:"] * (len(columns) - words)
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (columns, rules, *lines))
 
 
 def bullets(sentences: Iterable[str]) -> str:
-    """Return a list of sentences that are Markdown already."""
+    """Return a bullet list of Markdown sentences."""
     return "\n".join(f"- {sentence}" for sentence in sentences)
 
 
 def picture(caption: str, path: str) -> str:
-    """Return a picture, its path relative to reports/; the caption says in words what it is."""
+    """Return a picture with its caption; the path is relative to reports/."""
     return f"![{escape(caption)}]({quote(path)})"
 
 
@@ -37,5 +37,5 @@ def printed(value: float) -> str:
 
 
 def joined(parts: Iterable[str]) -> str:
-    """Return the parts as a list in words; `-` for none."""
+    """Return the parts joined by commas; `-` for none."""
     return ", ".join(parts) or "-"

@@ -1,4 +1,4 @@
-"""How each number was made: protocols, commands, settings, machine. So that any of them can be made again."""
+"""Report section on how each number was made: protocols, commands, settings, machine."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,6 +1,6 @@
-"""The paper's own numbers: Wilmet et al. 2021, arXiv 2107.09204, Tables 1 to 3. Nothing here is ours.
+"""The paper's own numbers: Wilmet et al. 2021, arXiv 2107.09204, Tables 1 to 3.
 
-The one column that the paper lacks, the F1 of calling everything defective, is computed from its shares.
+The paper does not give the F1 of calling everything defective; it is computed here from the paper's shares.
 """
 
 from collections.abc import Mapping
@@ -69,7 +69,7 @@ RESULTS: Mapping[str, PaperCategory] = {
     )
 }
 
-# What decides how a model of the paper measures and learns; an optimiser's schedule is left out.
+# The settings that determine a model's scores and training; epochs and patience are left out.
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "kd_cae": {
         "image_size": 128, "colour": "grey3", "latent_channels": 128, "bandwidth": 0.2, "noise": None,
@@ -84,15 +84,15 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     },
     "cnn": {"image_size": 200, "colour": "rgb", "filters": [16, 32, 64, 64, 64], "hidden": 512},
 }  # fmt: skip
-# Without these the numbers of Table 2 are thresholds of another quantity.
+# Unless all of these are the paper's, Table 2's numbers are thresholds of another quantity.
 LITERAL = set(SETTINGS["kd_cae"]) - {"noise"}
 
 
 def unlike(model: str, settings: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return setting → (here, in the paper) of every setting in which a model differs from the paper's.
+    """Return setting → (here, in the paper) of every setting that differs from the paper's.
 
     Args:
-        model: a name in `SETTINGS`; another has nothing to differ from.
+        model: a name in `SETTINGS`; nothing differs for any other model.
         settings: of the model, nested as in params.yaml.
     """
     wanted = SETTINGS.get(model, {})
@@ -101,9 +101,9 @@ def unlike(model: str, settings: Mapping[str, Any]) -> dict[str, tuple[Any, Any]
 
 
 def literal_thresholds(category: str, model: str, settings: Mapping[str, Any]) -> dict[str, float] | None:
-    """Return Table 2's thresholds as part → limit (higher = more anomalous), None where they mean nothing.
+    """Return Table 2's thresholds as part → limit (higher = more anomalous), None where they do not apply.
 
-    They do for KD-CAE on a category of Table 2, with the settings in `LITERAL` as the paper's.
+    They apply to KD-CAE on a category of Table 2, if the settings in `LITERAL` are the paper's.
     """
     if model != "kd_cae" or category not in RESULTS or LITERAL & unlike(model, settings).keys():
         return None

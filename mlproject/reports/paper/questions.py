@@ -1,4 +1,4 @@
-"""What the paper left open, each question answered by figures from data, or said to be unanswered here."""
+"""Report section on the paper's open questions, each answered from data or marked as unanswered."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,7 +32,7 @@ def blocks(evidence: Evidence) -> list[str]:
 
 
 def _study(evidence: Evidence, name: str) -> list[str]:
-    """Return what a study says, category by category; the reason where it says nothing."""
+    """Return a study's statements by category, or the reason why there are none."""
     found = []
     for category in evidence.categories:
         study = evidence.studies.get((category, name))
@@ -105,7 +105,7 @@ def _against(
 
 
 def _best(evidence: Evidence, category: str, models: Sequence[str]) -> Mapping[str, Any] | None:
-    """Return the row with the highest AUROC; models that saw labels, judged on other images, take no part."""
+    """Return the row with the highest AUROC, without models that saw labels (evaluated on other images)."""
     rows = [evidence.rows[category, model] for model in models if (category, model) in evidence.rows]
     rows = [row for row in rows if not sees_labels(row) and row["auroc"] is not None]
     return max(rows, key=lambda row: row["auroc"]) if rows else None
@@ -126,7 +126,7 @@ def _cell(row: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _tuning(evidence: Evidence) -> list[str]:
-    """Return, for each study, how its objective ranks trials beside how the test set ranks them."""
+    """Return, for each tuning run, the agreement of its objective's ranking with the test set's."""
     columns = (
         "category", "model", "objective", "trials", "rank correlation [95%]", "test AUROC: chosen",
         "as set before", "median trial", "best trial",
@@ -162,7 +162,7 @@ def _tuning(evidence: Evidence) -> list[str]:
 
 
 def _small_defects(evidence: Evidence) -> list[str]:
-    """Return how many of the smaller and of the larger half of the defects are found."""
+    """Return the numbers of smaller and larger defects found."""
     lines, worse = [], 0
     for row in evidence.rows.values():
         if not row["defects"]["smaller_half"]["n"]:

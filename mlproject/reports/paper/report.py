@@ -1,4 +1,4 @@
-"""The whole report as Markdown: pure, from evidence to text."""
+"""The whole report as Markdown, a pure function of the evidence."""
 
 from mlproject.reports.comparison_columns import number
 from mlproject.reports.paper import figures, provenance, questions, tables
@@ -10,7 +10,7 @@ TITLE = "The paper's claims, measured again"
 
 
 def markdown(evidence: Evidence) -> str:
-    """Return paper.md, which lies in reports/: links are relative to it."""
+    """Return paper.md, whose links are relative to reports/."""
     blocks = [f"# {TITLE}", *_summary(evidence), "## Tables", *_caution(evidence)]
     blocks += tables.cnn(evidence) + tables.kd_cae(evidence) + tables.ni_cae(evidence)
     blocks += figures.blocks(evidence) + questions.blocks(evidence) + provenance.blocks(evidence)

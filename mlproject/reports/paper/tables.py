@@ -1,4 +1,4 @@
-"""The paper's Tables 1 to 3, its numbers beside ours; no F1 without that of calling everything defective."""
+"""Report section with the paper's Tables 1 to 3, its numbers and ours; every F1 with the all-defective F1."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -37,7 +37,7 @@ LIES_BEHIND = "The images behind these, and how well the scores rank them withou
 
 
 def beats(f1: float | None, all_defective: float) -> str:
-    """Return whether an F1 lies above that of calling everything defective, and by how much."""
+    """Return whether an F1 exceeds that of calling everything defective, and by how much."""
     if f1 is None:
         return NONE
     difference = f1 - all_defective
@@ -74,7 +74,7 @@ def cnn(evidence: Evidence) -> list[str]:
 
 
 def kd_cae(evidence: Evidence) -> list[str]:
-    """Return Table 2, with the decisions at its very thresholds where they mean something."""
+    """Return Table 2, with the decisions at the paper's own thresholds where they apply."""
     columns = list(DECISIONS)
     columns.insert(4, "F1, ours at Table 2's thresholds")
     decisions = _decisions(evidence, "kd_cae", lambda paper: paper.kd_cae_f1)
@@ -107,7 +107,7 @@ def kd_cae(evidence: Evidence) -> list[str]:
 
 
 def ni_cae(evidence: Evidence) -> list[str]:
-    """Return Table 3: with noise the trained NI-CAE, without it what the noise study trained."""
+    """Return Table 3: the pipeline's NI-CAE (with noise), and the noise study's (without)."""
     with_noise = _decisions(evidence, "ni_cae", lambda paper: paper.ni_cae_f1_with_noise)
     lines = []
     for line, category in zip(with_noise, evidence.table_categories(), strict=True):
@@ -150,7 +150,7 @@ def _paper_protocol(row: Row) -> str:
 
 
 def absent(evidence: Evidence, category: str, model: str) -> str:
-    """Return why there is no number: said in the table, never filled in."""
+    """Return the reason why there is no number, shown in its cell."""
     if category not in evidence.categories:
         return "no data"
     return "not run (detectors)" if model not in evidence.detectors else "no result"
@@ -166,7 +166,7 @@ def _literal(evidence: Evidence, category: str) -> str:
 
 
 def _literal_notes(evidence: Evidence) -> list[str]:
-    """Return what an F1 at Table 2's thresholds hides: how many good images they call defective."""
+    """Return recall and false alarms at Table 2's thresholds, which an F1 alone hides."""
     said = [
         f"At Table 2's thresholds {escape(category)} has recall {number(row['paper_literal']['recall'])} "
         f"and {number(row['paper_literal']['false_alarm_rate'])} of its good images called defective."
@@ -177,7 +177,7 @@ def _literal_notes(evidence: Evidence) -> list[str]:
 
 
 def _studied(evidence: Evidence, category: str, line: Sequence[str]) -> list[list[str]]:
-    """Return the row without noise and, where the study trained its like with noise anew, that one."""
+    """Return the row without noise and, if the study also trained one with noise, that row."""
     paper = RESULTS.get(category)
     theirs = [printed(paper.ni_cae_f1_without_noise) if paper else NONE, line[2]]
     without = [line[0], "without", *theirs]
@@ -194,7 +194,7 @@ def _studied(evidence: Evidence, category: str, line: Sequence[str]) -> list[lis
 
 
 def _of_arm(study: Study, arm: str) -> list[str]:
-    """Return the last four cells: what the study found on clean test images."""
+    """Return the last four cells: the study's results on clean test images."""
     by_the_paper = _paper_protocol({"paper": study.summary.get("paper", {}).get(arm)})
     chosen = study.table[(study.table["arm"] == arm) & (study.table["level"] == 0)]
     if chosen.empty or chosen["f1"].isna().iloc[0]:

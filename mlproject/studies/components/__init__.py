@@ -1,1 +1,1 @@
-"""What studies are built from."""
+"""Shared parts of the studies."""

@@ -1,4 +1,4 @@
-"""The contract that every study keeps: cells that can be worked on one by one, and what they say together."""
+"""Study contract: cells that can run one by one, and the result computed from all of them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,30 +11,30 @@ import pandas as pd
 
 from mlproject.core import params
 from mlproject.studies.components import seed_intervals
-from mlproject.studies.components.inputs import Material
+from mlproject.studies.components.inputs import StudyInputs
 from mlproject.training.loop import Epoch
 
 MIN_SEEDS = 3
-# title of a training → context that gives what is called after each of its epochs
+# title of a training → context whose value is called after each epoch
 Shown = Callable[[str], AbstractContextManager[Callable[[Epoch], None]]]
 
 
 @contextmanager
 def silently(title: str) -> Iterator[Callable[[Epoch], None]]:
-    """Show nothing of a training."""
+    """Show no progress of a training."""
     yield lambda epoch: None
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One training, or one scoring, of a study: what can be repeated by itself.
+    """One training or one scoring of a study, which can be repeated on its own.
 
     Attributes:
-        arm: what is compared, such as ``cnn``.
-        level: how much of what is varied.
-        seed: of the training, or of what is drawn.
-        series: which variation, where a study has several.
-        facts: what decides its scores, besides the category's images and split: JSON values.
+        arm: the thing compared, such as ``cnn``.
+        level: value of the varied quantity.
+        seed: of the training, or of the random draw.
+        series: name of the variation, where a study has several.
+        facts: everything but the category's images and split that determines its scores: JSON values.
     """
 
     arm: str
@@ -49,10 +49,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """A row of points in a chart. Absent values are NaN.
+    """A row of points in a chart. Missing values are NaN.
 
     Attributes:
-        ticks: which of the chart's ticks each point stands at.
+        ticks: index of each point's tick.
         values, lows, highs: the points and their intervals.
     """
 
@@ -65,7 +65,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Band:
-    """A value that does not depend on what is varied, across the whole chart."""
+    """A value that does not depend on the varied quantity, drawn across the whole chart."""
 
     name: str
     value: float
@@ -75,12 +75,12 @@ class Band:
 
 @dataclass(frozen=True)
 class Chart:
-    """What is drawn of a study, in words and numbers; `figures/study_charts.py` draws it.
+    """Content of one chart of a study; `figures/study_charts.py` draws it.
 
     Attributes:
-        ticks: what the places along x are called.
-        reference: what knows nothing reaches this, and what it is called; None for none.
-        joined: the places along x are steps of one quantity, so points are joined.
+        ticks: labels along x.
+        reference: name and value of a trivial baseline; None for none.
+        joined: x is a scale of one quantity, so points are joined by lines.
     """
 
     title: str
@@ -95,16 +95,16 @@ class Chart:
 
 @dataclass(frozen=True)
 class Result:
-    """What a study says.
+    """Outcome of a study.
 
     Attributes:
-        rows: of the table, as `tables.row` gives them.
-        comparisons: differences, as `tables.comparison` gives them.
+        rows: of the table, from `tables.row`.
+        comparisons: differences, from `tables.comparison`.
         statements: the answer in sentences.
-        notes: what was left out, and what to beware of.
+        notes: omissions and caveats.
         charts: rows of charts.
-        gap: why the study could not be made; None if it could.
-        facts: what one study alone has to say, for summary.json.
+        gap: why the study could not run; None if it could.
+        facts: additional entries of summary.json that only this study has.
     """
 
     rows: Sequence[dict[str, Any]] = ()
@@ -121,10 +121,10 @@ class Study(ABC):
 
     Attributes:
         title: the question.
-        interval: what its intervals hold, and what they do not.
-        trains: its cells train, on the device that params.yaml has; else they only score, on the CPU.
+        interval: what its intervals cover, and what they do not.
+        trains: its cells train, on the device set in params.yaml; otherwise they only score, on the CPU.
         settings: the study's section of params.yaml.
-        material: the category's images and what was trained on them.
+        inputs: the category's images and the models trained on them.
     """
 
     Parameters: ClassVar[type[params.Section]]
@@ -132,33 +132,33 @@ class Study(ABC):
     interval: ClassVar[str] = seed_intervals.WORDS
     trains: ClassVar[bool] = True
 
-    def __init__(self, settings: Any, material: Material) -> None:
+    def __init__(self, settings: Any, inputs: StudyInputs) -> None:
         self.settings = settings
-        self.material = material
+        self.inputs = inputs
 
     @property
     def code(self) -> tuple[str, ...]:
-        """Modules that decide the cells' scores, besides the models' own: a change reworks the cells."""
+        """Modules, other than the models', that determine the cells' scores; a change reruns the cells."""
         return (type(self).__module__,)
 
     @abstractmethod
     def gap(self) -> str | None:
-        """Return why the study cannot be made with what params.yaml lists; None if it can."""
+        """Return why the study cannot run with what params.yaml lists; None if it can."""
 
     def prepare(self, folder: Path, shown: Shown = silently) -> None:  # noqa: B027  most share nothing
-        """Do what cells share, before the first of them; `folder` keeps it. Nothing by default."""
+        """Make what the cells share, in `folder`, before the first cell. Does nothing by default."""
 
     @abstractmethod
     def cells(self) -> list[Cell]:
-        """Return every cell, in the order in which they are worked on. Called after `prepare`."""
+        """Return all cells in the order in which they run. Called after `prepare`."""
 
     @abstractmethod
     def run(self, cell: Cell) -> pd.DataFrame:
-        """Return one row an image: path, subset, defect, label, score.
+        """Return one row per image: path, subset, defect, label, score.
 
-        Subset calibration: good images for the threshold; any other: what is judged.
+        Subset calibration: good images for the threshold; any other: the images to evaluate.
         """
 
     @abstractmethod
     def result(self, scored: Mapping[Cell, pd.DataFrame]) -> Result:
-        """Return what the cells say. Pure: reads no image and trains nothing."""
+        """Return the outcome from all cells' scores. Reads no image and trains nothing."""

@@ -1,4 +1,4 @@
-"""How a study trains a detector anew: on images shrunk once, on one thread, the same in any process."""
+"""Training and scoring of detectors inside a study: images resized once, one thread, equal in any process."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from mlproject import models
 from mlproject.core import params
 from mlproject.data import tensors
 from mlproject.models.components.detector import Detector, Labelled
-from mlproject.studies.components.inputs import Material
+from mlproject.studies.components.inputs import StudyInputs
 from mlproject.training.loop import Epoch
 from mlproject.training.run_options import RunOptions
 
@@ -22,7 +22,7 @@ OnEpoch = Callable[[Epoch], None]
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread: sums are then the same in any process, on any number of cores."""
+    """Let torch compute on one thread, so that sums are equal in any process and on any number of cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -32,48 +32,48 @@ def one_thread() -> Iterator[None]:
 
 
 def as_seen(images: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:
-    """Return (n, s, s, 3) uint8: images as a model with these settings sees them, in its size and colour.
+    """Return (n, s, s, 3) uint8: images in the size and colour of a model with these settings.
 
-    The model makes nothing else of them when it is given these.
+    The model's own preprocessing leaves such images unchanged.
     """
     seen = tensors.network_images(images, settings["image_size"], settings["colour"])
     return seen.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).contiguous().numpy()
 
 
-class Shrunk:
-    """A category's images as a model sees them, all made once a process."""
+class ResizedImages:
+    """A category's images in a model's size and colour, made once per process."""
 
-    def __init__(self, material: Material) -> None:
-        self.material = material
+    def __init__(self, inputs: StudyInputs) -> None:
+        self.inputs = inputs
         self.kept: dict[tuple[int, str], np.ndarray] = {}
 
     def rows(self, settings: Mapping[str, Any], rows: np.ndarray) -> np.ndarray:
-        """Return (n, s, s, 3) uint8 of some of the manifest's rows."""
+        """Return (n, s, s, 3) uint8 images of the given rows of the manifest."""
         key = (settings["image_size"], settings["colour"])
         if key not in self.kept:
-            self.kept[key] = as_seen(self.material.data.images, settings)
+            self.kept[key] = as_seen(self.inputs.data.images, settings)
         return self.kept[key][rows]
 
 
 def fit(
     detector: Detector, train: np.ndarray, validation: np.ndarray, labelled: Labelled | None,
-    seed: int, material: Material, checkpoint: Path | None = None, on_epoch: OnEpoch = lambda epoch: None,
+    seed: int, inputs: StudyInputs, checkpoint: Path | None = None, on_epoch: OnEpoch = lambda epoch: None,
 ) -> None:  # fmt: skip
     """Train and calibrate a detector on (n, s, s, 3) uint8 images."""
-    run = RunOptions(seed, material.device, material.precision, checkpoint, on_epoch=on_epoch)
+    run = RunOptions(seed, inputs.device, inputs.precision, checkpoint, on_epoch=on_epoch)
     detector.fit(train, validation, run, labelled)
     detector.calibrate(validation)
 
 
-def judged(detector: Detector, images: Shrunk, settings: Mapping[str, Any]) -> pd.DataFrame:
+def scored(detector: Detector, images: ResizedImages, settings: Mapping[str, Any]) -> pd.DataFrame:
     """Return the scores of the good calibration images and of the held-out test images."""
-    material = images.material
+    inputs = images.inputs
     rows = {
-        "calibration": material.rows_of("calibration"),
-        "held_out": material.test[material.held_out],
+        "calibration": inputs.rows_of("calibration"),
+        "held_out": inputs.test[inputs.held_out],
     }
     tables = [
-        material.about(chosen, subset).assign(score=detector.score(images.rows(settings, chosen)).scores)
+        inputs.about(chosen, subset).assign(score=detector.score(images.rows(settings, chosen)).scores)
         for subset, chosen in rows.items()
         if len(chosen)
     ]
@@ -83,10 +83,10 @@ def judged(detector: Detector, images: Shrunk, settings: Mapping[str, Any]) -> p
 def overridden(
     model: str, trained: Mapping[str, Any], overrides: Mapping[str, Any], study: str
 ) -> dict[str, Any]:
-    """Return settings as trained with, but for those that a study sets; None leaves as trained.
+    """Return a model's trained settings with a study's overrides; an override of None changes nothing.
 
     Raises:
-        UserError: together they are not allowed.
+        UserError: the combination is not allowed.
     """
     settings = dict(trained) | {name: value for name, value in overrides.items() if value is not None}
     where = f"{params.FILE}: studies.{study} with {model}'s settings"
@@ -95,7 +95,7 @@ def overridden(
 
 
 def in_words(overrides: Mapping[str, Any]) -> str:
-    """Return the settings that a study sets, such as ``image_size 64, epochs 10``; empty for none."""
+    """Return a study's overrides as text, such as ``image_size 64, epochs 10``; empty for none."""
     given = {name: value for name, value in overrides.items() if value is not None}
     return ", ".join(
         f"{name} {list(value) if isinstance(value, tuple) else value}" for name, value in given.items()

@@ -1,4 +1,4 @@
-"""What every study of one category works on: its images with their roles, and what was trained on them."""
+"""Inputs of a category's studies: its images with their roles, and the models trained on them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from mlproject.training import loop
 
 
 @dataclass(frozen=True)
-class Material:
-    """A category's images and their roles, the same as in every other stage.
+class StudyInputs:
+    """A category's images and their roles, equal to those of every other stage.
 
     Attributes:
         good: rows of the manifest that are good training images.
@@ -25,7 +25,7 @@ class Material:
         test: rows of the manifest that are test images.
         held_out: (n_test,) bool, which test images no supervised model learns from.
         models: every model's section of params.yaml.
-        detectors, generators: those that params.yaml lists: others may have left files behind.
+        detectors, generators: those listed in params.yaml; others may have left files behind.
         resamples: of a bootstrap.
     """
 
@@ -47,7 +47,7 @@ class Material:
 
     @classmethod
     def load(cls, category: str) -> Self:
-        """Read it all.
+        """Read the inputs of a category.
 
         Raises:
             UserError: the category is not prepared, or a setting is not allowed.
@@ -76,7 +76,7 @@ class Material:
 
     @property
     def unsupervised(self) -> list[str]:
-        """The listed detectors that learn from good images alone."""
+        """The listed detectors that train on good images alone."""
         return [name for name in self.detectors if not models.detector_class(name).supervised]
 
     def rows_of(self, role: str) -> np.ndarray:
@@ -85,7 +85,7 @@ class Material:
         return rows
 
     def notes(self, arms: Sequence[str]) -> list[str]:
-        """Return what a study that trains these models on this must say of their thresholds."""
+        """Return notes on the thresholds of these models, for a study that trains them."""
         if n := len(self.roles.calibration):
             return [note for arm in arms for note in tables.unsupported(arm, n, self.threshold_of(arm))]
         return [
@@ -98,20 +98,20 @@ class Material:
         return model in self.detectors or model in self.models
 
     def settings_of(self, model: str) -> dict[str, Any]:
-        """Return what a known model was trained with; if it is not listed, its section of params.yaml."""
+        """Return the settings a model was trained with; its section of params.yaml if it is not listed."""
         if model in self.detectors:
             return files.read_json(artifacts.model_folder(self.category, model) / DESCRIPTION)["settings"]
         return dict(self.models[model])
 
     def threshold_of(self, model: str) -> params.Threshold:
-        """Return the section threshold with the false-alarm rate that the model's own was set for."""
+        """Return section threshold with the false-alarm rate that the model's own threshold was set for."""
         if model not in self.detectors:
             return self.threshold
         asked = self.recorded_threshold(model)["false_alarm_rate_asked"]
         return self.threshold.model_copy(update={"false_alarm_rate": asked})
 
     def recorded_notes(self, model: str) -> list[str]:
-        """Return what is to be said of the threshold that stage score set for a listed detector."""
+        """Return notes on the threshold that stage score set for a listed detector."""
         n = self.recorded_threshold(model)["n_calibration"]
         return tables.unsupported(model, n, self.threshold_of(model))
 
@@ -120,12 +120,12 @@ class Material:
         return files.read_json(artifacts.scores_folder(self.category, model) / "threshold.json")
 
     def recorded_scores(self, model: str) -> pd.DataFrame:
-        """Return what stage score wrote of every test image by a listed detector."""
+        """Return the scores of all test images that stage score wrote for a listed detector."""
         scores = files.read_table(artifacts.scores_folder(self.category, model) / "scores.csv")
         return scores[scores["half"] != "none"].reset_index(drop=True)
 
     def about(self, rows: np.ndarray, subset: str) -> pd.DataFrame:
-        """Return path, subset, defect and label of some of the manifest's rows."""
+        """Return path, subset, defect and label of the given rows of the manifest."""
         table = self.data.manifest[["path", "defect", "label"]].iloc[rows].reset_index(drop=True)
         table.insert(1, "subset", subset)
         return table

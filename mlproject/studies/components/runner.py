@@ -1,10 +1,10 @@
-"""The cells of a study: worked on in any order and number of processes, each kept as it is finished.
+"""Runner of a study's cells, in any order and number of processes; each result is kept once finished.
 
 cells/<key>.csv    the scores: path, subset, defect, label, score
-cells/<key>.json   what the cell is, what decided it, seconds; written last: a cell without it is not finished
+cells/<key>.json   the cell, its facts, seconds; written last: a cell without it is not finished
 
-The key depends on all that decides the scores, so a killed study goes on where it was, and a change reruns
-the cells that it touches and no other.
+The key depends on everything that determines the scores, so a killed study resumes where it was, and a
+change reruns only the cells that it affects.
 """
 
 import hashlib
@@ -25,28 +25,28 @@ from mlproject.core import artifacts, files, params
 from mlproject.core.errors import UserError
 from mlproject.studies.components import fitting
 from mlproject.studies.components.base import Cell, Study
-from mlproject.studies.components.inputs import Material
+from mlproject.studies.components.inputs import StudyInputs
 from mlproject.training import code_hash
 
 OnCell = Callable[[int, int, Cell, float], None]  # (done, of all, cell, seconds)
 
 
-def key(facts: Mapping[str, Any], material: Material, modules: Sequence[str]) -> str:
-    """Return 16 hex digits that depend on what decides a result: facts, images, split, device, code.
+def key(facts: Mapping[str, Any], inputs: StudyInputs, modules: Sequence[str]) -> str:
+    """Return 16 hex digits of everything that determines a result: facts, images, split, device, code.
 
     Args:
-        facts: JSON values; `model` names the detector whose code counts.
-        modules: whose code counts besides, with all that they import.
+        facts: JSON values; `model` names the detector whose code is included.
+        modules: others whose code is included, with everything that they import.
     """
     model = f"mlproject.models.{facts['model']}"
     decisive = {
         **facts,
-        "category": material.category,
-        "data_hash": material.data.data_hash,
-        "split": material.split.model_dump(),
-        "project_seed": material.seed,
-        "device": material.device,
-        "precision": material.precision,
+        "category": inputs.category,
+        "data_hash": inputs.data.data_hash,
+        "split": inputs.split.model_dump(),
+        "project_seed": inputs.seed,
+        "device": inputs.device,
+        "precision": inputs.precision,
         "code": code_hash.code_hash(model, "mlproject.studies.components.fitting", *modules),
     }
     text = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
@@ -54,23 +54,23 @@ def key(facts: Mapping[str, Any], material: Material, modules: Sequence[str]) ->
 
 
 def opened(category: str, name: str) -> Study:
-    """Return the study with the settings that params.yaml has for it."""
+    """Return the study with its settings from params.yaml."""
     where = f"{params.FILE}: studies.{name}"
-    return studies.create(name, params.value(f"studies.{name}"), Material.load(category), where)
+    return studies.create(name, params.value(f"studies.{name}"), StudyInputs.load(category), where)
 
 
 def run_all(
     study: Study, cells: Sequence[Cell], folder: Path, workers: int, on_cell: OnCell
 ) -> dict[Cell, pd.DataFrame]:
-    """Return every cell's scores; those that `folder` has are not worked on again.
+    """Return every cell's scores; cells that `folder` already has are not run again.
 
-    Cells of other facts are deleted at the end, so that the folder holds what the result stands on.
+    Other cells are deleted at the end, so that the folder holds exactly what the result is made of.
 
     Args:
-        workers: processes; 1 works in this one. The scores are the same.
+        workers: number of processes; 1 runs in this one. The scores are the same.
         on_cell: called after each cell.
     """
-    keys = {cell: key(cell.facts, study.material, study.code) for cell in cells}
+    keys = {cell: key(cell.facts, study.inputs, study.code) for cell in cells}
     missing = list(dict.fromkeys(keys[cell] for cell in cells if not _finished(folder, keys[cell])))
     by_key = {keys[cell]: cell for cell in reversed(cells)}
     done = len(set(keys.values())) - len(missing)
@@ -84,12 +84,12 @@ def run_all(
 
 
 def seconds(folder: Path) -> float:
-    """Return how long the kept cells took, together."""
+    """Return the total time of the kept cells."""
     return float(sum(files.read_json(path)["seconds"] for path in folder.glob("*.json")))
 
 
 def count_workers(wanted: Any) -> int:
-    """Return the number of processes for a number or ``auto``: as many as there are cores to use.
+    """Return the number of processes for a number or ``auto``: one per usable core.
 
     Raises:
         UserError: it is neither.
@@ -102,11 +102,11 @@ def count_workers(wanted: Any) -> int:
 
 
 def processes(study: Study, missing: int, workers: int) -> int:
-    """Return in how many processes `missing` cells are worked on.
+    """Return the number of processes that run `missing` cells.
 
-    A GPU is not shared out, as its memory may not hold several; a detector that was loaded scores on the CPU.
+    Processes do not share a GPU, whose memory may not hold several; a loaded detector scores on the CPU.
     """
-    on_gpu = study.trains and study.material.device == "cuda"
+    on_gpu = study.trains and study.inputs.device == "cuda"
     return 1 if on_gpu else max(1, min(workers, missing))
 
 
@@ -124,7 +124,7 @@ def _work_on(
             yield name, _work(study, cells[name], name, folder)
         return
     study_name = type(study).__module__.rsplit(".", 1)[-1]
-    arguments = (study.material.category, study_name)
+    arguments = (study.inputs.category, study_name)
     # spawned, not forked: a forked torch may wait for threads that were not copied
     with ProcessPoolExecutor(at_once, get_context("spawn"), initializer=_open, initargs=arguments) as pool:
         futures = {pool.submit(_work_by_key, name, folder): name for name in missing}
@@ -154,15 +154,15 @@ def _open(category: str, name: str) -> None:
     study = opened(category, name)
     study.prepare(artifacts.study_folder(category, name))
     _worker["study"] = study
-    _worker["cells"] = {key(cell.facts, study.material, study.code): cell for cell in study.cells()}
+    _worker["cells"] = {key(cell.facts, study.inputs, study.code): cell for cell in study.cells()}
 
 
 def _end_with_parent() -> None:
-    """End this worker when its parent is no more: one that was killed could not say so."""
+    """End this worker when its parent has ended: a killed parent cannot tell it."""
     parent = parent_process()
     assert parent is not None  # a worker has one
     parent.join()
-    os._exit(1)  # between two cells or in one: what is kept is whole
+    os._exit(1)  # even within a cell: what is on disk is complete
 
 
 def _work_by_key(name: str, folder: Path) -> float:

@@ -1,8 +1,8 @@
-"""How sure an AUROC is that several trainings gave, and how sure a difference of two is.
+"""Intervals of the mean AUROC of several trainings, and of the difference between two such means.
 
-Images are drawn again with replacement, good and defective ones separately; the same draw judges every
-training and every model, so differences are paired. Each resample gives the AUROC's mean over the seeds.
-How trainings differ among themselves is another matter, and told beside: the spread over seeds.
+Images are drawn with replacement, good and defective ones separately; every training and every model uses
+the same draws, so differences are paired. Each resample gives the AUROC's mean over the seeds.
+The variation between trainings is a separate number: the spread over seeds.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""From scores to the rows of a study's table, and to differences."""
+"""Rows of a study's table and paired differences, computed from scores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Group:
     Attributes:
         labels: (n,) 0 good, 1 defective.
         scores: (k, n).
-        thresholds: one a training; None where there is none.
+        thresholds: one per training; None where there is none.
     """
 
     series: str
@@ -43,22 +43,22 @@ def group(
     series: str, arm: str, level: float, subset: str, tables: Sequence[pd.DataFrame],
     at: Sequence[float | None],
 ) -> Group:  # fmt: skip
-    """Return the judged images of several cells' tables as a `Group`.
+    """Return the evaluated images of several cells' tables as a `Group`.
 
     Raises:
         ValueError: the tables are of different images.
     """
-    judged = [table[table["subset"] != CALIBRATION] for table in tables]
-    paths = [table["path"].tolist() for table in judged]
+    evaluated = [table[table["subset"] != CALIBRATION] for table in tables]
+    paths = [table["path"].tolist() for table in evaluated]
     if any(other != paths[0] for other in paths):
-        raise ValueError(f"{arm} {level}: cells were judged on different images")
-    labels = judged[0]["label"].to_numpy()
-    scores = np.stack([table["score"].to_numpy(dtype=np.float64) for table in judged])
+        raise ValueError(f"{arm} {level}: cells were evaluated on different images")
+    labels = evaluated[0]["label"].to_numpy()
+    scores = np.stack([table["score"].to_numpy(dtype=np.float64) for table in evaluated])
     return Group(series, arm, level, subset, labels, scores, at)
 
 
 def clean_threshold(table: pd.DataFrame, settings: Threshold) -> float | None:
-    """Return the threshold that a cell's calibration images set; None where there are none.
+    """Return the threshold from a cell's calibration images; None where there are none.
 
     Raises:
         TooFewImages: as `threshold`.
@@ -77,7 +77,7 @@ def threshold(good: np.ndarray, settings: Threshold) -> float:
 
 
 def unsupported(arm: str, n: int, settings: Threshold) -> list[str]:
-    """Return what is to be said where n calibration images cannot support the false-alarm rate."""
+    """Return a note if n calibration images cannot support the false-alarm rate."""
     if settings.false_alarm_rate >= thresholds.smallest_false_alarm_rate(n):
         return []
     return [
@@ -87,35 +87,35 @@ def unsupported(arm: str, n: int, settings: Threshold) -> list[str]:
     ]
 
 
-def row(judged: Group, resamples: int) -> dict[str, Any]:
-    """Return a row of the table but for study and category; NaN where it cannot be said."""
-    found = seed_intervals.aurocs(judged.labels, judged.scores, resamples)
-    n_defective = int(judged.labels.sum())
+def row(evaluated: Group, resamples: int) -> dict[str, Any]:
+    """Return a row of the table without study and category; NaN where a value is undefined."""
+    found = seed_intervals.aurocs(evaluated.labels, evaluated.scores, resamples)
+    n_defective = int(evaluated.labels.sum())
     values: dict[str, Any] = {
-        "series": judged.series,
-        "arm": judged.arm,
-        "level": float(judged.level),
-        "subset": judged.subset,
-        "seeds": len(judged.scores),
-        "n_good": len(judged.labels) - n_defective,
+        "series": evaluated.series,
+        "arm": evaluated.arm,
+        "level": float(evaluated.level),
+        "subset": evaluated.subset,
+        "seeds": len(evaluated.scores),
+        "n_good": len(evaluated.labels) - n_defective,
         "n_defective": n_defective,
-        "all_defective_f1": metrics.all_defective_f1(judged.labels),
+        "all_defective_f1": metrics.all_defective_f1(evaluated.labels),
     }
     if found:
         points, drawn = found
         low, high = seed_intervals.interval(drawn.mean(axis=0))
         spread = seed_intervals.spread(points)
         values |= {"auroc": points.mean(), "auroc_low": low, "auroc_high": high, "auroc_spread": spread}
-    return dict.fromkeys(COLUMNS, np.nan) | values | _decisions(judged)
+    return dict.fromkeys(COLUMNS, np.nan) | values | _decisions(evaluated)
 
 
-def _decisions(judged: Group) -> dict[str, float]:
-    """Return the mean over trainings of what their thresholds decide; NaN where one has none."""
-    if any(at is None for at in judged.thresholds):
+def _decisions(evaluated: Group) -> dict[str, float]:
+    """Return the mean over trainings of the measures at their thresholds; nothing where one has none."""
+    if any(at is None for at in evaluated.thresholds):
         return {}
     decided = [
-        metrics.classification(judged.labels, scores, float(at))
-        for scores, at in zip(judged.scores, judged.thresholds, strict=True)
+        metrics.classification(evaluated.labels, scores, float(at))
+        for scores, at in zip(evaluated.scores, evaluated.thresholds, strict=True)
         if at is not None
     ]
     return {
@@ -125,13 +125,13 @@ def _decisions(judged: Group) -> dict[str, float]:
 
 
 def comparison(one: Group, other: Group, against: str, resamples: int) -> dict[str, Any] | None:
-    """Return AUROC of `one` less that of `other` on the same images, paired; None where a class is missing.
+    """Return AUROC of `one` minus that of `other` on the same images, paired; None if a class is missing.
 
     Raises:
-        ValueError: they were judged on different images.
+        ValueError: they were evaluated on different images.
     """
     if not np.array_equal(one.labels, other.labels):
-        raise ValueError(f"{one.arm} and {against}: judged on different images")
+        raise ValueError(f"{one.arm} and {against}: evaluated on different images")
     first = seed_intervals.aurocs(one.labels, one.scores, resamples)
     second = seed_intervals.aurocs(other.labels, other.scores, resamples)
     if first is None or second is None:
@@ -153,5 +153,5 @@ def comparison(one: Group, other: Group, against: str, resamples: int) -> dict[s
 
 
 def frame(study: str, category: str, rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Return the table with its columns in order; of no row, still with its columns."""
+    """Return the table with its columns in order, even if it has no rows."""
     return pd.DataFrame([dict(row) | {"study": study, "category": category} for row in rows], columns=COLUMNS)

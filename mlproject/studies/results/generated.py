@@ -1,4 +1,4 @@
-"""What the cells of study generated say: each model with and without generated images."""
+"""Result of study generated: each model with and without generated images."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,11 +17,11 @@ def result(
     scored: Mapping[Cell, pd.DataFrame], thresholds: Mapping[str, Threshold], resamples: int,
     notes: Sequence[str],
 ) -> Result:  # fmt: skip
-    """Return what the study says.
+    """Return the outcome of the study.
 
     Args:
         scored: every cell's scores of the same held-out images, and of calibration images.
-        thresholds: arm → how its thresholds are set.
+        thresholds: arm → its section threshold.
     """
     groups = {}
     for arm, settings in thresholds.items():

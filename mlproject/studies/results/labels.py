@@ -1,4 +1,4 @@
-"""What the cells of study labels say: rows, differences, and from how many labels the CNN is better."""
+"""Result of study labels: rows, differences, and the number of labels from which the CNN is better."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from mlproject.studies.components import tables
 from mlproject.studies.components.base import Band, Cell, Chart, Line, Result
 from mlproject.studies.components.tables import Group
 
-LEFT_OUT = "type_left_out: "  # how a cell's series names the type; in the table it is the subset
+LEFT_OUT = "type_left_out: "  # prefix of the type in a cell's series; in the table the type is the subset
 SERIES = "type_left_out"
 HOW = {"above": "above", "unclear": "not shown to be above", "below": "below"}
 Recorded = Mapping[str, tuple[pd.DataFrame, float]]  # detector → (scores of the test images, threshold)
@@ -21,12 +21,12 @@ def result(
     scored: Mapping[Cell, pd.DataFrame], recorded: Recorded, settings: Threshold, resamples: int,
     notes: Sequence[str],
 ) -> Result:  # fmt: skip
-    """Return what the study says.
+    """Return the outcome of the study.
 
     Args:
         scored: every cell's scores on the same held-out images, and on calibration images.
         recorded: of the unsupervised detectors.
-        settings: how the CNN's thresholds are set.
+        settings: section threshold, for the CNN.
     """
     cnn = {
         level: _cells_group(scored, "labels", level, "cnn", "held_out", None, settings)
@@ -66,12 +66,12 @@ def _cells_group(
     scored: Mapping[Cell, pd.DataFrame], series: str, level: float, arm: str, subset: str,
     kind: str | None, settings: Threshold,
 ) -> Group:  # fmt: skip
-    """Return the trainings of one level; with `kind` judged on that type and the good images alone."""
+    """Return the trainings of one level; with `kind`, evaluated on that type and the good images alone."""
     chosen = sorted((c for c in scored if (c.series, c.level) == (series, level)), key=lambda c: c.seed)
     at = [tables.clean_threshold(scored[cell], settings) for cell in chosen]
-    judged = [_of_type(scored[cell], kind) for cell in chosen]
+    evaluated = [_of_type(scored[cell], kind) for cell in chosen]
     shown = "labels" if kind is None else SERIES
-    return tables.group(shown, arm, level, subset, judged, at)
+    return tables.group(shown, arm, level, subset, evaluated, at)
 
 
 def _recorded_group(
@@ -105,9 +105,9 @@ def _types(
 
 
 def labels_needed(comparisons: Sequence[Mapping[str, Any]], others: Sequence[str]) -> dict[str, int | None]:
-    """Return for each other detector the number of labels from which on the CNN is above it; None if never.
+    """Return for each other detector the number of labels from which the CNN is above it; None if never.
 
-    From which on: the interval of the difference lies above 0 at that level and at every higher one.
+    The interval of the difference lies above 0 at that level and at every higher one.
     """
     needed: dict[str, int | None] = {}
     for name in others:

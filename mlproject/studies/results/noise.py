@@ -1,4 +1,4 @@
-"""What the cells of study noise say: robustness curves, and which detector loses what."""
+"""Result of study noise: robustness curves, and each detector's loss."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from mlproject.studies.components import tables
 from mlproject.studies.components.base import Cell, Chart, Line, Result
 from mlproject.studies.components.tables import Group
 
-CLEAN = "clean"  # the series of the cell without noise; in the table every kind has it as its level 0
+CLEAN = "clean"  # series of the cell without noise; in the table it is level 0 of every kind
 SUBSET = "test"
 PAIR = ("ni_cae", "ni_cae_without_noise")
 
@@ -23,12 +23,12 @@ def result(
     notes: Sequence[str],
     paper_rule: str,
 ) -> Result:
-    """Return what the study says.
+    """Return the outcome of the study.
 
     Args:
         scored: every cell's scores of the whole test set.
         thresholds: each arm's, from clean good images.
-        paper_rule: how the paper set NI-CAE's threshold, a name in `paper_protocol.RULES`.
+        paper_rule: the paper's rule for NI-CAE's threshold, a name in `paper_protocol.RULES`.
     """
     kinds = list(dict.fromkeys(cell.series for cell in scored if cell.series != CLEAN))
     groups = _groups(scored, kinds, thresholds)
@@ -45,7 +45,7 @@ def result(
 
 
 def _by_the_paper(scored: Mapping[Cell, pd.DataFrame], rule: str) -> dict[str, dict[str, Any]]:
-    """Return what the paper's rule decides of clean images, for the arms that are NI-CAE, by name."""
+    """Return the measures on clean images by the paper's rule, for the NI-CAE arms, by name."""
     found = {}
     for cell, table in scored.items():
         if cell.series == CLEAN and cell.arm in PAIR:
@@ -82,7 +82,7 @@ def _comparisons(groups: Mapping[tuple[str, str, float], Group], resamples: int)
 
 
 def _lost(rows: Sequence[Mapping[str, Any]], comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return, for each arm, where noise costs it most."""
+    """Return, for each arm, a sentence on its largest loss."""
     sentences = []
     for arm in dict.fromkeys(row["arm"] for row in rows):
         changes = [c for c in comparisons if (c["arm"], c["against"]) == (arm, CLEAN)]
@@ -103,7 +103,7 @@ def _lost(rows: Sequence[Mapping[str, Any]], comparisons: Sequence[Mapping[str, 
 
 
 def _injection(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return what injected noise changed, over all kinds and levels."""
+    """Return a sentence on the effect of injected noise, over all kinds and levels."""
     pairs = [c for c in comparisons if (c["arm"], c["against"]) == PAIR]
     if not pairs:
         return []
@@ -120,7 +120,7 @@ def _injection(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _charts(rows: Sequence[Mapping[str, Any]], kinds: Sequence[str]) -> list[list[Chart]]:
-    """Return a row of charts a measure, a column a kind of noise."""
+    """Return one row of charts per measure, one column per kind of noise."""
     everything = ("everything defective", rows[0]["all_defective_f1"]) if rows else None
     measures = (
         ("auroc", "AUROC", ("chance", 0.5)),
