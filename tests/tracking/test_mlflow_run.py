@@ -25,7 +25,8 @@ def mlflow_run(registered) -> Callable[..., str]:
     """Return a function that runs an entry point in the project of `registered` and returns what it said."""
     shutil.copy(ROOT / "MLproject", ".")
     Path("pipelines").mkdir()
-    shutil.copy(ROOT / "pipelines/python_env.yaml", "pipelines")
+    for name in ("python_env.yaml", "entry_point.sh"):
+        shutil.copy(ROOT / "pipelines" / name, "pipelines")
     Path("mlproject").symlink_to(ROOT / "mlproject")
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     environment |= {"PYTHONPATH": str(ROOT), "PATH": f"{BIN}:{os.environ['PATH']}"}
