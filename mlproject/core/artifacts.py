@@ -14,12 +14,12 @@ def tuned_file(category: str, model: str) -> Path:
 
 def settings_file(category: str, model: str) -> Path:
     """The settings that a pair trains with, and where they come from."""
-    return Path("artifacts") / category / model / "settings.json"
+    return Path("artifacts/settings") / category / f"{model}.json"
 
 
 def threshold_settings_file(category: str, model: str) -> Path:
     """The section threshold that holds for a pair."""
-    return Path("artifacts") / category / model / "threshold_settings.json"
+    return Path("artifacts/settings") / category / f"{model}.threshold.json"
 
 
 def tuning_folder(category: str, model: str) -> Path:

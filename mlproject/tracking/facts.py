@@ -15,6 +15,7 @@ from mlproject.core import artifacts, files
 from mlproject.training.identity import FACTS
 
 LOCK = Path("dvc.lock")
+OF_ALL_PAIRS = ("categories", "detectors", "models")  # what stage settings reads but for one pair's values
 
 
 def files_hash(files: Mapping[str, Path]) -> str:
@@ -137,10 +138,10 @@ class Facts:
         """
         stages = locked_stages()
         found: dict[str, Any] = {}
-        for stage in ("settings", "train", "score", "evaluate"):
-            entry = stages.get(f"{stage}@{self.training['category']}-{self.training['model']}", {})
-            used = entry.get("params", {}).get("params.yaml", {})
-            found |= flatten({key: value for key, value in used.items() if not key.startswith("models.")})
+        pair = f"{self.training['category']}-{self.training['model']}"
+        for stage in ("settings", f"train@{pair}", f"score@{pair}", f"evaluate@{pair}"):
+            used = stages.get(stage, {}).get("params", {}).get("params.yaml", {})
+            found |= flatten({key: value for key, value in used.items() if key not in OF_ALL_PAIRS})
         resolved = artifacts.threshold_settings_file(self.training["category"], self.training["model"])
         if resolved.is_file():  # tuned: not what params.yaml says
             found |= flatten({"threshold": files.read_json(resolved)})

@@ -42,13 +42,16 @@ class Tuned(Section):
 
 
 def resolve(category: str, model: str) -> tuple[dict[str, Any], Threshold]:
-    """Return what settings.json is to hold (source, settings, labels), and the section threshold.
+    """Return what the settings file is to hold (source, settings, labels), and the section threshold.
 
     Raises:
-        UserError: the tuned file is not what `mlproject tune` writes, or has keys that params.yaml lacks.
+        UserError: params.yaml has no such model, the tuned file is not what `mlproject tune` writes, or it
+            has keys that params.yaml lacks.
     """
-    settings, threshold = params.value(f"models.{model}"), params.load("threshold", Threshold)
-    source = f"{params.FILE}: models.{model}"
+    source, models = f"{params.FILE}: models.{model}", params.value("models")
+    if model not in models:
+        raise unknown_name(source, model, models)
+    settings, threshold = models[model], params.load("threshold", Threshold)
     path, labels = artifacts.tuned_file(category, model), None
     if _is_tuned() and path.is_file():
         tuned = read_tuned(path)

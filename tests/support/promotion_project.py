@@ -46,7 +46,7 @@ def train(model: str) -> None:
     detector.save(artifacts.model_folder(CATEGORY, model))
     out_of_fold = tracked.pd.DataFrame(columns=["path", "score"])
     files.write_table(artifacts.out_of_fold_file(CATEGORY, model), out_of_fold)
-    settings.main(CATEGORY, model)
+    settings.main()
     resolved = files.read_json(artifacts.settings_file(CATEGORY, model))["settings"]
     tracked._write_training(tracked.facts(model=model, data_hash=data.data_hash, settings=resolved))
     score.main(CATEGORY, model)

@@ -40,10 +40,14 @@ def committed(folder):
         {"path": "data/prepared/bottle", "md5": "x.dir"},
     ]
     used = {"split": known["split"], "seed": 0}
-    resolved = {"threshold": {"strict": False}, "models.kd_cae": known["settings"]}
+    resolved = {"threshold": {"strict": False}, "models": {"kd_cae": known["settings"], "pca": {}}}
     stages = {
-        f"{stage}@bottle-kd_cae": {"deps": deps, "params": {"params.yaml": values}}
-        for stage, values in (("settings", resolved), ("train", used), ("score", used))
+        stage: {"deps": deps, "params": {"params.yaml": values}}
+        for stage, values in (
+            ("settings", resolved),
+            ("train@bottle-kd_cae", used),
+            ("score@bottle-kd_cae", used),
+        )
     }
     Path("dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
     Path(".gitignore").write_text("mlflow.db*\nmlruns\nartifacts\ndata\n")
@@ -118,4 +122,5 @@ def test_the_parameters_are_all_that_the_stages_ran_with(committed):
     parameters = yaml.safe_load(values["parameters"])
     assert parameters["settings.latent_channels"] == 4
     assert parameters["threshold.strict"] is False
+    assert not any(name.startswith("models") for name in parameters), "settings of other models, and twice"
     assert len(values["parameters"]) < lineage.LIMIT

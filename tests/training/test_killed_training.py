@@ -18,7 +18,7 @@ def project(tmp_path_factory):
     """A clone with one prepared category and a training that lasts a while."""
     made = Project(tmp_path_factory.mktemp("killed"))
     made.edit(lambda tree: tree["models"]["kd_cae"].update(epochs=EPOCHS, patience=EPOCHS))
-    made.call("dvc", "repro", "prepare@disc", "settings@disc-kd_cae")
+    made.call("dvc", "repro", "prepare@disc", "settings")
     return made
 
 
@@ -60,5 +60,5 @@ def test_a_checkpoint_of_other_settings_is_not_taken(project):
     training = project.folder / "artifacts/disc/kd_cae/training"
     kill_when(project, lambda: any(training.glob("*.checkpoint")))
     project.edit(lambda tree: tree["models"]["kd_cae"].update(epochs=3, learning_rate=0.002))
-    project.call("dvc", "repro", "settings@disc-kd_cae")
+    project.call("dvc", "repro", "settings")
     assert "epoch 1/3" in project.call(sys.executable, *STAGE)
