@@ -29,23 +29,37 @@ unexport VIRTUAL_ENV PYTHONHOME GIT_DIR GIT_INDEX_FILE GIT_WORK_TREE GIT_PREFIX
 # Set in many containers; here every stage would compile all that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test check format ui doctor docs
+.PHONY: help run paper test test-fast check format ui doctor docs
 .DELETE_ON_ERROR:
 
 help:  ## this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-run: .venv/installed  ## set up, run the pipeline on params.yaml, show the comparison
-	@dvc repro
+run: .venv/installed  ## set up, compare the models that params.yaml lists, record them in MLflow
+	@mlproject run register
 	@echo
 	@mlproject table
 	@echo
-	@echo "Table:    reports/comparison.md"
+	@echo "The table is in reports/comparison.md, pictures are in reports/categories. Next:"
+	@echo "  make ui                                             these runs and models in MLflow"
+	@category=$$(sed -nE 's/^categories: \[([^],]*).*/\1/p' params.yaml); \
+	  echo "  .venv/bin/mlproject promote $${category:-CATEGORY} --model pca   check a model, make it champion"
+	@echo "  make paper                                          every model, the studies, the paper's report"
+
+paper: .venv/installed  ## every model, generator and study, and the paper's report
+	@mlproject preset full
+	@mlproject run
+	@echo
+	@mlproject table
+	@echo
 	@echo "Report:   reports/paper.html (the paper's tables and figures beside these), reports/paper.md"
-	@echo "Browse:   make ui"
+	@echo "params.yaml now lists every model and study; mlproject preset quick takes them out again."
 
 test: check  ## all checks and all tests
 	@pytest -n $(WORKERS)
+
+test-fast: .venv/installed  ## the tests that take seconds
+	@pytest -n $(WORKERS) -m "not slow"
 
 check: .venv/installed  ## what the git hooks and continuous integration check
 	ruff check .

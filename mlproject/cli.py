@@ -16,6 +16,7 @@ from mlproject.commands import (
     promote,
     register,
     rollback,
+    run,
     table,
     tune,
     ui,
@@ -23,11 +24,12 @@ from mlproject.commands import (
 from mlproject.core import script
 
 app = typer.Typer(
-    help="Image anomaly detectors compared honestly. `dvc repro` or `make run` runs the pipeline.",
+    help="Image anomaly detectors compared honestly. `make run` or `mlproject run` runs the pipeline.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(run.run)
 app.command()(doctor.doctor)
 app.command()(table.table)
 app.command()(register.register)

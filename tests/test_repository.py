@@ -102,11 +102,15 @@ def test_tests_include_every_check():
 
 
 def test_run_ends_by_saying_where_to_look():
-    after = made_by("run").partition("dvc repro")[2]
-    assert "mlproject table" in after
-    assert "reports/paper.html" in after
-    assert "reports/comparison.md" in after
-    assert "make ui" in after
+    after = made_by("run").partition("mlproject run register")[2]
+    for shown in ("mlproject table", "reports/comparison.md", "make ui", "mlproject promote", "make paper"):
+        assert shown in after
+
+
+def test_paper_runs_everything_and_says_how_to_go_back():
+    after = made_by("paper").partition("mlproject preset full")[2]
+    for shown in ("mlproject run", "mlproject table", "reports/paper.html", "mlproject preset quick"):
+        assert shown in after
 
 
 def test_unknown_torch_is_refused():

@@ -10,6 +10,7 @@ import yaml
 from mlproject import cli
 from mlproject.commands import doctor_checks, preset
 from mlproject.commands.doctor_checks import Check
+from mlproject.core import params
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -144,6 +145,22 @@ def test_presets_of_this_project_touch_only_values(tmp_path, name):
         assert old.partition(":")[0] == new.partition(":")[0]
         assert old.partition("#")[2] == new.partition("#")[2]
     assert preset.apply(name, copy) == []
+
+
+def test_the_defaults_are_the_preset_quick_and_full_adds_the_rest(tmp_path):
+    copy = tmp_path / "params.yaml"
+    copy.write_text((ROOT / "params.yaml").read_text())
+    assert preset.apply("quick", copy) == []
+    defaults = params.load_file(copy)
+    preset.apply("full", copy)
+    full = params.load_file(copy)
+    assert set(defaults["detectors"]) < set(full["detectors"]) == set(full["models"])
+    assert (full["generators_used"], full["studies_used"]) == (
+        list(full["generators"]),
+        list(full["studies"]),
+    )
+    preset.apply("quick", copy)
+    assert params.load_file(copy) == defaults
 
 
 def test_outside_a_project_says_where_to_run(tmp_path, monkeypatch, mlproject):

@@ -76,6 +76,7 @@ class Project:
 
     @staticmethod
     def _small(tree) -> None:
+        tree |= tree["presets"]["full"]
         tree["data"] |= {"source": "folder", "path": "photos"}
         tree["categories"] = ["disc", "plate"]
         tree["prepare"]["image_size"] = 64

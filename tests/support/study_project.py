@@ -38,6 +38,7 @@ def write_photos(folder: Path, counts: dict[str, int] = COUNTS) -> None:
 def write_params(**changes: Any) -> None:
     """Write params.yaml into the working directory, made small, with changes of its top level."""
     tree = yaml.safe_load((ROOT / "params.yaml").read_text())
+    tree |= tree["presets"]["full"]
     tree |= {"categories": [CATEGORY], "detectors": ["kd_cae", "ni_cae", "pca"], "study_workers": 1}
     tree["training"] = {"device": "cpu", "precision": "float32"}
     tree["evaluate"]["bootstrap"] = 200

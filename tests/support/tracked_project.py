@@ -72,7 +72,7 @@ def epoch(number: int) -> Epoch:
 def write_params(categories: list[str], detectors: list[str]) -> None:
     """Write params.yaml into the working directory."""
     given = yaml.safe_load((ROOT / "params.yaml").read_text())
-    given |= {"categories": categories, "detectors": detectors}
+    given |= given["presets"]["full"] | {"categories": categories, "detectors": detectors}
     Path("params.yaml").write_text(yaml.safe_dump(given))
 
 
