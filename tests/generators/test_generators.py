@@ -7,8 +7,8 @@ import shutil
 import numpy as np
 import pytest
 import torch
-import yaml
-from conftest import ROOT
+from support import small_models
+from support.small_models import create_generator as create
 from torch import nn
 
 from mlproject import generators, models
@@ -19,12 +19,7 @@ from mlproject.generators import dcgan
 from mlproject.training import checkpoints, loop
 from mlproject.training.run_options import RunOptions
 
-GIVEN = yaml.safe_load((ROOT / "params.yaml").read_text())["generators"]
-SMALL = {"image_size": 64, "filters": 4, "epochs": 2, "batch_size": 8}
-
-
-def create(name="dcgan", **changes):
-    return generators.create(name, GIVEN[name] | SMALL | changes)
+GIVEN = small_models.GIVEN["generators"]
 
 
 def bytes_of(generator):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
+from support.small_models import detector_settings as small
 
 from mlproject import models
 from mlproject.core import params
@@ -18,17 +19,8 @@ from mlproject.training.run_options import RunOptions
 
 PAPER = params.load_file()["presets"]["paper"]["models"]
 DEFAULTS = params.load_file()["models"]
-SMALL = {"image_size": 64, "epochs": 150, "patience": 150}
-SUPERVISED = {"image_size": 96, "epochs": 5, "patience": 5}  # an unpadded network needs 94 px
-GAN = {"image_size": 32, "filters": 8, "epochs": 100, "patience": 100}  # two networks play: seconds count
 # what a GAN gets from 48 images says little of it (.62 here); test_anogan.py has what it does learn
 FLOORS = {"anogan": 0.55}
-
-
-def small(name):
-    chosen = SUPERVISED if models.detector_class(name).supervised else GAN if name == "anogan" else SMALL
-    settings = DEFAULTS[name] | {key: value for key, value in chosen.items() if key in DEFAULTS[name]}
-    return settings | ({"map": settings["map"] | {"smoothing": 2}} if "map" in settings else {})
 
 
 def fit(detector, small_images, train=None, seed=0):

@@ -7,8 +7,8 @@ import pytest
 import support.tracked_project as project
 import yaml
 from PIL import Image
+from support.small_models import create_generator
 from support.tracked_project import all_runs, steps
-from test_generators import create
 
 from mlproject.core import artifacts, files
 from mlproject.registry import record
@@ -22,7 +22,7 @@ GENERATOR = "dcgan"
 
 def write_generator(frechet=0.5):
     """Write every file of one (category, generator) into the working directory."""
-    generator = create()
+    generator = create_generator()
     folder = artifacts.training_folder(project.CATEGORY, GENERATOR)
     generator.save(artifacts.model_folder(project.CATEGORY, GENERATOR))
     run = project.facts(model=GENERATOR, settings=generator.settings.model_dump()) | {

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
-from test_models import small
+from support.small_models import detector_settings
 
 from mlproject import models
 from mlproject.core.errors import TooFewImages
@@ -59,7 +59,7 @@ def test_a_trained_detector_is_far_above_chance_and_one_that_guesses_is_not(defe
             detector.score(small_images.validation).scores, detector.score(images).scores, kinds, 0.1, False
         )
 
-    detector = models.create("pca", small("pca"))
+    detector = models.create("pca", detector_settings("pca"))
     detector.fit(small_images.train, small_images.validation, RunOptions(seed=0))
     found = verdict(detector)
     assert found.auroc > 0.85
