@@ -42,13 +42,13 @@ def main() -> None:
     parser.add_argument("--memory-of", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.memory_of:
-        _predict(models.load(asked.memory_of), photos.find([asked.photos]), asked.images)
+        _predict(models.load(asked.memory_of), photos.find([asked.photos]).paths, asked.images)
         print(_peak())
         return
     with tempfile.TemporaryDirectory() as scratch:
         folder = asked.photos or _made_up(Path(scratch, "photos"))
         saved = _detector(asked.model, Path(scratch, "model"))
-        detector, paths = models.load(saved), photos.find([folder])
+        detector, paths = models.load(saved), photos.find([folder]).paths
         _print_speed(detector, paths, asked.images)
         _print_latency(detector, paths)
         for n in (asked.images, 4 * asked.images):

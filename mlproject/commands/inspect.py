@@ -16,6 +16,10 @@ def inspect(
         str, typer.Option(help="Where to listen; 0.0.0.0 shows it to the network.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 for a free one.")] = 7860,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="Another name that leads here: box.lan, box.lan:8080."),
+    ] = None,
 ) -> None:
     """Show a web page: an image, its reconstruction and heat map, the verdict, its score among good ones."""
     from mlproject.inference import inspect_server

@@ -1,10 +1,13 @@
 """`mlproject predict`: scores and verdicts of a registered model for photos of any folder."""
 
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from mlproject.core.errors import quoted
 
 
 def predict(
@@ -25,7 +28,7 @@ def predict(
 
     if out:
         check_writable(out)
-    paths = find(photos)
+    paths, others = find(photos)
     with ExitStack() as stack:
         draw, side = None, 0
         if overlays:
@@ -52,22 +55,30 @@ def predict(
     if out:
         write(out, rows)
     broken = [row for row in rows if row["error"]]
-    _summary(by.title, rows, broken)
+    _print_summary(by.title, rows, broken, others)
     if broken:
         raise typer.Exit(2 if len(broken) == len(rows) else 1)
 
 
 def _line(row: dict[str, Any]) -> str:
     sign, word = (">", "defective") if row["defective"] else ("≤", "good     ")
-    return f"{word}  {row['score']:.6g} {sign} {row['threshold']:.6g}  {row['path']}"
+    return f"{word}  {row['score']:.6g} {sign} {row['threshold']:.6g}  {quoted(row['path'])}"
 
 
-def _summary(name: str, rows: list[dict[str, Any]], broken: list[dict[str, Any]]) -> None:
-    """Print the counts on the error stream, and name each file that could not be scored."""
+def _print_summary(
+    title: str, rows: list[dict[str, Any]], broken: list[dict[str, Any]], others: Counter[str]
+) -> None:
+    """Print the counts on the error stream, and name each photo that could not be scored."""
     defective = sum(row["defective"] is True for row in rows)
-    scored = len(rows) - len(broken)
-    typer.echo(f"{name}: {scored} photos scored, {defective} defective", err=True)
+    typer.echo(f"{title}: {_photos(len(rows) - len(broken))} scored, {defective} defective", err=True)
+    if others:
+        counted = ", ".join(f"{count} {quoted(ending)}" for ending, count in sorted(others.items()))
+        typer.echo(f"Left out, not photos: {counted}", err=True)
     if broken:
-        typer.echo(f"{len(broken)} could not be scored:", err=True)
+        typer.echo(f"{_photos(len(broken))} could not be scored:", err=True)
     for row in broken:
-        typer.echo(f"  {row['path']}: {row['error']}", err=True)
+        typer.echo(f"  {quoted(row['path'])}: {row['error']}", err=True)
+
+
+def _photos(count: int) -> str:
+    return f"{count} photo{'' if count == 1 else 's'}"

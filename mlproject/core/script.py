@@ -11,5 +11,10 @@ def run(main: Callable[..., None]) -> None:
     try:
         main(*sys.argv[1:])
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_printable(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
+
+
+def _printable(text: str) -> str:
+    """Return text with control characters escaped: a file's name in it must not drive the terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)

@@ -18,13 +18,14 @@ from PIL import (
     TiffImagePlugin,  # noqa: F401  (or else Pillow's first TIFF imports all of its 40 formats)
 )
 
-from mlproject.core.errors import UserError
+from mlproject.core.errors import UserError, quoted
+from mlproject.data import heic
 
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 MAX_PIXELS = 89_478_485  # Pillow's own line between a big photo and a decompression bomb
 _ORIENTATION = 0x0112
 _PNG_START = b"\x89PNG\r\n\x1a\n"
-_STARTS = (_PNG_START, b"\xff\xd8", b"BM", b"II*\0", b"MM\0*")
+_STARTS = (_PNG_START, b"\xff\xd8", b"BM", b"II*\0", b"MM\0*", b"RIFF")
 # What Pillow raises on files that are not what they say, by its own fuzz tests.
 _BROKEN = (
     OSError,
@@ -45,7 +46,8 @@ class UndecodableImage(UserError):
     def in_file(self, path: Path) -> UserError:
         """Return the error that names the file."""
         return UserError(
-            f"{path}: cannot be decoded ({self}). Nothing was written. Remove or replace it, then run again."
+            f"{quoted(path)}: cannot be decoded ({self}). Nothing was written. "
+            "Remove or replace it, then run again."
         )
 
 
@@ -114,18 +116,18 @@ def open_image(data: bytes) -> tuple[Image.Image, str]:
 def pixel_count(data: bytes) -> int:
     """Return how many pixels an image file says that it has; 0 if it cannot be read. Decodes none."""
     try:
-        with Image.open(BytesIO(data), formats=FORMATS) as image:
+        with Image.open(BytesIO(data), formats=_formats(data)) as image:
             return image.width * image.height
     except Image.DecompressionBombError:
         return 2 * MAX_PIXELS  # where Pillow draws its line
-    except _BROKEN:
+    except (*_BROKEN, UndecodableImage):
         return 0
 
 
 def _load(data: bytes) -> tuple[Image.Image, str]:
     """Return the upright image and its mode, for whatever an allowed file may hold."""
     try:
-        with Image.open(BytesIO(data), formats=FORMATS) as image:
+        with Image.open(BytesIO(data), formats=_formats(data)) as image:
             _refuse(image)
             image.load()
             mode = image.mode
@@ -136,6 +138,15 @@ def _load(data: bytes) -> tuple[Image.Image, str]:
         raise UndecodableImage(f"more than {MAX_PIXELS:,} pixels") from None
     except _BROKEN as error:
         raise UndecodableImage(_reason(data, error)) from None
+
+
+def _formats(data: bytes) -> tuple[str, ...]:
+    """Return Pillow's names of the formats that a file's content may have."""
+    if not heic.is_heic(data):
+        return FORMATS
+    if not heic.register():
+        raise UndecodableImage(heic.HINT)
+    return (heic.FORMAT,)
 
 
 def fit(image: Image.Image, size: int) -> np.ndarray:
@@ -149,7 +160,7 @@ def _refuse(image: Image.Image) -> None:
     if image.width * image.height > MAX_PIXELS:
         raise UndecodableImage(f"{_by(image.size)} pixels, more than {MAX_PIXELS:,}")
     pictures = getattr(image, "n_frames", 1)
-    if pictures > 1 and image.format in ("TIFF", "PNG"):  # a phone's JPEG may hold a preview as well
+    if pictures > 1 and image.format in ("TIFF", "PNG", "WEBP"):  # a phone's JPEG may hold a preview as well
         raise UndecodableImage(f"it holds {pictures} pictures, one is allowed")
     if image.mode in ("I", "F"):
         raise UndecodableImage("32 bits a pixel in one channel, 8 or 16 are allowed")
@@ -183,8 +194,8 @@ def _reason(data: bytes, error: Exception) -> str:
     """Return why bytes did not decode, as exactly as the format tells."""
     if not data:
         return "the file is empty"
-    if not data.startswith(_STARTS):
-        return "it is no PNG, JPEG, BMP or TIFF image"
+    if not data.startswith(_STARTS) and not heic.is_heic(data):
+        return "it is no PNG, JPEG, BMP, TIFF, WebP or HEIC image"
     whole = _least_size(data)
     if whole > len(data):
         least = "" if data.startswith(b"BM") else "at least "

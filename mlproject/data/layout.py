@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlproject.core.errors import UserError, unknown_name
+from mlproject.core.errors import UserError, quoted, unknown_name
 
 OFFICIAL = (
     "bottle",
@@ -31,7 +31,7 @@ OFFICIAL = (
     "wood",
     "zipper",
 )
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")  # JPEG would blur the edge of the defect
 _MASK_END = "_mask"
 
@@ -105,7 +105,7 @@ def find_category(root: Path, name: str) -> Path:
 
 def refused(where: Path, what: str, remedy: str) -> UserError:
     """Return the error for a file or folder that cannot be taken."""
-    return UserError(f"{where}: {what}. Nothing was written. {remedy}, then run again.")
+    return UserError(f"{quoted(where)}: {what}. Nothing was written. {remedy}, then run again.")
 
 
 def _no_mask(folder: Path, defect: str, name: str) -> UserError:

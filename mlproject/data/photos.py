@@ -1,22 +1,43 @@
 """Photos of any folder, found and decoded one after another, in constant memory."""
 
+import os
+import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from mlproject.core.errors import UserError
+from mlproject.core.errors import UserError, quoted
+from mlproject.data import heic
 from mlproject.data.decode import UndecodableImage, fit, open_image
 from mlproject.data.layout import IMAGE_SUFFIXES
 from mlproject.data.prepare import cores, in_order
 
+SUFFIXES = (*IMAGE_SUFFIXES, *heic.SUFFIXES)
+LARGEST_FILE = 300_000_000  # bytes; an uncompressed RGB photo of decode.MAX_PIXELS has 268 million
+
+
+class Found(NamedTuple):
+    """What lies in the folders given.
+
+    Attributes:
+        paths: photos, and what may hide some: a link that leads nowhere, a linked folder, a folder that
+            cannot be read. `decoded` says what is wrong with each.
+        others: ending, "without an ending" or "hidden" → how many files were left out.
+    """
+
+    paths: list[Path]
+    others: Counter[str]
+
 
 @dataclass(frozen=True)
 class Photo:
-    """A file, and what became of it.
+    """A file and its pixels, or the reason why it has none.
 
     Attributes:
         path: as it was found.
@@ -31,31 +52,44 @@ class Photo:
     error: str = ""
 
 
-def find(given: Sequence[Path]) -> list[Path]:
-    """Return the files given, and every image below the folders given, by name; hidden ones left out.
+def find(given: Sequence[Path]) -> Found:
+    """Return the files given, and every photo below the folders given, by name; linked folders stay closed.
 
     Raises:
-        UserError: nothing is there under a name, or there is no image at all.
+        UserError: nothing is there under a name, or there is no photo at all.
     """
     found: dict[Path, None] = {}
+    others: Counter[str] = Counter()
     for path in given:
         if path.is_dir():
-            found |= dict.fromkeys(sorted(_below(path)))
-        elif path.exists():
+            found |= dict.fromkeys(sorted(_below(path, others)))
+        elif os.path.lexists(path):
             found[path] = None
         else:
-            raise UserError(f"{path}: not found. Name image files, or folders that hold some.")
+            raise UserError(f"{quoted(path)}: not found. Name image files, or folders that hold some.")
     if not found:
-        named = ", ".join(map(str, given))
-        raise UserError(f"{named}: no images ({', '.join(IMAGE_SUFFIXES)}), in no folder below either.")
-    return list(found)
+        named = ", ".join(map(quoted, given))
+        raise UserError(f"{named}: no images ({', '.join(SUFFIXES)}), in no folder below either.")
+    return Found(list(found), others)
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in IMAGE_SUFFIXES and not hidden and path.is_file():
-            yield path
+def _below(folder: Path, others: Counter[str]) -> Iterator[Path]:
+    """Yield what `Found.paths` holds of one folder, and count the rest in `others`."""
+    unreadable: list[Path] = []
+    for where, folders, files in os.walk(
+        folder, onerror=lambda error: unreadable.append(Path(error.filename))
+    ):
+        above = Path(where)
+        hidden = [name for name in (*folders, *files) if name.startswith(".")]
+        others.update(["hidden"] * len(hidden))
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (above / name for name in folders if (above / name).is_symlink())
+        for path in (above / name for name in files if not name.startswith(".")):
+            if path.suffix.lower() in SUFFIXES:
+                yield path
+            else:
+                others[path.suffix.lower() or "without an ending"] += 1
+    yield from unreadable
 
 
 def decoded(paths: Iterable[Path], size: int, picture_side: int = 0, ahead: int = 32) -> Iterator[Photo]:
@@ -72,13 +106,36 @@ def decoded(paths: Iterable[Path], size: int, picture_side: int = 0, ahead: int 
 
 def _decode(path: Path, size: int, picture_side: int) -> Photo:
     try:
-        image, _ = open_image(path.read_bytes())
+        image, _ = open_image(_content(path))
         picture = _picture(image, picture_side) if picture_side else None
         return Photo(path, fit(image, size), picture)
     except UndecodableImage as error:
         return Photo(path, error=str(error))
     except OSError as error:
-        return Photo(path, error=f"cannot be read ({error.strerror})")
+        return Photo(path, error=f"cannot be read ({error.strerror or error})")
+    except Exception as error:  # noqa: BLE001  # whatever a decoder raises is this photo's error alone
+        return Photo(path, error=f"cannot be decoded ({type(error).__name__}: {error})")
+
+
+def _content(path: Path) -> bytes:
+    """Return a file's content: of a regular file alone, for a FIFO never ends.
+
+    Raises:
+        UndecodableImage: it is something else, or larger than LARGEST_FILE.
+        OSError: it cannot be read.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise UndecodableImage("the link leads nowhere" if path.is_symlink() else "not found") from None
+    if stat.S_ISDIR(status.st_mode):
+        os.scandir(path).close()  # says what is wrong with a folder that cannot be read
+        raise UndecodableImage("a link to a folder is not followed: name the folder itself")
+    if not stat.S_ISREG(status.st_mode):
+        raise UndecodableImage("it is not a regular file")
+    if status.st_size > LARGEST_FILE:
+        raise UndecodableImage(f"it has {status.st_size:,} bytes, {LARGEST_FILE:,} are allowed")
+    return path.read_bytes()
 
 
 def _picture(image: Image.Image, longest: int) -> np.ndarray:

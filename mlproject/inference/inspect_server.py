@@ -1,13 +1,13 @@
 """Serve the page of `mlproject inspect`: what a registered model makes of one image.
 
 Gradio draws it. Nothing on it comes from another host: its analytics are off, its fonts are the browser's,
-and a content security policy forbids the browser the rest.
+and a content security policy forbids the browser the rest (`inspect_guard`).
 """
 
 import os
 import socket
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from html import escape
 from importlib.util import find_spec
@@ -16,26 +16,21 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from mlproject.core.errors import UserError
+from mlproject.inference.inspect_guard import Guard, bracketed, names
 
 if TYPE_CHECKING:
     import gradio as gr
 
     from mlproject.inference.inspect_view import ImageInspector
 
-# Before gradio is imported: it reads them then.
+# Set before gradio is imported, which reads them then.
 QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self' data:; frame-ancestors 'none'; base-uri 'self'"
-)
 LARGEST_FILE = "100mb"
 STYLE = Path(__file__).with_name("inspect.css")
-Message = MutableMapping[str, Any]
-Send = Callable[[Message], Awaitable[None]]
 
 
 def require_packages() -> None:
-    """Raise a UserError that says what to install, unless all is there."""
+    """Raise a UserError that says what to install, unless gradio is installed."""
     if find_spec("gradio") is None:
         raise UserError("The page needs gradio: pip install '.[inspect]'")
 
@@ -44,7 +39,7 @@ class Inspectors:
     """The models that the page offers, each loaded when it is first chosen.
 
     Args:
-        loaders: what the drop-down shows → how that model is loaded.
+        loaders: label in the drop-down → function that loads that model.
     """
 
     def __init__(self, loaders: Mapping[str, "Callable[[], ImageInspector]"]) -> None:
@@ -57,7 +52,7 @@ class Inspectors:
 
         Args:
             choice: one of the loaders' names.
-            file: path of an uploaded image; None for none.
+            file: path of an uploaded image; None before there is one.
         """
         from mlproject.inference.inspect_view import problem
 
@@ -77,7 +72,14 @@ class Inspectors:
             return self._loaded[choice]
 
 
-def serve(inspectors: Inspectors, title: str, host: str, port: int, on_ready: Callable[[str], None]) -> None:
+def serve(
+    inspectors: Inspectors,
+    title: str,
+    host: str,
+    port: int,
+    on_ready: Callable[[str], None],
+    allowed: Iterable[str] = (),
+) -> None:
     """Show the page until it is interrupted.
 
     Args:
@@ -85,12 +87,15 @@ def serve(inspectors: Inspectors, title: str, host: str, port: int, on_ready: Ca
         host: ``127.0.0.1`` for this machine alone.
         port: 0 for a free one.
         on_ready: called with the page's address once it may be opened.
+        allowed: further host names under which browsers reach the page, NAME or NAME:PORT.
 
     Raises:
-        UserError: the address cannot be used.
+        UserError: the address cannot be used, or a name is none.
     """
     listener = _listen(host, port)
+    port = listener.getsockname()[1]
     with listener, tempfile.TemporaryDirectory() as uploads:  # what was shown here does not stay
+        trusted = names(allowed, host, port)
         os.environ.update(QUIET, GRADIO_TEMP_DIR=uploads)
         import gradio as gr
         import uvicorn
@@ -101,6 +106,7 @@ def serve(inspectors: Inspectors, title: str, host: str, port: int, on_ready: Ca
             FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
             page,
             path="/",
+            run_history=False,
             max_file_size=LARGEST_FILE,
             footer_links=[],
             theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
@@ -108,9 +114,9 @@ def serve(inspectors: Inspectors, title: str, host: str, port: int, on_ready: Ca
             ssr_mode=False,
             pwa=False,
         )
-        server = uvicorn.Server(uvicorn.Config(_Guarded(app), log_level="warning", lifespan="on"))
-        name = f"[{host}]" if ":" in host else host
-        on_ready(f"http://{name}:{listener.getsockname()[1]}")
+        page.has_launched = True  # mounting leaves it False, and Gradio then reads any path that it is given
+        server = uvicorn.Server(uvicorn.Config(Guard(app, trusted), log_level="warning", lifespan="on"))
+        on_ready(f"http://{bracketed(host)}:{port}")
         with suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
             server.run(sockets=[listener])
 
@@ -123,7 +129,7 @@ def _page(inspectors: Inspectors, title: str) -> "gr.Blocks":
         gr.HTML(f'<h1 class="title">{escape(title)}</h1>')
         with gr.Row(elem_classes="asked"):
             file = gr.File(
-                label="Image: PNG, JPEG, BMP or TIFF", type="filepath", height=110, elem_id="image"
+                label="Image: PNG, JPEG, BMP, TIFF or WebP", type="filepath", height=110, elem_id="image"
             )
             choice = gr.Dropdown(choices, value=choices[0], label="Model", filterable=False, elem_id="model")
         result = gr.HTML(inspectors.inspect(choices[0], None), elem_id="result")
@@ -140,9 +146,10 @@ def _page(inspectors: Inspectors, title: str) -> "gr.Blocks":
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket: a port that is taken is known before anything heavy is imported.
+    """Return a listening socket.
 
-    And who is told the address may connect at once.
+    So a port in use is reported before anything heavy is imported, and whoever is told the address may
+    connect at once.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -155,22 +162,3 @@ def _listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         raise UserError(f"{host}:{port} cannot be used ({error}). Choose another --port or --host.") from None
     return listener
-
-
-class _Guarded:
-    """The page with a content security policy in every answer."""
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Message, receive: Any, send: Send) -> None:
-        async def guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [
-                    *message.get("headers", []),
-                    (b"content-security-policy", POLICY.encode()),
-                    (b"referrer-policy", b"no-referrer"),
-                ]
-            await send(message)
-
-        await self.app(scope, receive, guarded)

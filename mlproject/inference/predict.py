@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mlproject.core import files
-from mlproject.core.errors import UserError, unknown_name
+from mlproject.core.errors import UserError, quoted, unknown_name
 from mlproject.data import photos
 from mlproject.evaluation import thresholds
 from mlproject.models.components.detector import Detector, Scored
@@ -88,7 +88,7 @@ def check_writable(path: Path) -> None:
         UserError: its ending is none of ENDINGS, or as `check_place`.
     """
     if path.suffix.lower() not in ENDINGS:
-        raise unknown_name(f"{path}: the ending {path.suffix or '(none)'}", path.suffix, ENDINGS)
+        raise unknown_name(f"{quoted(path)}: the ending {path.suffix or '(none)'}", path.suffix, ENDINGS)
     check_place(path)
 
 
@@ -99,10 +99,10 @@ def check_place(path: Path) -> None:
         UserError: it is a folder, or its folder may not be written to.
     """
     if path.is_dir():
-        raise UserError(f"{path}: is a folder. Name a file.")
+        raise UserError(f"{quoted(path)}: is a folder. Name a file.")
     above = next(parent for parent in path.absolute().parents if parent.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
-        raise UserError(f"{path}: {above} may not be written to. Name another place.")
+        raise UserError(f"{quoted(path)}: {above} may not be written to. Name another place.")
 
 
 def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:

@@ -31,6 +31,7 @@ from mlproject.training.run_options import RunOptions
 pytest_plugins = ["support.tracked_project"]
 
 NAME, CATEGORY, SIDE = "sample-bracket", "bracket", 64
+MODEL = "kd_cae, version 1 (champion)"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 FLAGS += ["--disable-background-networking", "--disable-component-update"]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -130,7 +131,7 @@ def photo(small_images, tmp_path) -> Path:
 
 def test_an_image_gets_its_verdict_from_every_model(page, photo, small_images, tmp_path):
     show(page, photo)
-    for name, label in [("kd_cae", "kd_cae, version 1 (champion)"), ("ni_cae", "ni_cae, version 2")]:
+    for name, label in [("kd_cae", MODEL), ("ni_cae", "ni_cae, version 2")]:
         page.click("#model input")
         page.get_by_role("option", name=label).click()
         word, comparison = expected(name, small_images.test[-1])

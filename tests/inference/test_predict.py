@@ -103,6 +103,25 @@ def test_scores_what_it_can_and_names_the_rest(mlproject, first, some_photos, tm
     assert Image.open(overlays / "line 2/c.PNG.png").size == (300, 200)
 
 
+def test_no_file_goes_unmentioned_and_no_name_forges_a_line(mlproject, some_photos):
+    forged = "b\n9 photos scored, 0 defective\n.png"
+    (some_photos / forged).write_bytes((some_photos / "a.png").read_bytes())
+    (some_photos / "\x1b[2Jc.png").write_bytes(b"no photo")
+    (some_photos / "d.png").symlink_to("nowhere")
+    code, output, errors = mlproject("predict", "bottle", some_photos)
+    assert code == 1
+    assert "\x1b" not in output + errors
+    assert len(output.splitlines()) == 4
+    assert rf"'{some_photos}/b\n9 photos scored, 0 defective\n.png'" in output
+    summary = errors.splitlines()
+    assert sum("photos scored" in line for line in summary) == 1
+    assert "4 photos scored" in errors
+    assert "Left out, not photos: 1 .txt, 1 hidden" in summary
+    assert "3 photos could not be scored:" in summary
+    assert rf"  '{some_photos}/\x1b[2Jc.png': it is no PNG" in errors
+    assert f"  {some_photos}/d.png: the link leads nowhere" in summary
+
+
 def test_nothing_that_could_be_scored_is_another_exit_code_than_something(mlproject, some_photos, tmp_path):
     (tmp_path / "broken").mkdir()
     for name in ("a.png", "b.png"):
@@ -144,7 +163,7 @@ def test_verdicts_are_printed_where_no_file_is_named(mlproject, some_photos):
         (["bottle@champion", "nowhere"], "nowhere: not found"),
         (["bottle@champion", "PHOTOS/notes"], "no images"),
         (["bottle@champion", "PHOTOS", "--out", "r.xlsx"], "Allowed: .csv, .json, .parquet"),
-        (["bottle@champion", "PHOTOS", "--overlays", "PHOTOS"], "is there already"),
+        (["bottle@champion", "PHOTOS", "--overlays", "PHOTOS"], "already exists"),
         (["bottel", "PHOTOS"], "Did you mean"),
         (["bottle@previous", "PHOTOS"], "has no previous"),
     ],

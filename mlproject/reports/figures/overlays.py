@@ -9,7 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image
 
-from mlproject.core.errors import UserError
+from mlproject.core.errors import UserError, quoted
 from mlproject.core.files import written_whole
 from mlproject.models.components.heat_scale import HeatScale
 from mlproject.reports.figures.drawing import HEAT_COLOURS
@@ -46,7 +46,7 @@ def check_new(folder: Path) -> None:
         UserError: the folder is not empty.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder}: is there already. Name a new folder, or empty this one.")
+        raise UserError(f"{quoted(folder)}: already exists. Name a new folder, or empty this one.")
 
 
 @contextmanager
