@@ -140,8 +140,8 @@ def test_other_arrays_are_refused(array, said):
     ("data", "said"),
     [
         (b"", "^the file is empty$"),
-        (b"not an image at all", "^it is no PNG, JPEG, BMP or TIFF image$"),
-        (encoded(RGB, "GIF"), "^it is no PNG, JPEG, BMP or TIFF image$"),
+        (b"not an image at all", "^it is no PNG, JPEG, BMP, TIFF, WebP or HEIC image$"),
+        (encoded(RGB, "GIF"), "^it is no PNG, JPEG, BMP, TIFF, WebP or HEIC image$"),
         (encoded(RGB, "BMP")[:2000], r"^truncated after 2,000 of 3,126 bytes$"),
         (encoded(RGB)[:2000], rf"^truncated after 2,000 of at least {len(encoded(RGB)):,} bytes$"),
         (encoded(RGB)[:20], "^truncated after 20 of at least"),

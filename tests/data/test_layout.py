@@ -70,7 +70,7 @@ def test_with_masks_every_defective_image_needs_one(category):
         ("ground_truth/dent/000_mask.jpg", "is not allowed here, only .png, .bmp"),
         ("ground_truth/scratch/000_mask.png", "test/scratch does not exist"),
         ("ground_truth/good/000_mask.png", "masks of good images"),
-        ("train/good/notes.txt", "only .png, .jpg, .jpeg, .bmp, .tif, .tiff files are"),
+        ("train/good/notes.txt", "only .png, .jpg, .jpeg, .bmp, .tif, .tiff, .webp files are"),
         ("train/good/more/000.png", "is not allowed here"),
         ("train/bad/000.png", "only good is"),
         ("train/000.png", "only folders are"),

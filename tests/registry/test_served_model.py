@@ -124,7 +124,7 @@ def test_more_images_than_a_batch_keep_their_order(loaded, photos):
     ("cell", "reason"),
     [
         (b"", "empty"),
-        (b"not an image", "no PNG, JPEG, BMP or TIFF"),
+        (b"not an image", "no PNG, JPEG, BMP, TIFF"),
         ("no base64!", "base64"),
         ([[1, 2], [3]], "equal length"),
         ([[0.5]], "whole numbers"),
