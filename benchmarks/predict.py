@@ -54,7 +54,7 @@ def main() -> None:
         for n in (asked.images, 4 * asked.images):
             command = [sys.executable, __file__, "--memory-of", str(saved), "--photos", str(folder)]
             done = subprocess.run(  # noqa: S603
-                [*command, "--images", str(n)], check=True, capture_output=True, text=True
+                [*command, "--images", str(n)], check=True, capture_output=True, encoding="utf-8"
             )
             print(f"peak memory {done.stdout.strip()} MiB with {n} photos")
 
@@ -93,7 +93,7 @@ def _print_latency(detector: base.Detector, paths: list[Path]) -> None:
 
 def _peak() -> int:
     """Return the most memory that this process has held, MiB (Linux)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) // 1024
 
 

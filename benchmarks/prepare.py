@@ -69,7 +69,7 @@ def _print_memory(folder: Path, scratch: Path, images: int) -> None:
     for n in (images, 4 * images):
         category = _repeated(folder, scratch / f"memory_{n}" / "raw", n)
         command = [sys.executable, __file__, "--memory-of", str(category)]
-        peak = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)  # noqa: S603
+        peak = int(subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout)  # noqa: S603
         print(f"peak memory {peak / 1024:6.0f} MiB with {len(read_layout(category))} images")
         shutil.rmtree(category.parent)
 

@@ -35,7 +35,7 @@ def seconds(policy: str | None) -> float:
     environment["OMP_WAIT_POLICY"] = policy or ""
     command = [sys.executable, __file__, "train"]
     found = subprocess.run(  # noqa: S603
-        command, env=environment, check=True, capture_output=True, text=True
+        command, env=environment, check=True, capture_output=True, encoding="utf-8"
     )
     return float(found.stdout)
 

@@ -24,7 +24,7 @@ def main(category: str, model: str) -> None:
     data = prepared.load(category)
     folder = artifacts.scores_folder(category, model)
     scores = files.read_table(folder / "scores.csv")
-    threshold = files.read_json(folder / "threshold.json")
+    threshold = files.read_json(folder / "threshold.json", required=("threshold",))
     cases = _cases(data, scores, threshold["threshold"], model)
 
     result = _measure(data, cases, scores) | {name: threshold[name] for name in FROM_THRESHOLD}

@@ -1,5 +1,6 @@
 """What surrounds the code agrees with itself: Makefile, hooks, constraints, licence, sizes, paths."""
 
+import ast
 import configparser
 import os
 import re
@@ -136,3 +137,31 @@ def test_licence_and_citation():
     paper, dataset = citation["references"]
     assert "2107.09204" in paper["url"]
     assert "MVTec AD" in dataset["title"]
+
+
+def opens_as_text(call: ast.Call) -> bool:
+    """Say whether a call opens a file as text, by a name or a method that nothing but files has."""
+    name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
+    if name in ("read_text", "write_text"):
+        # not files.write_text(path, text), which is always UTF-8
+        return ast.unparse(call.func) not in ("files.write_text", "write_text")
+    if name != "open" or ast.unparse(call.func) in ("Image.open", "tarfile.open", "os.open"):
+        return False
+    modes = [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg == "mode")]
+    given = [m.value for m in modes if isinstance(m, ast.Constant) and isinstance(m.value, str)]
+    return not any("b" in mode and set(mode) <= set("rwxab+") for mode in given)
+
+
+@pytest.mark.parametrize("folder", ["mlproject", "pipelines", "benchmarks"])
+def test_every_text_file_is_opened_with_a_named_encoding(folder):
+    """Or else a Windows machine, or LC_ALL=C, reads and writes other letters."""
+    found = []
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            named = {keyword.arg for keyword in node.keywords}
+            runs_as_text = "text" in named and ast.unparse(node.func).startswith("subprocess.")
+            if (opens_as_text(node) or runs_as_text) and "encoding" not in named:
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}")
+    assert not found

@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
@@ -30,7 +31,7 @@ def run(*arguments: str) -> tuple[int, str, str]:
     """Return exit code, output and errors of this Python with other arguments; 60 seconds at most."""
     try:
         done = subprocess.run(  # noqa: S603 - this interpreter, arguments from this package
-            [sys.executable, *arguments], capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, *arguments], capture_output=True, encoding="utf-8", timeout=60, check=False
         )
     except subprocess.TimeoutExpired:
         return 1, "", "no answer within 60 seconds"
@@ -44,9 +45,10 @@ def dvc(folder: Path) -> Answer:
         return Answer(
             False, errors.splitlines()[-1], "Mend .dvc/config, or install again: `pip install -e .`"
         )
-    if not (folder / ".dvc").is_dir():
-        return Answer(False, f"{folder} has no .dvc", "Run in the project's folder, cloned with git.")
     config = dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
+    unusable = _no_project(folder, config)
+    if unusable:
+        return unusable
     cache = folder / config.get("cache.dir", ".dvc/cache")
     if not writable(cache):
         return Answer(
@@ -62,6 +64,17 @@ def dvc(folder: Path) -> Answer:
             None, f"{described} is out of reach", "Mount or make that folder, or `dvc remote modify`."
         )
     return Answer(True, described)
+
+
+def _no_project(folder: Path, config: Mapping[str, str]) -> Answer | None:
+    """Return why DVC finds no project in the folder, None if it does."""
+    if not (folder / ".dvc").is_dir():
+        return Answer(False, f"{folder} has no .dvc", "Run in the project's folder, cloned with git.")
+    in_git = any((above / ".git").exists() for above in (folder, *folder.parents))
+    if in_git or config.get("core.no_scm", "").lower() == "true":
+        return None
+    detail = f"{folder} is in no git repository (downloaded as ZIP?), so `dvc repro` fails"
+    return Answer(False, detail, "`git init`, or to do without git: `dvc config core.no_scm true`.")
 
 
 def mlflow(uri: str) -> Answer:
@@ -94,6 +107,8 @@ def _mlflow_database(path: Path) -> Answer:
         if writable(path.parent):
             return Answer(True, f"{path}: made by the first run")
         return Answer(False, f"{path}: cannot be made", f"Mend the owner of {path.parent}.")
+    if path.stat().st_size == 0:
+        return Answer(None, f"{path} is empty", "The next run makes it again; nothing was recorded in it.")
     try:
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None)
         try:

@@ -1,7 +1,13 @@
 """Errors meant for people: what is wrong, where, what is allowed. Never a traceback."""
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+REFUSALS = (*FULL, *FORBIDDEN)  # by which the operating system lets no file be written
 
 
 class UserError(Exception):
@@ -12,6 +18,33 @@ class UserError(Exception):
 
 class TooFewImages(UserError):
     """Fewer images than the question asked of them needs."""
+
+
+def unfitting_weights(weights: Path, description: str, error: Exception) -> UserError:
+    """Return the error for a weights file that lacks an array or has one of another shape.
+
+    Args:
+        description: name of the file that says which arrays it must have.
+        error: what loading the arrays raised.
+    """
+    reason = f"no array {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+    return UserError(f"{weights}: does not fit {description} ({reason}). `dvc repro` makes both again.")
+
+
+def refusal(path: str | Path, error: OSError, state: str = "Nothing was written") -> UserError:
+    """Return the error for a file that the operating system did not let be written.
+
+    Args:
+        path: the output, or what else was refused.
+        state: what became of the output.
+    """
+    reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+    remedy = "Correct that"
+    if error.errno in FULL:
+        remedy = "Free some space"
+    elif error.errno in FORBIDDEN:
+        remedy = "Set its permissions"
+    return UserError(f"{path}: {reason}. {state}. {remedy}, then run again.")
 
 
 def unknown_name(where: str, name: str, allowed: Iterable[str]) -> UserError:

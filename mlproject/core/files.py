@@ -4,7 +4,6 @@ While an output is written it lies next to its place as `<name>.<8 random digits
 time writes an output, so whatever has such a name when the lock is taken was left by a killed process.
 """
 
-import errno
 import fcntl
 import glob
 import json
@@ -22,10 +21,8 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 
-from mlproject.core.errors import UserError
+from mlproject.core.errors import REFUSALS, UserError, refusal
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 QUIET_SECONDS = 1.0  # of waiting for another process before a line says so
 
 
@@ -106,22 +103,6 @@ def locked(path: Path) -> Iterator[None]:
         handle.close()
 
 
-def refusal(path: Path, error: OSError, state: str = "Nothing was written") -> UserError:
-    """Return the error for a file that the operating system did not let be written.
-
-    Args:
-        path: the output, or what else was refused.
-        state: what became of the output.
-    """
-    reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
-    remedy = "Correct that"
-    if error.errno in _FULL:
-        remedy = "Free some space"
-    elif error.errno in _FORBIDDEN:
-        remedy = "Set its permissions"
-    return UserError(f"{path}: {reason}. {state}. {remedy}, then run again.")
-
-
 @contextmanager
 def _temporary(path: Path, make: Callable[[Path], None]) -> Iterator[Path]:
     """Yield a new file or folder next to `path` that no other process uses, under the lock of `path`."""
@@ -140,7 +121,7 @@ def _temporary(path: Path, make: Callable[[Path], None]) -> Iterator[Path]:
         place = Path(error.filename) if isinstance(error.filename, str) else path
         if place.is_relative_to(part):
             place = path / place.relative_to(part)
-        elif not place.is_relative_to(path.parent) and error.errno not in (*_FULL, *_FORBIDDEN):
+        elif not place.is_relative_to(path.parent) and error.errno not in REFUSALS:
             raise  # about another file: not this output's
         raise refusal(place, error) from None
 
@@ -213,18 +194,25 @@ def write_array(path: Path, array: np.ndarray) -> None:
         np.save(file, array)
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, required: Iterable[str] = ()) -> Any:
     """Read JSON.
 
+    Args:
+        required: keys that the file must have.
+
     Raises:
-        UserError: the file is missing (says which command makes it) or holds no JSON.
+        UserError: the file is missing (says which command makes it), holds no JSON or lacks a key.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise _missing(path) from None
     except ValueError as error:
-        raise UserError(f"{path}: is not valid JSON ({error}). `dvc repro` makes it again.") from None
+        raise _damaged(path, f"not valid JSON ({error})") from None
+    for key in required:
+        if not isinstance(content, dict) or key not in content:
+            raise _damaged(path, f"incomplete: it has no {key}")
+    return content
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -240,7 +228,7 @@ def read_table(path: Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise _missing(path) from None
     except ValueError as error:
-        raise UserError(f"{path}: is no readable table ({error}). `dvc repro` makes it again.") from None
+        raise _damaged(path, f"no readable table ({error})") from None
 
 
 def read_array(path: Path) -> np.ndarray:
@@ -254,7 +242,30 @@ def read_array(path: Path) -> np.ndarray:
     except FileNotFoundError:
         raise _missing(path) from None
     except (ValueError, EOFError) as error:
-        raise UserError(f"{path}: is no readable array ({error}). `dvc repro` makes it again.") from None
+        raise _damaged(path, f"no readable array ({error})") from None
+
+
+def read_weights(path: Path) -> dict[str, np.ndarray]:
+    """Read every array of a safetensors file.
+
+    Raises:
+        UserError: the file is missing or truncated.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return load(path.read_bytes())
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except (ValueError, SafetensorError) as error:
+        raise _damaged(path, f"no readable weights file ({error})") from None
+
+
+def _damaged(path: Path, what: str) -> UserError:
+    return UserError(
+        f"{path}: is {what}. Delete it; `dvc repro` then makes it again, or `dvc pull` brings it back."
+    )
 
 
 def _missing(path: Path) -> UserError:

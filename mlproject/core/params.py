@@ -92,7 +92,7 @@ def load_file(path: Path | None = None) -> dict[str, Any]:
     """
     path = path or FILE
     try:
-        tree = yaml.safe_load(path.read_text())
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: not found. Run the command in the project's folder.") from None
     except yaml.YAMLError as error:

@@ -1,18 +1,31 @@
-"""How a stage's script or a command ends: a user's mistake is a line of text and exit code 2."""
+"""Run a stage's script or a command: a user's mistake ends it with a line of text and exit code 2."""
 
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 
-from mlproject.core.errors import UserError
+from mlproject.core.errors import REFUSALS, UserError, refusal
 
 
 def run(main: Callable[..., None]) -> None:
-    """Call `main` with the command line's arguments; print a UserError as text and exit with its code."""
+    """Call `main` with the command line's arguments; print a UserError as text and exit with its code.
+
+    A letter that the terminal's encoding lacks is printed as its escape, such as ``\\xd7`` for ×.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         main(*sys.argv[1:])
     except UserError as error:
         print(f"error: {_printable(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            raise
+        text = str(refusal(error.filename or "output", error, "The run stopped"))
+        print(f"error: {_printable(text)}", file=sys.stderr)
+        sys.exit(UserError.exit_code)
 
 
 def _printable(text: str) -> str:

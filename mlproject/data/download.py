@@ -11,7 +11,7 @@ from pathlib import Path
 import requests
 
 from mlproject.core import files
-from mlproject.core.errors import UserError
+from mlproject.core.errors import UserError, refusal
 
 CHUNK = 1 << 18
 TIMEOUT = (10, 60)  # seconds to connect, and seconds without any byte
@@ -169,7 +169,7 @@ def os_errors_explained(path: Path, state: str) -> Iterator[None]:
     except requests.RequestException:
         raise  # an OSError too, but not about `path`
     except OSError as error:
-        raise files.refusal(path, error, state) from None
+        raise refusal(path, error, state) from None
 
 
 @contextmanager

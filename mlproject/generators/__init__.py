@@ -1,14 +1,13 @@
 """Generators by name: the file's name is the generator's name, so there is no list to edit."""
 
 import importlib
-import json
 import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlproject.core import params
-from mlproject.core.errors import UserError, unknown_name
+from mlproject.core import files, params
+from mlproject.core.errors import unfitting_weights, unknown_name
 
 if TYPE_CHECKING:
     from mlproject.generators.base import Generator
@@ -36,25 +35,16 @@ def load(folder: Path) -> "Generator":
     """Return the generator that `Generator.save` wrote. No code in the folder is ever run.
 
     Raises:
-        UserError: the folder holds no generator of this project.
+        UserError: a file is missing or damaged, or the weights do not fit the settings.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     from mlproject.generators.base import DESCRIPTION, WEIGHTS
 
-    try:
-        description = json.loads((folder / DESCRIPTION).read_text())
-        arrays = load_file(folder / WEIGHTS)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(
-            f"{folder}: holds no readable generator ({error}). "
-            "`dvc repro` makes it, `dvc pull` brings it back."
-        ) from None
+    description = files.read_json(folder / DESCRIPTION, required=("generator", "settings"))
+    arrays = files.read_weights(folder / WEIGHTS)
     where = f"{folder / DESCRIPTION}: settings"
     generator = create(description["generator"], description["settings"], where)
     try:
         generator.restore(arrays)
     except (KeyError, RuntimeError) as error:
-        raise UserError(f"{folder / WEIGHTS}: does not fit {DESCRIPTION} ({error})") from None
+        raise unfitting_weights(folder / WEIGHTS, DESCRIPTION, error) from None
     return generator

@@ -110,7 +110,7 @@ def serve(
             max_file_size=LARGEST_FILE,
             footer_links=[],
             theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
-            css=STYLE.read_text(),
+            css=STYLE.read_text(encoding="utf-8"),
             ssr_mode=False,
             pwa=False,
         )

@@ -1,14 +1,13 @@
 """Detectors by name: each file in this folder is one; there is no list to edit."""
 
 import importlib
-import json
 import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlproject.core import params
-from mlproject.core.errors import UserError, unknown_name
+from mlproject.core import files, params
+from mlproject.core.errors import unfitting_weights, unknown_name
 
 if TYPE_CHECKING:
     from mlproject.models.components.detector import Detector
@@ -41,23 +40,21 @@ def load(folder: Path) -> "Detector":
     """Return the detector that `Detector.save` wrote. No code in the folder is ever run.
 
     Raises:
-        UserError: the folder holds no model of this project.
+        UserError: a file is missing or damaged, or the weights do not fit the settings.
     """
-    from safetensors.numpy import load_file
-
     from mlproject.models.components.combination import Combination
     from mlproject.models.components.detector import DESCRIPTION, WEIGHTS
     from mlproject.models.components.heat_scale import HeatScale
 
-    try:
-        description = json.loads((folder / DESCRIPTION).read_text())
-        arrays = load_file(folder / WEIGHTS)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder}: holds no readable model ({error})") from None
+    description = files.read_json(folder / DESCRIPTION, required=("model", "settings", "combination"))
+    arrays = files.read_weights(folder / WEIGHTS)
     name = description["model"]
     settings = {**detector_class(name).added_settings, **description["settings"]}
     detector = create(name, settings, f"{folder / DESCRIPTION}: settings")
-    detector.restore(arrays)
+    try:
+        detector.restore(arrays)
+    except (KeyError, RuntimeError) as error:
+        raise unfitting_weights(folder / WEIGHTS, DESCRIPTION, error) from None
     if description["combination"]:
         detector.combination = Combination.from_dict(description["combination"])
     if description.get("heat_scale"):

@@ -18,7 +18,7 @@ BOOTSTRAP, SEED = 1000, 0
 def write(dataset: str, facts: Facts, folder: Path) -> dict[str, str]:
     """Write the files into `folder`; return what MLflow's pyfunc calls them and where they lie."""
     card, recorded = folder / "README.md", folder / RECORDED
-    card.write_text(model_card(dataset, facts))
+    card.write_text(model_card(dataset, facts), encoding="utf-8")
     files.write_table(recorded, recorded_scores(facts))
     found = {"card": str(card), "recorded": str(recorded)}
     if mistakes := facts.files.get(f"report/figures/{MISTAKES}"):

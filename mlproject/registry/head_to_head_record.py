@@ -49,7 +49,8 @@ def write(
         if not missing:
             pictures.insert(0, "gallery.png")
         text = head_to_head.markdown(pair, resamples, pictures)
-        (part / "comparison.md").write_text(text + (f"\nNo gallery: {missing}\n" if missing else ""))
+        text += f"\nNo gallery: {missing}\n" if missing else ""
+        (part / "comparison.md").write_text(text, encoding="utf-8")
         table = pair.images.assign(
             champion=pair.champion.scores, champion_defective=pair.champion.called,
             challenger=pair.challenger.scores, challenger_defective=pair.challenger.called,

@@ -14,6 +14,7 @@ import pandas as pd
 
 import mlproject
 from mlproject import models
+from mlproject.core import files
 from mlproject.core.errors import UserError
 from mlproject.data.decode import decode_bytes
 from mlproject.models.components import detector as base
@@ -100,8 +101,8 @@ def load_version(version: "ModelVersion") -> Loaded:
             raise UserError(
                 f"{version.name} version {version.version}: has no threshold.json: mlproject did not make it"
             )
-        threshold = json.loads((kept / "threshold.json").read_text())["threshold"]
-        image_size = json.loads((kept / "prepared.json").read_text())["image_size"]
+        threshold = files.read_json(kept / "threshold.json", required=("threshold",))["threshold"]
+        image_size = files.read_json(kept / "prepared.json", required=("image_size",))["image_size"]
         found = Loaded(
             name=version.name,
             version=str(version.version),
@@ -136,7 +137,7 @@ def _other_code(packaged: Path) -> list[str]:
 
 
 def _example(file: Path, image_size: int) -> np.ndarray:
-    cells = [row[0] for row in json.loads(file.read_text())["data"]]
+    cells = [row[0] for row in json.loads(file.read_text(encoding="utf-8"))["data"]]
     return np.stack([decode_bytes(base64.b64decode(cell), image_size) for cell in cells])
 
 

@@ -40,7 +40,7 @@ def main(job: dict[str, Any]) -> None:
     if job["maps"] and "anomaly_map" in judged and judged["anomaly_map"].notna().all():
         np.save(out / "maps.npy", np.stack(judged["anomaly_map"].to_list()).astype(np.float32))
     answers |= {name: judged[name].tolist() for name in ("score", "threshold", "defective")}
-    (out / "answers.json").write_text(json.dumps(answers))
+    (out / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
 
 
 def _table(paths: list[str]) -> pd.DataFrame:
@@ -60,7 +60,9 @@ def _peak_memory() -> float:
     """
     status = Path("/proc/self/status")
     if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        line = next(
+            line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM")
+        )
         return int(line.split()[1]) / 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 1024
@@ -73,4 +75,4 @@ def _own_code(model: Path) -> bool:
 
 
 if __name__ == "__main__":
-    main(json.loads(Path(sys.argv[1]).read_text()))
+    main(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))

@@ -112,7 +112,7 @@ def fetch(version: "ModelVersion", into: Path) -> Package:
         if not recorded.is_file():
             run_file = f"runs:/{version.run_id}/scores/scores.csv"
             recorded = Path(mlflow.artifacts.download_artifacts(run_file, dst_path=str(folder)))
-        threshold = json.loads((folder / "artifacts/threshold.json").read_text())
+        threshold = files.read_json(folder / "artifacts/threshold.json", required=("threshold",))
     return Package(
         version,
         folder.resolve(),
@@ -193,16 +193,16 @@ def ask(package: Package, images: Sequence[Path], maps: bool = False) -> Answers
         "maps": maps,
         "out": str(out),
     }
-    (out / "job.json").write_text(json.dumps(job))
+    (out / "job.json").write_text(json.dumps(job), encoding="utf-8")
     done = subprocess.run(  # noqa: S603 - this interpreter, a file of this package
         [sys.executable, "-P", str(PROBE), str(out / "job.json")],
         env=os.environ | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
-        capture_output=True, text=True, check=False,
+        capture_output=True, encoding="utf-8", check=False,
     )  # fmt: skip
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise UserError(f"{package.title} does not load and answer: {said[-1]}")
-    answers = json.loads((out / "answers.json").read_text())
+    answers = json.loads((out / "answers.json").read_text(encoding="utf-8"))
     made = out / "maps.npy"
     return Answers(
         np.array(answers["score"], dtype=np.float64),

@@ -40,8 +40,12 @@ class ServedDetector(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         """Load the detector; no code in its folder is ever run."""
         self.detector = models.load(Path(context.artifacts["model"]))
-        self.threshold = json.loads(Path(context.artifacts["threshold"]).read_text())["threshold"]
-        self.image_size = json.loads(Path(context.artifacts["prepared"]).read_text())["image_size"]
+        self.threshold = json.loads(Path(context.artifacts["threshold"]).read_text(encoding="utf-8"))[
+            "threshold"
+        ]
+        self.image_size = json.loads(Path(context.artifacts["prepared"]).read_text(encoding="utf-8"))[
+            "image_size"
+        ]
         self.serving = request_guard.install()
 
     def predict(

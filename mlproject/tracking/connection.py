@@ -152,14 +152,14 @@ def create_database(path: Path) -> None:
     MLflow alone crashes when two processes make the tables of one file, and again when both add the
     default experiment. So one makes both under another name; the rest wait, then see it.
     """
-    if path.exists():
+    if _has_content(path):
         return
     import mlflow
 
     path.parent.mkdir(parents=True, exist_ok=True)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     with _locked(_lock_beside(path)):
-        if path.exists():
+        if _has_content(path):
             return
         with written_file(path) as part:
             mlflow.MlflowClient(f"sqlite:///{part}").search_experiments(max_results=1)
@@ -213,12 +213,17 @@ def _sqlite_file(address: str) -> Path | None:
     return Path(address.removeprefix(prefix)).absolute() if address.startswith(prefix) else None
 
 
+def _has_content(path: Path) -> bool:
+    """Say whether a database is there; an empty file is what a full disk or a killed process leaves."""
+    return path.exists() and path.stat().st_size > 0
+
+
 def _lock_beside(path: Path) -> Path:
     return path.with_name(f"{path.name}.lock")
 
 
 @contextmanager
 def _locked(file: Path) -> Iterator[None]:
-    with file.open("w") as handle:
+    with file.open("w", encoding="utf-8") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -150,7 +150,7 @@ class Facts:
 
 def locked_stages() -> dict[str, Any]:
     """Return the stages of dvc.lock, by name; {} where there is no lock."""
-    return _stages(LOCK.read_text()) if LOCK.is_file() else {}
+    return _stages(LOCK.read_text(encoding="utf-8")) if LOCK.is_file() else {}
 
 
 @functools.lru_cache(maxsize=1)
@@ -196,7 +196,7 @@ def git_tags() -> dict[str, str]:
 
 def _git(*arguments: str) -> str | None:
     try:
-        answer = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)  # noqa: S603, S607
+        answer = subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", check=True)  # noqa: S603, S607
     except (OSError, subprocess.CalledProcessError):
         return None
     return answer.stdout.strip()

@@ -42,7 +42,7 @@ def _file(module: str) -> Path | None:
 
 def _imports(path: Path) -> Iterator[str]:
     """Yield what a file imports, in functions too; modules, and names that may be modules."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -102,7 +102,9 @@ def choose_precision(wanted: str, device: str) -> str:
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
     flags = ""
     if (cpu := Path("/proc/cpuinfo")).exists():
-        flags = next((line for line in cpu.read_text().splitlines() if line.startswith("flags")), "")
+        flags = next(
+            (line for line in cpu.read_text(encoding="utf-8").splitlines() if line.startswith("flags")), ""
+        )
     return "bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else "float32"
 
 

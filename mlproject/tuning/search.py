@@ -124,7 +124,7 @@ def _ask(plan: Plan, study: optuna.Study) -> tuple[optuna.Trial, IO[str]] | None
         trial.set_user_attr(PLACE, _here(plan))
         folder = plan.trial_folder(trial.number)
         folder.mkdir(parents=True, exist_ok=True)
-        claim = (folder / "running").open("w")
+        claim = (folder / "running").open("w", encoding="utf-8")
         fcntl.flock(claim, fcntl.LOCK_EX)
     return trial, claim
 
@@ -225,7 +225,7 @@ def heal(plan: Plan, study: optuna.Study) -> list[int]:
                 continue  # another machine's
             claim.parent.mkdir(parents=True, exist_ok=True)  # killed before it was made
             claim.touch()
-            with claim.open("r+") as handle:
+            with claim.open("r+", encoding="utf-8") as handle:
                 try:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:

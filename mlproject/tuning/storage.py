@@ -86,7 +86,7 @@ class _JournalLock(JournalFileOpenLock):
         self.handle: IO[str] | None = None
 
     def acquire(self) -> bool:
-        self.handle = self.path.open("w")
+        self.handle = self.path.open("w", encoding="utf-8")
         fcntl.flock(self.handle, fcntl.LOCK_EX)
         return True
 
@@ -105,7 +105,7 @@ def _own(file: Path) -> None:
 @contextmanager
 def locked(plan: Plan) -> Iterator[None]:
     """Keep this machine's other processes from asking for a trial of the same study at the same time."""
-    with (plan.folder / "lock").open("w") as handle:
+    with (plan.folder / "lock").open("w", encoding="utf-8") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 

@@ -65,13 +65,13 @@ def _run_processes(plan: Plan, stop: Event, record: course.Record, ended: Ended)
                 process.join(POLL / len(processes))
             for file in sorted(set(trial_files(plan)) - seen):
                 seen.add(file)
-                ended(json.loads(file.read_text()))
+                ended(json.loads(file.read_text(encoding="utf-8")))
     finally:
         for process in processes:
             process.terminate()
             process.join()
     for file in sorted(set(trial_files(plan)) - seen):
-        ended(json.loads(file.read_text()))
+        ended(json.loads(file.read_text(encoding="utf-8")))
     codes = [process.exitcode for process in processes if process.exitcode]
     if codes:
         raise UserError(

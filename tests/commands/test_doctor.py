@@ -14,6 +14,7 @@ from support.download_server import serving
 
 from mlproject.commands import doctor_checks, doctor_stores
 from mlproject.core.errors import UserError
+from mlproject.tracking import connection
 
 NAMES = [
     "Python",
@@ -237,3 +238,35 @@ def test_data_is_here_or_can_be_brought_here(project):
     for name in categories:
         (project / "data/raw" / name / "train/good").mkdir(parents=True)
     assert doctor_checks.data().ok is True
+
+
+def test_a_project_without_git_is_told_that_dvc_fails_and_both_ways_out_work(project):
+    dvc("init", "--no-scm")
+    shutil.copytree(
+        ROOT / ".dvc", project / ".dvc", dirs_exist_ok=True, ignore=shutil.ignore_patterns("cache", "tmp")
+    )
+    (project / "dvc.yaml").write_text("stages:\n  nothing:\n    cmd: 'true'\n")
+    answer = doctor_stores.dvc(project)
+    assert answer.ok is False
+    assert "no git repository" in answer.detail
+    assert "git init" in answer.remedy
+    command = [sys.executable, "-m", "dvc", "repro"]
+    failed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert failed.returncode != 0, "dvc works here: nothing to be told"
+    dvc("config", "core.no_scm", "true")
+    assert doctor_stores.dvc(project).ok is True
+    subprocess.run(command, capture_output=True, check=True)
+    dvc("config", "--unset", "core.no_scm")
+    subprocess.run(["git", "init", "-q"], check=True)
+    assert doctor_stores.dvc(project).ok is True
+    subprocess.run(command, capture_output=True, check=True)
+
+
+def test_an_empty_database_is_noted_and_made_again(project):
+    Path("mlflow.db").touch()
+    answer = doctor_stores.mlflow("sqlite:///mlflow.db")
+    assert answer.ok is None
+    assert "is empty" in answer.detail
+    connection.create_database(Path("mlflow.db").absolute())
+    with sqlite3.connect("mlflow.db") as database:
+        assert database.execute("select count(*) from experiments").fetchone() == (1,)

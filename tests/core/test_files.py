@@ -1,6 +1,7 @@
 """Outputs appear whole or not at all, whoever else writes them and however full the disk is."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -166,6 +167,40 @@ def test_a_damaged_json_file_is_named(content, said, tmp_path):
     with pytest.raises(UserError, match=said) as error:
         files.read_json(path)
     assert str(error.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "null", '{"f1": 1}'])
+def test_a_json_file_without_a_required_key_is_named(content, tmp_path):
+    path = tmp_path / "threshold.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match=r"threshold\.json: is incomplete: it has no threshold"):
+        files.read_json(path, required=("threshold",))
+
+
+ASCII = """
+from mlproject.core import files, script
+from mlproject.core.errors import UserError
+from pathlib import Path
+
+def main(path):
+    files.write_json(Path(path), {"size": "16\\xd716 \\u2192 \\xfc"})
+    print(files.read_json(Path(path))["size"])
+    raise UserError("16\\xd716")
+
+script.run(main)
+"""
+
+
+def test_letters_survive_a_terminal_that_has_none_of_them(tmp_path):
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    result = subprocess.run(
+        [sys.executable, "-c", ASCII, str(tmp_path / "a.json")],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 2, result.stderr
+    assert result.stdout == "16\\xd716 \\u2192 \\xfc\n"
+    assert result.stderr == "error: 16\\xd716\n"
+    assert files.read_json(tmp_path / "a.json") == {"size": "16×16 → ü"}
 
 
 @pytest.mark.parametrize("kept", [0, 100, 200])

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file, save_file
 from sklearn.metrics import roc_auc_score
 from support.small_models import detector_settings as small
 
@@ -258,6 +259,44 @@ def test_a_setting_is_filled_in_only_where_a_release_had_none():
                 models.create(name, {k: v for k, v in DEFAULTS[name].items() if k != key})
 
 
+@pytest.fixture
+def saved(tmp_path) -> Path:
+    """The folder of a saved detector."""
+    images = np.random.default_rng(0).integers(0, 255, (6, 32, 32, 3), np.uint8)
+    detector = models.create("pca", DEFAULTS["pca"] | {"image_size": 32, "components": 2})
+    detector.restore({"map_mean": np.zeros((32, 32)), "map_spread": np.ones((32, 32)),
+                      "mean": images[0].ravel(), "components": images[1:3].reshape(2, -1)})  # fmt: skip
+    detector.save(tmp_path / "model")
+    return tmp_path / "model"
+
+
 def test_loading_a_folder_that_is_no_model_says_so(tmp_path):
-    with pytest.raises(UserError, match="holds no readable model"):
+    with pytest.raises(UserError, match=r"model\.json: not found"):
         models.load(tmp_path)
+
+
+@pytest.mark.parametrize("kept", [0, 4, 100, -1])
+def test_truncated_weights_are_named(saved, kept):
+    weights = saved / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:kept])
+    with pytest.raises(UserError, match=r"weights\.safetensors: is no readable weights file"):
+        models.load(saved)
+
+
+def test_weights_that_lack_an_array_are_named(saved):
+    arrays = load_file(saved / "weights.safetensors")
+    del arrays["components"]
+    save_file(arrays, saved / "weights.safetensors")
+    with pytest.raises(
+        UserError, match=r"weights\.safetensors: does not fit model\.json \(no array 'components'\)"
+    ):
+        models.load(saved)
+
+
+@pytest.mark.parametrize("key", ["model", "settings", "combination"])
+def test_a_description_that_lacks_a_key_is_named(saved, key):
+    description = json.loads((saved / "model.json").read_text())
+    del description[key]
+    (saved / "model.json").write_text(json.dumps(description))
+    with pytest.raises(UserError, match=rf"model\.json: is incomplete: it has no {key}"):
+        models.load(saved)
