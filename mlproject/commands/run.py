@@ -1,37 +1,63 @@
-"""`mlproject run`: the pipeline, with each stage's number and the time that is left."""
+"""`mlproject run`: the pipeline, categories at the same time, with each stage's number and the time left."""
 
-import logging
+import os
+import re
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-# Of one stage on 2 cores, with the defaults on the built-in sample; it counts how they compare.
+# Of one stage on one core, with the defaults on the built-in sample; what counts is how they compare.
 SECONDS = {
-    "ingest": 15.0, "prepare": 4.0, "settings": 2.0, "train": 30.0, "train pca": 5.0, "score": 6.0,
-    "evaluate": 6.0, "shortcuts": 4.0, "generate": 60.0, "tune": 300.0, "study": 90.0, "compare": 3.0,
+    "ingest": 25.0, "prepare": 4.0, "settings": 2.0, "train": 90.0, "train pca": 5.0, "score": 6.0,
+    "evaluate": 6.0, "shortcuts": 4.0, "generate": 100.0, "tune": 300.0, "study": 90.0, "compare": 3.0,
     "report": 5.0, "register": 15.0,
 }  # fmt: skip
+# Stages of one category, and of one pair, that can run together with another category's: not those that
+# share out their own work to all cores (tune, study), nor those that come before or after all categories.
+OF_CATEGORY = ("prepare", "shortcuts")
+OF_PAIR = ("train", "score", "evaluate", "generate")
+# What DVC says after every stage, and to somebody who runs it by hand.
+LEFT_OUT = re.compile(
+    r"\s*$|(?:Updating|Generating) lock file|To (?:track the changes|enable auto staging)|"
+    r"\tgit add |\tdvc config |Use `dvc push`"
+)
 
 
 def run(
     targets: Annotated[
-        list[str] | None, typer.Argument(help="Stages and what they need; all if none.")
+        list[str] | None, typer.Argument(help="Stages, run with what they need; all if none is named.")
+    ] = None,
+    at_once: Annotated[
+        int | None, typer.Option(min=1, help="Categories at the same time; by default as many as cores.")
     ] = None,
 ) -> None:
-    """Run what changed of the pipeline, as `dvc repro` does, with each stage's number and the time left."""
-    from dvc import cli  # sets up the logger that Progress listens to
+    """Run what changed of the pipeline, as `dvc repro` does, with each stage's number and the time left.
 
+    Several categories run at the same time, each on one thread; a single one has all cores.
+    OMP_NUM_THREADS sets another number of threads.
+    """
     wanted = targets or []
-    progress = Progress(planned(wanted))
-    logger = logging.getLogger("dvc")
-    logger.addHandler(progress)
-    try:
-        code = cli.main(["repro", *wanted])
-    finally:
-        logger.removeHandler(progress)
-    raise typer.Exit(code)
+    stages = planned(wanted)
+    chains = by_category(stages)
+    workers = min(at_once or len(os.sched_getaffinity(0)), len(chains))
+    progress = Progress(stages, max(1, workers))
+    if workers > 1:
+        common = [stage for stage in ("ingest", "settings") if stage in stages]
+        codes = [repro(common, progress)] if common else []
+        if not any(codes):
+            with ThreadPoolExecutor(workers) as pool:
+                codes += pool.map(lambda chain: repro(["--single-item", *chain], progress, "1"), chains)
+        if any(codes):
+            raise typer.Exit(max(codes))
+        progress.at_once = 1
+    raise typer.Exit(repro(wanted, progress))
 
 
 def planned(targets: Sequence[str]) -> list[str]:
@@ -42,54 +68,84 @@ def planned(targets: Sequence[str]) -> list[str]:
 
     try:
         with Repo() as repo:
-            stages = [stage for target in targets for stage in repo.stage.collect(target)] or None
-            return [stage.addressing for stage in plan_repro(repo.index.graph, stages)]
+            chosen = [stage for target in targets for stage in repo.stage.collect(target)] or None
+            return [stage.addressing for stage in plan_repro(repo.index.graph, chosen)]
     except DvcException:  # `dvc repro` says what is wrong
         return []
 
 
-class Progress(logging.Handler):
-    """Hears from DVC which stage it begins or skips, and prints a line before each that runs.
+def by_category(stages: Sequence[str]) -> list[list[str]]:
+    """Return the stages of each category that can run while another's do, in the given order."""
+    chains: dict[str, list[str]] = {}
+    for stage in stages:
+        script, _, item = stage.partition("@")
+        category = item if script in OF_CATEGORY else item.rpartition("-")[0] if script in OF_PAIR else ""
+        if category:
+            chains.setdefault(category, []).append(stage)
+    return list(chains.values())
+
+
+def repro(arguments: Sequence[str], progress: "Progress", threads: str | None = None) -> int:
+    """Run `dvc repro`, print what it and its stages say as soon as they do, and return its exit code.
+
+    `--single-item` keeps it from looking at stages before those named, which another one may be reading.
+    """
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    if threads:
+        environment.setdefault("OMP_NUM_THREADS", threads)
+    process = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", *arguments],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+    )  # fmt: skip
+    assert process.stdout is not None
+    for line in process.stdout:
+        if not LEFT_OUT.match(line):
+            print(progress.note(line), end="", flush=True)
+    return process.wait()
+
+
+class Progress:
+    """Follows from DVC's own lines which stages have begun and ended, and says what is left.
 
     The time left is that of the stages to come (`SECONDS`), as fast as those that have run; stages whose
     inputs will turn out unchanged count too, so it may be less.
     """
 
-    def __init__(self, stages: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__()
+    def __init__(
+        self, stages: Sequence[str], at_once: int = 1, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.at_once = at_once  # stages that run at the same time
         self._total = len(stages)
         self._to_come = list(stages)
         self._clock = clock
-        self._running: tuple[str, float] | None = None
-        self._expected = self._took = 0.0  # of the stages that have run
+        self._lock = threading.Lock()
+        self._began: float | None = None
+        self._done = 0.0  # seconds that the stages begun should take in all, shared out to those at once
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Note a message of DVC's that concerns a stage of the plan."""
-        name = record.args[0] if isinstance(record.args, tuple) and record.args else None
-        message = str(record.msg)
-        begins = message.startswith("Running stage")
-        if name not in self._to_come or not (begins or "skipping" in message):
-            return
-        self._finish()
-        self._to_come.remove(str(name))
-        if begins:
-            self._running = (str(name), self._clock())
-            print(
-                f"stage {self._total - len(self._to_come)} of {self._total}{self._left(str(name))}",
-                flush=True,
-            )
-
-    def _finish(self) -> None:
-        if self._running:
-            name, began = self._running
-            self._expected += expected(name)
-            self._took += self._clock() - began
-            self._running = None
+    def note(self, line: str) -> str:
+        """Return a line of DVC's as it is shown; the one that begins a stage says its number and the time."""
+        found = re.match(r"(?:Running stage|Stage) '([^']+)'( didn't change)?", line)
+        if not found:
+            return line
+        with self._lock:
+            if found[1] in self._to_come:
+                self._to_come.remove(found[1])
+            elif not found[2]:
+                return line
+            if found[2]:
+                return ""
+            left = self._left(found[1])
+            number = self._total - len(self._to_come)
+            self._done += expected(found[1]) / self.at_once
+        return f"\nstage {number} of {self._total}, {left}: {found[1]}\n"
 
     def _left(self, name: str) -> str:
-        pace = self._took / self._expected if self._expected else 1.0
-        seconds = pace * sum(map(expected, [name, *self._to_come]))
-        return f", about {max(1, round(seconds / 60))} min left" if seconds > 20 else ", nearly done"
+        now = self._clock()
+        if self._began is None:
+            self._began = now
+        pace = (now - self._began) / self._done if self._done else 1.0
+        seconds = pace * sum(map(expected, [name, *self._to_come])) / self.at_once
+        return f"about {max(1, round(seconds / 60))} min left" if seconds > 20 else "nearly done"
 
 
 def expected(name: str) -> float:

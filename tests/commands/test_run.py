@@ -1,6 +1,5 @@
-"""`mlproject run`: which stage of how many it says, what is left, and that it is DVC that runs."""
+"""`mlproject run`: which stage of how many it says, what is left, and that DVC runs categories together."""
 
-import logging
 import re
 import subprocess
 import sys
@@ -9,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mlproject.commands.run import Progress
+from mlproject.commands.run import Progress, by_category
 
 STAGES = ["ingest", "train@disc-kd_cae", "train@disc-pca", "compare"]
-STAGE = "python -c \"open('{0}', 'w').write('{0}')\""
+SECONDS = {"ingest": 25, "train@disc-kd_cae": 90, "train@disc-pca": 5, "compare": 3}
 
 
 class Clock:
@@ -30,65 +29,89 @@ def clock():
 
 
 @pytest.fixture
-def said(clock, capsys):
-    """Return a function that gives DVC's message to the progress, and returns what it printed."""
-    progress = Progress(STAGES, clock)
-
-    def give(message: str, *arguments: str) -> str:
-        progress.handle(logging.LogRecord("dvc", logging.INFO, "", 0, message, arguments, None))
-        return capsys.readouterr().out
-
-    return give
+def progress(clock):
+    return Progress(STAGES, clock=clock)
 
 
-def test_each_stage_has_its_number_and_skipped_ones_count(said):
-    assert said("Running stage '%s':", "ingest").startswith("stage 1 of 4, about 1 min left")
-    assert said("Stage '%s' didn't change, skipping", "train@disc-kd_cae") == ""
-    assert said("Running stage '%s':", "train@disc-pca").startswith("stage 3 of 4")
+def begin(stage: str) -> str:
+    return f"Running stage '{stage}':\n"
 
 
-def test_the_time_left_is_as_fast_as_the_stages_that_have_run(said, clock):
-    said("Running stage '%s':", "ingest")
-    clock.now = 150.0  # ten times what is usual
-    minutes = re.search(r"about (\d+) min left", said("Running stage '%s':", "train@disc-kd_cae"))
-    assert int(minutes[1]) == round((30 + 5 + 3) * 10 / 60)
+def test_each_stage_has_its_number_and_skipped_ones_count(progress):
+    assert progress.note(begin("ingest")) == "\nstage 1 of 4, about 2 min left: ingest\n"
+    assert progress.note("Stage 'train@disc-kd_cae' didn't change, skipping\n") == ""
+    assert progress.note(begin("train@disc-pca")).startswith("\nstage 3 of 4")
 
 
-@pytest.mark.parametrize(
-    "message", [("Updating lock file '%s'", "dvc.lock"), ("Running stage '%s':", "other"), ("",)]
-)
-def test_other_messages_say_nothing(said, message):
-    assert said(*message) == ""
+def test_the_time_left_is_as_fast_as_the_stages_that_have_run(progress, clock):
+    progress.note(begin("ingest"))
+    clock.now = 250.0  # ten times what is usual
+    minutes = re.search(r"about (\d+) min left", progress.note(begin("train@disc-kd_cae")))
+    assert int(minutes[1]) == round((90 + 5 + 3) * 10 / 60)
+
+
+@pytest.mark.parametrize("line", ["Running stage 'other':\n", "epoch 1/60\n", "\n"])
+def test_other_lines_stay_as_they_are(progress, line):
+    assert progress.note(line) == line
+
+
+def test_a_category_is_one_chain_whatever_its_name():
+    stages = [
+        "ingest",
+        "prepare@a",
+        "prepare@a-b",
+        "settings",
+        "train@a-pca",
+        "train@a-b-pca",
+        "study@a-noise",
+    ]
+    assert by_category([*stages, "compare"]) == [
+        ["prepare@a", "train@a-pca"],
+        ["prepare@a-b", "train@a-b-pca"],
+    ]
 
 
 def write_pipeline(folder: Path) -> None:
+    """Write a pipeline whose stages each write a file; the two of `prepare` wait for one another."""
+    write = "python -c \"open('{0}', 'w').write('{0}')\""
+    wait = (
+        "import os, time; item = '${item.category}'; open(item, 'w').write(item)\n"
+        "other, end = {'a': 'b', 'b': 'a'}[item], time.time() + 60\n"
+        "while not os.path.exists(other): assert time.time() < end; time.sleep(0.01)\n"
+    )
+    (folder / "wait.py").write_text(wait.replace("'${item.category}'", "__import__('sys').argv[1]"))
     stages = {
-        "first": {"cmd": STAGE.format("a.txt"), "outs": ["a.txt"]},
-        "second": {"cmd": STAGE.format("b.txt"), "deps": ["a.txt"], "outs": ["b.txt"]},
-        "third": {"cmd": "exit 3", "deps": ["b.txt"], "outs": ["c.txt"]},
+        "ingest": {"cmd": write.format("raw"), "outs": ["raw"]},
+        "prepare": {
+            "matrix": {"category": ["a", "b"]},
+            "cmd": "python wait.py ${item.category}",
+            "deps": ["raw"],
+            "outs": ["${item.category}"],
+        },
+        "compare": {"cmd": write.format("table"), "deps": ["a", "b"], "outs": ["table"]},
+        "fail": {"cmd": "exit 3", "deps": ["table"], "outs": ["never"]},
     }
     (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    subprocess.run(["dvc", "init", "-q", "--no-scm"], cwd=folder, check=True)
 
 
-def test_dvc_runs_the_stages_and_its_failure_is_the_commands(tmp_path):
+def test_dvc_runs_categories_together_and_its_failure_is_the_commands(tmp_path):
     write_pipeline(tmp_path)
-    subprocess.run(["dvc", "init", "-q", "--no-scm"], cwd=tmp_path, check=True)
 
-    def run(*targets: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         code = "from mlproject import cli; cli.main()"
         return subprocess.run(
-            [sys.executable, "-c", code, "run", *targets],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+            [sys.executable, "-c", code, "run", *arguments],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
 
-    done = run("second")
+    done = run("compare", "--at-once", "2")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.findall(r"stage \d of \d", done.stdout) == ["stage 1 of 2", "stage 2 of 2"]
-    assert (tmp_path / "b.txt").read_text() == "b.txt"
+    assert sorted(re.findall(r"stage (\d) of 4", done.stdout)) == ["1", "2", "3", "4"]
+    assert (tmp_path / "table").read_text() == "table"
+    locked = yaml.safe_load((tmp_path / "dvc.lock").read_text())["stages"]
+    assert set(locked) == {"ingest", "prepare@a", "prepare@b", "compare"}
     failed = run()
     assert failed.returncode != 0
-    assert "stage 3 of 3" in failed.stdout
-    assert run("fourth").returncode != 0
+    assert "stage 5 of 5" in failed.stdout
+    assert run("no_such_stage").returncode != 0
