@@ -19,10 +19,37 @@ MVTEC = Path(os.environ.get("MVTEC_ROOT", ROOT / "../shared/mvtec")).resolve()
 # Files of many minutes, begun first: a worker that begins one last leaves the others idle.
 COSTLY = ("test_pipeline.py", "test_stages.py", "test_tuned_pipeline.py")
 
+# What runs pipelines, servers, browsers or MLflow, or trains networks: `make test-fast` leaves it out.
+SLOW = (
+    "docs/test_site.py",
+    "generators",
+    "inference",
+    "models/test_anogan.py",
+    "models/test_cnn.py",
+    "models/test_models.py",
+    "models/test_real_images.py",
+    "pipelines/test_pipeline.py",
+    "pipelines/test_stages.py",
+    "registry",
+    "studies/test_studies.py",
+    "tracking",
+    "training/test_killed_training.py",
+    "tuning",
+    "commands/test_compare.py",
+    "commands/test_run.py",
+    "commands/test_ui.py",
+    "core/test_two_at_once.py",
+    "evaluation/test_out_of_fold.py",
+)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the tests by file, the costly files first."""
+    """Order the tests by file, the costly files first; mark the slow ones."""
     items.sort(key=lambda item: COSTLY.index(item.path.name) if item.path.name in COSTLY else len(COSTLY))
+    slow = [ROOT / "tests" / name for name in SLOW]
+    for item in items:
+        if any(item.path.is_relative_to(place) for place in slow):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import SLOW
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -100,6 +101,12 @@ def test_tests_include_every_check():
         assert f"\n{command}\n" in f"\n{check}"
         assert f"\n{command}\n" in f"\n{test}"
     assert "pytest" in test.splitlines()[-1]
+
+
+def test_every_slow_test_of_conftest_exists():
+    missing = [name for name in SLOW if not (ROOT / "tests" / name).exists()]
+    assert not missing
+    assert 'pytest -n 2 -m "not slow"' in made_by("test-fast")
 
 
 def test_run_ends_by_saying_where_to_look():
