@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from mlproject import generators
 from mlproject.core import artifacts, files, params, script
@@ -15,7 +14,7 @@ from mlproject.data import prepared
 from mlproject.evaluation import generation_quality, image_distances
 from mlproject.generators.base import Generator, GeneratorEpoch
 from mlproject.reports.figures import drawing, generated
-from mlproject.training import checkpoints, epoch_pictures, identity, loop
+from mlproject.training import checkpoints, epoch_pictures, identity
 from mlproject.training.identity import run_key
 from mlproject.training.loop import History
 from mlproject.training.progress import EpochDisplay
@@ -30,7 +29,8 @@ QUALITY_SEED = 1  # images that are measured are others than those that are show
 def main(category: str, name: str) -> None:
     """Train generator `name` on `category`, going on from a checkpoint of the same run if there is one."""
     data = prepared.load(category)
-    facts = identity.run_facts(category, name, params.value(f"generators.{name}"), data.data_hash)
+    code = (f"mlproject.generators.{name}", "mlproject.data.prepared")
+    facts = identity.run_facts(data, name, params.value(f"generators.{name}"), *code)
     generator = generators.create(name, facts["settings"], f"params.yaml: generators.{name}")
     train = generator.prepare(_training_images(data, facts))
     reference = generation_quality.Reference.of(train)  # before the training: too few images end it here
@@ -90,8 +90,6 @@ def _write_training(
         "epochs": len(history),
         "seconds": round(seconds, 3),
         "images_per_second": round(len(history) * n_train / seconds, 1),
-        "threads": torch.get_num_threads(),
-        "versions": loop.versions(),
     }
     files.write_json(folder / "run.json", run)
 

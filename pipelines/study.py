@@ -6,14 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import torch
-
 from mlproject.core import artifacts, files, params, script
 from mlproject.reports.figures import drawing, study_charts
 from mlproject.studies.components import runner, tables
 from mlproject.studies.components.base import Cell, Result, Study
 from mlproject.studies.components.inputs import StudyInputs
-from mlproject.training import loop
+from mlproject.training import code_hash, loop
 from mlproject.training.progress import EpochDisplay
 
 
@@ -58,19 +56,13 @@ def _run(study: Study, name: str, seconds: float) -> dict[str, Any]:
     """Return run.json: the facts of the study, as of a training, and what varies between equal runs."""
     inputs: StudyInputs = study.inputs
     return {
-        "category": inputs.category,
+        **inputs.conditions,
         "model": f"study {name}",
         "settings": study.settings.model_dump(mode="json"),
-        "split": inputs.split.model_dump(),
-        "data_hash": inputs.data.data_hash,
-        "seed": inputs.seed,
-        "device": inputs.device,
-        "precision": inputs.precision,
+        "code": code_hash.code_hash(*study.code),
         "n_train": len(inputs.roles.train),
         "n_validation": len(inputs.roles.validation),
         "seconds": round(seconds, 3),
-        "threads": torch.get_num_threads(),
-        "versions": loop.versions(),
     }
 
 

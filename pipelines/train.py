@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from mlproject import models
 from mlproject.core import artifacts, files, params, script
@@ -16,7 +15,7 @@ from mlproject.data import prepared
 from mlproject.evaluation import out_of_fold
 from mlproject.models.components import layer_table
 from mlproject.models.components.detector import Detector, Labelled
-from mlproject.training import checkpoints, epoch_pictures, identity, loop, run_settings
+from mlproject.training import checkpoints, epoch_pictures, identity, run_settings
 from mlproject.training.identity import run_key
 from mlproject.training.loop import Epoch, History
 from mlproject.training.progress import EpochDisplay, SilentRun
@@ -32,7 +31,8 @@ def main(category: str, model: str) -> None:
     """Train `model` on `category`, going on from a checkpoint of the same run if there is one."""
     data = prepared.load(category)
     own, where = run_settings.model_settings(category, model)
-    facts = identity.run_facts(category, model, own, data.data_hash)
+    code = (f"mlproject.models.{model}", "mlproject.data.prepared", "mlproject.evaluation.out_of_fold")
+    facts = identity.run_facts(data, model, own, *code)
     key = run_key(facts)
     folder = artifacts.training_folder(category, model)
     checkpoints.keep_only(key, folder)
@@ -157,8 +157,6 @@ def _write_training(
         "best_epoch": _best(history),
         "best_validation_loss": float(best["validation_loss"]),
         "stopped": "early" if len(table) < detector.epoch_limit else "limit",
-        "threads": torch.get_num_threads(),
-        "versions": loop.versions(),
     }
     shown = artifacts.training_report(facts["category"], facts["model"])
     files.write_json(shown, run | {"layers": layer_table.layers(detector)})

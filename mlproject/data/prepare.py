@@ -173,6 +173,7 @@ def _facts(raw: Path, rows: list[_Row], size: int) -> dict[str, Any]:
         "category": raw.name,
         "image_size": size,
         "data_hash": hashlib.sha256("".join(lines).encode()).hexdigest(),
+        "pixels_hash": hashlib.sha256(b"".join(row.pixel_digest for row in rows)).hexdigest(),
         "n_train": counts.count(("train", 0)),
         "n_test_good": counts.count(("test", 0)),
         "n_test_defective": counts.count(("test", 1)),

@@ -3,7 +3,7 @@
 images.npy     (n, S, S, 3) uint8 RGB, row i is row i of the manifest
 masks.npy      (n_test, S, S) uint8, 0 or 1, row j is the j-th test row; zeros where there is no mask
 manifest.csv   one row an image, train first, each part sorted by path
-prepared.json  category, image_size, data_hash, n_train, n_test_good, n_test_defective
+prepared.json  category, image_size, data_hash, pixels_hash, n_train, n_test_good, n_test_defective
 """
 
 from dataclasses import dataclass
@@ -24,12 +24,14 @@ class Prepared:
         images: (n, S, S, 3) uint8 RGB, mapped from the file.
         masks: (n_test, S, S) uint8, 0 or 1, mapped from the file.
         manifest: n rows: path, category, split, defect, label, width, height, mode, sha256, has_mask, bytes.
-        data_hash: says which files these are, images and masks.
+        data_hash: of the files that were prepared, images and masks, and their paths.
+        pixels_hash: of the images as they were decoded and resized.
     """
 
     category: str
     image_size: int
     data_hash: str
+    pixels_hash: str
     images: np.ndarray
     masks: np.ndarray
     manifest: pd.DataFrame
@@ -82,6 +84,7 @@ def load(category: str, root: Path = artifacts.PREPARED) -> Prepared:
         category=facts["category"],
         image_size=facts["image_size"],
         data_hash=facts["data_hash"],
+        pixels_hash=facts["pixels_hash"],
         images=files.read_array(folder / "images.npy"),
         masks=files.read_array(folder / "masks.npy"),
         manifest=files.read_table(folder / "manifest.csv"),

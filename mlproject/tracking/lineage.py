@@ -4,10 +4,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from mlproject.core import artifacts, files
+from mlproject.core import artifacts, files, params
+from mlproject.core.errors import UserError
 from mlproject.tracking import facts as recorded
 from mlproject.tracking.facts import Facts
+from mlproject.training import run_settings
 
 COMMIT, TREE = "git_commit", "git_tree"
 STAGES = ("train", "score")
@@ -77,26 +80,59 @@ def _git(facts: Facts, run: Mapping[str, str], known: Mapping[str, str]) -> dict
 
 
 def made_by_these_files(facts: Facts) -> bool:
-    """Say whether dvc.lock shows that code, settings and data of a training are those that lie here now."""
+    """Say whether dvc.lock shows that code, settings and data of a training are those that lie here now.
+
+    params.yaml must have now what the stages ran with: an edit may have been taken back since.
+    """
     run, locked = facts.training, recorded.locked_stages()
     category, model = run["category"], run["model"]
-    entries = [entry for stage in STAGES if (entry := locked.get(f"{stage}@{category}-{model}"))]
-    if len(entries) < len(STAGES):
+    names = (f"prepare@{category}", *(f"{stage}@{category}-{model}" for stage in STAGES))
+    entries = [locked[name] for name in names if name in locked]
+    if len(entries) < len(names):
         return False
+    deps = {dep["path"]: dep["md5"] for entry in entries for dep in entry["deps"]}
+    used = {name: value for entry in entries for name, value in entry["params"]["params.yaml"].items()}
     settings = artifacts.settings_file(category, model)
-    deps = [dep for entry in entries for dep in entry["deps"]]
-    decisive = [dep for dep in deps if dep["path"].endswith(".py") or dep["path"] == settings.as_posix()]
-    used = entries[0]["params"]["params.yaml"]
     prepared = files.read_json(artifacts.PREPARED / category / "prepared.json")
     return (
-        all(_md5(Path(dep["path"])) == dep["md5"] for dep in decisive)
+        all(_md5(Path(path)) == md5 for path, md5 in deps.items() if _is_decisive(path, settings))
         and settings.is_file()
-        and files.read_json(settings)["settings"] == run["settings"]
         and all(used.get(name) == run[name] for name in ("split", "seed"))
-        and prepared.get("data_hash") == run["data_hash"]
+        and _is_in_params(used, run)
+        and all(prepared.get(name) == run.get(name) for name in ("data_hash", "pixels_hash"))
     )
 
 
+def _is_decisive(path: str, settings: Path) -> bool:
+    """Say whether a dependency is code, or what settings were resolved from or into; no data, no model."""
+    return not path.startswith(("data/raw", "data/prepared", "artifacts/")) or path == settings.as_posix()
+
+
+def _is_in_params(used: Mapping[str, Any], run: Mapping[str, Any]) -> bool:
+    """Say whether params.yaml, with the file that tuning wrote, has the values that the stages ran with."""
+    category, model = run["category"], run["model"]
+    try:
+        settings, threshold = run_settings.resolve(category, model)
+        return (
+            settings["settings"] == run["settings"]
+            and threshold == run_settings.threshold_settings(category, model)
+            and all(params.value(name) == value for name, value in used.items())
+        )
+    except UserError:  # a key is gone
+        return False
+
+
 def _md5(path: Path) -> str | None:
-    """Return DVC's hash of a file; None where there is none."""
-    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() if path.is_file() else None
+    """Return DVC's hash of a file or folder; None where there is none."""
+    if path.is_file():
+        return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    if not path.is_dir():
+        return None
+    inside = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
+    listed = [
+        {"md5": _md5(file), "relpath": name}
+        for name, file in sorted(inside.items())
+        if "__pycache__" not in file.parts
+    ]
+    text = json.dumps(listed, sort_keys=True)
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"

@@ -26,14 +26,22 @@ def read(path: Path | None) -> dict[str, Any] | None:
 def keep_only(key: str, folder: Path) -> None:
     """Delete the files of other runs (all checkpoints for an empty key) and keep what this one can resume.
 
+    Prints a line where that discards a training that was cut off.
+
     Args:
         key: how the names of this run's checkpoints begin.
         folder: of the training; pictures by epoch lie in its folders.
     """
     resumable = key and any(folder.glob(f"{key}*.checkpoint"))
-    for checkpoint in folder.glob("*.checkpoint*"):
-        if not key or not checkpoint.name.startswith(key):
-            checkpoint.unlink()
+    others = [path for path in folder.glob("*.checkpoint*") if not key or not path.name.startswith(key)]
+    for checkpoint in others:
+        checkpoint.unlink()
+    if key and others:
+        print(
+            f"{folder}: the training that was cut off had other settings, images, code, library versions or "
+            "threads: training starts from the first epoch",
+            flush=True,
+        )
     if key and not resumable:
         for picture in folder.glob("*/epoch_*.png"):
             picture.unlink()

@@ -1,44 +1,71 @@
-"""The facts that decide the result of a training, and the key made of them: equal facts, equal key."""
+"""The identity of a training: the facts that decide its result, and the one key made of them.
+
+A study's cells and tuning's trials have the same key; each adds what it varies.
+"""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from mlproject.core import params
-from mlproject.training import loop
+from mlproject.data.prepared import Prepared
+from mlproject.training import code_hash, loop
 
 FACTS = ("category", "model", "settings", "split", "data_hash", "seed", "device", "precision")
+DECISIVE = (*FACTS, "pixels_hash", "code", "versions", "threads")
+COMPUTING = ("torch", "numpy")  # of the recorded versions: what another version of may compute otherwise
 
 
-def run_key(facts: Mapping[str, Any]) -> str:
-    """Return 16 hex digits that depend on all that decides a training's result.
+def run_key(facts: Mapping[str, Any], varied: Mapping[str, Any] | None = None) -> str:
+    """Return 16 hex digits: equal for trainings that must have the same result, and for no others.
 
     Args:
-        facts: at least FACTS, as in artifacts/<category>/<model>/training/run.json.
+        facts: DECISIVE, as `run_facts` returns them and run.json holds them. What a run.json of an earlier
+            release lacks counts as unknown, so its key is that of no new training.
+        varied: what decides the result besides, JSON values: a study's cell or a tuning's plan.
     """
-    decisive = {name: facts[name] for name in FACTS}
-    text = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
+    decisive = {name: facts.get(name) for name in DECISIVE}
+    decisive["versions"] = {name: (facts.get("versions") or {}).get(name) for name in COMPUTING}
+    if facts["device"] != "cpu":
+        del decisive["threads"]  # of the CPU, whose sums depend on how they are divided
+    text = json.dumps([decisive, varied], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def run_facts(category: str, model: str, own: Mapping[str, Any], data_hash: str) -> dict[str, Any]:
-    """Return all that decides the result, with the device and precision that `auto` stands for here.
+def run_facts(data: Prepared, model: str, own: Mapping[str, Any], *modules: str) -> dict[str, Any]:
+    """Return the facts that decide a training, with the device and precision that `auto` stands for here.
 
     Args:
         model: a detector's or a generator's name.
         own: the settings of `model`.
-        data_hash: of the prepared category.
+        modules: dotted names of the code that computes; what they import counts too.
+    """
+    return conditions(data) | {
+        "model": model,
+        "settings": dict(own),
+        "code": code_hash.code_hash(*modules),
+    }
+
+
+def conditions(data: Prepared, threads: int | None = None) -> dict[str, Any]:
+    """Return the facts that all trainings on a category share: images, split, seed, machine, libraries.
+
+    Args:
+        threads: that torch computes on; None: as many as now.
     """
     how = params.load("training", params.Training)
     device = loop.choose_device(how.device)
     return {
-        "category": category,
-        "model": model,
-        "settings": dict(own),
+        "category": data.category,
         "split": params.load("split", params.Split).model_dump(),
-        "data_hash": data_hash,
+        "data_hash": data.data_hash,
+        "pixels_hash": data.pixels_hash,
         "seed": params.value("seed"),
         "device": device,
         "precision": loop.choose_precision(how.precision, device),
+        "threads": threads or torch.get_num_threads(),
+        "versions": loop.versions(),
     }

@@ -1,7 +1,5 @@
 """What a study is: everything that decides its result, in one value that other processes can be given."""
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +11,7 @@ from mlproject.data import prepared
 from mlproject.models.components import search_space
 from mlproject.models.components.detector import Detector
 from mlproject.models.components.search_space import Space, Value
-from mlproject.training import code_hash, identity
+from mlproject.training import identity
 
 Objective = Literal["proxy", "labelled"]
 OBJECTIVES = ("proxy", "labelled")
@@ -58,13 +56,14 @@ class Plan:
 
     @property
     def key(self) -> str:
-        """12 hex digits: equal for studies that may share their trials, and for no others."""
-        decisive = asdict(self) | {"space": {k: asdict(v) for k, v in self.space().items()}}
-        for name in ("trials", "workers", "storage"):
-            del decisive[name]
-        decisive["code"] = code_hash.code_hash(f"mlproject.models.{self.model}", TRIAL)
-        text = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        """16 hex digits: equal for searches that may share their trials, and for no others.
+
+        Machines with different numbers of threads may share them: the last digits decide no search.
+        """
+        varied = asdict(self) | {"space": {k: asdict(v) for k, v in self.space().items()}}
+        for name in ("facts", "trials", "workers", "storage"):
+            del varied[name]
+        return identity.run_key(self.facts | {"threads": None}, varied)
 
     @property
     def name(self) -> str:
@@ -127,7 +126,8 @@ def load(
         k: v for k, v in given.items() if v is not None
     }
     tune = params.check(section, params.Tune, "tune")
-    facts = identity.run_facts(category, model, settings, prepared.load(category).data_hash)
+    data = prepared.load(category)
+    facts = identity.run_facts(data, model, settings, f"mlproject.models.{model}", TRIAL)
     return Plan(
         facts=facts,
         threshold=params.load("threshold", params.Threshold).model_dump(),

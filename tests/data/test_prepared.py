@@ -113,15 +113,18 @@ def test_rows_and_paths_are_chosen_by_column(raw, out):
     assert data.paths(data.rows(split="test", label=0)) == ["test/good/0.png"]
 
 
-def test_counts_and_a_data_hash_that_any_reader_can_compute_again(raw, out):
+def test_counts_and_hashes_that_any_reader_can_compute_again(raw, out):
     prepare_category(raw, out, SIZE)
     lines = sorted(
         f"{path} {hashlib.sha256((raw / path).read_bytes()).hexdigest()}\n" for path in IMAGES + MASKS
     )
+    images = prepared.load("nut", out.parent).images
+    pixels = b"".join(hashlib.sha256(image.tobytes()).digest() for image in images)
     assert prepared.files.read_json(out / "prepared.json") == {
         "category": "nut",
         "image_size": SIZE,
         "data_hash": hashlib.sha256("".join(lines).encode()).hexdigest(),
+        "pixels_hash": hashlib.sha256(pixels).hexdigest(),
         "n_train": 2,
         "n_test_good": 1,
         "n_test_defective": 2,

@@ -45,7 +45,8 @@ def write_prepared(*, masks: bool) -> None:
         folder / "masks.npy", defect_squares() if masks else np.zeros((5, SIZE, SIZE), np.uint8)
     )
     files.write_json(
-        folder / "prepared.json", {"category": "bracket", "image_size": SIZE, "data_hash": "0" * 64}
+        folder / "prepared.json",
+        {"category": "bracket", "image_size": SIZE, "data_hash": "0" * 64, "pixels_hash": "0" * 64},
     )
 
 

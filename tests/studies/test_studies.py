@@ -176,7 +176,7 @@ def test_changed_code_reworks_the_cells_that_it_made(trained, monkeypatch, name,
 
     before, read = keys(), Path.read_bytes
     altered = code_hash.ROOT / "mlproject" / changed
-    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + b"#" * (path == altered))
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + b"CHANGED = 1" * (path == altered))
     after = keys()
     assert {study for study in NAMES if before[study] != after[study]} == ({name} if name else set())
 

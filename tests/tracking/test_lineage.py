@@ -2,6 +2,7 @@
 
 import hashlib
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,12 +40,17 @@ def committed(folder):
         {"path": settings.as_posix(), "md5": hashlib.md5(settings.read_bytes()).hexdigest()},
         {"path": "data/prepared/bottle", "md5": "x.dir"},
     ]
+    given = yaml.safe_load(Path("params.yaml").read_text())
+    given["models"]["kd_cae"] = known["settings"]
+    Path("params.yaml").write_text(yaml.safe_dump(given | {"split": known["split"], "seed": 0}))
     used = {"split": known["split"], "seed": 0}
-    resolved = {"threshold": {"strict": False}, "models": {"kd_cae": known["settings"], "pca": {}}}
+    threshold = artifacts.threshold_settings_file(project.CATEGORY, project.MODEL)
+    files.write_json(threshold, given["threshold"])
     stages = {
-        stage: {"deps": deps, "params": {"params.yaml": values}}
-        for stage, values in (
-            ("settings", resolved),
+        name: {"deps": deps, "params": {"params.yaml": values}}
+        for name, values in (
+            ("prepare@bottle", {"prepare": given["prepare"]}),
+            ("settings", {"threshold": given["threshold"], "models": given["models"]}),
             ("train@bottle-kd_cae", used),
             ("score@bottle-kd_cae", used),
         )
@@ -90,6 +96,50 @@ def test_a_commit_of_other_code_settings_or_data_is_not_taken(committed, what):
         files.write_json(path, files.read_json(path) | {"data_hash": "cd" * 32})
     git("commit", "-qam", "later", "--allow-empty")
     assert found(committed, DIRTY) == ("a" * 40, "dirty")
+
+
+@pytest.mark.parametrize(
+    ("key", "trained_with"),
+    [
+        ("seed", 7),
+        ("split", {"validation_share": 0.3, "calibration": "half", "folds": 4}),
+        ("prepare", {"image_size": 40}),
+        ("threshold", {"false_alarm_rate": 0.2, "strict": True}),
+        ("settings", project.settings() | {"latent_channels": 9}),
+    ],
+)
+def test_settings_that_were_taken_back_after_the_training_are_not_the_commits(committed, key, trained_with):
+    """Trained with an uncommitted edit; `git checkout params.yaml`; registered: the tree was never clean."""
+    lock = yaml.safe_load(Path("dvc.lock").read_text())
+    for entry in lock["stages"].values():
+        used = entry["params"]["params.yaml"]
+        used |= {key: trained_with} if key in used else {}
+    Path("dvc.lock").write_text(yaml.safe_dump(lock))
+    recorded = artifacts.training_folder(project.CATEGORY, project.MODEL) / "run.json"
+    if key in ("seed", "split", "settings"):
+        files.write_json(recorded, files.read_json(recorded) | {key: trained_with})
+    if key == "threshold":
+        files.write_json(artifacts.threshold_settings_file(project.CATEGORY, project.MODEL), trained_with)
+    if key == "settings":
+        settings = artifacts.settings_file(project.CATEGORY, project.MODEL)
+        before = hashlib.md5(settings.read_bytes()).hexdigest()
+        files.write_json(settings, files.read_json(settings) | {"settings": trained_with})
+        after = hashlib.md5(settings.read_bytes()).hexdigest()
+        Path("dvc.lock").write_text(Path("dvc.lock").read_text().replace(before, after))
+    facts = Facts.read(project.CATEGORY, project.MODEL)
+    assert found(facts, DIRTY) == ("a" * 40, "dirty")
+    assert lineage.tags_from_files(facts)["mlproject.tree"] == "dirty"
+
+
+def test_a_folders_hash_is_dvcs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("code/b.py", "code/a/c.py", "code/a/é.py", "code/__pycache__/b.pyc"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(name)
+    Path(".dvcignore").write_text("__pycache__\n")
+    for command in (["init", "--no-scm", "-q"], ["add", "-q", "code"]):
+        subprocess.run([sys.executable, "-m", "dvc", *command], check=True)
+    assert lineage._md5(Path("code")) == yaml.safe_load(Path("code.dvc").read_text())["outs"][0]["md5"]
 
 
 @pytest.mark.parametrize("trained_with", ["these files", "an edit that was taken back"])

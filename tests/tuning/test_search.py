@@ -29,7 +29,7 @@ def code(tmp_path, monkeypatch):
 
     def append(name):
         with (tmp_path / "code/mlproject" / name).open("a") as file:
-            file.write("# changed\n")
+            file.write("CHANGED = 1\n")
         code_hash.code_hash.cache_clear()
 
     yield append

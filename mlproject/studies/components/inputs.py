@@ -12,7 +12,7 @@ from mlproject.core import artifacts, files, params
 from mlproject.data import prepared, split
 from mlproject.models.components.detector import DESCRIPTION
 from mlproject.studies.components import tables
-from mlproject.training import loop
+from mlproject.training import identity
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class StudyInputs:
     Attributes:
         good: rows of the manifest that are good training images.
         roles: the same rows by role.
+        conditions: `identity.conditions` of every training in a study.
         test: rows of the manifest that are test images.
         held_out: (n_test,) bool, which test images no supervised model learns from.
         models: every model's section of params.yaml.
@@ -31,6 +32,7 @@ class StudyInputs:
 
     category: str
     data: prepared.Prepared
+    conditions: dict[str, Any]
     good: np.ndarray
     roles: split.Roles
     test: np.ndarray
@@ -52,21 +54,22 @@ class StudyInputs:
         Raises:
             UserError: the category is not prepared, or a setting is not allowed.
         """
-        data, seed = prepared.load(category), params.value("seed")
-        settings, how = params.load("split", params.Split), params.load("training", params.Training)
+        data = prepared.load(category)
+        known = identity.conditions(data, threads=1)  # a study computes on one: see `fitting.one_thread`
+        settings, seed = params.Split(**known["split"]), known["seed"]
         good, test = data.rows(split="train"), data.rows(split="test")
-        device = loop.choose_device(how.device)
         return cls(
             category=category,
             data=data,
+            conditions=known,
             good=good,
             roles=data.roles(settings, seed),
             test=test,
             held_out=np.isin(test, data.held_out(seed)),
             split=settings,
             seed=seed,
-            device=device,
-            precision=loop.choose_precision(how.precision, device),
+            device=known["device"],
+            precision=known["precision"],
             threshold=params.load("threshold", params.Threshold),
             resamples=params.value("evaluate.bootstrap"),
             models=params.value("models"),

@@ -7,8 +7,6 @@ The key depends on everything that determines the scores, so a killed study resu
 change reruns only the cells that it affects.
 """
 
-import hashlib
-import json
 import os
 import threading
 import time
@@ -27,30 +25,21 @@ from mlproject.studies.components import fitting
 from mlproject.studies.components.base import Cell, Study
 from mlproject.studies.components.inputs import StudyInputs
 from mlproject.training import code_hash
+from mlproject.training.identity import run_key
 
 OnCell = Callable[[int, int, Cell, float], None]  # (done, of all, cell, seconds)
 
 
 def key(facts: Mapping[str, Any], inputs: StudyInputs, modules: Sequence[str]) -> str:
-    """Return 16 hex digits of everything that determines a result: facts, images, split, device, code.
+    """Return the `identity.run_key` of a cell, or of a training that cells share.
 
     Args:
-        facts: JSON values; `model` names the detector whose code is included.
+        facts: JSON values that vary; `model` names the detector whose code is included.
         modules: others whose code is included, with everything that they import.
     """
     model = f"mlproject.models.{facts['model']}"
-    decisive = {
-        **facts,
-        "category": inputs.category,
-        "data_hash": inputs.data.data_hash,
-        "split": inputs.split.model_dump(),
-        "project_seed": inputs.seed,
-        "device": inputs.device,
-        "precision": inputs.precision,
-        "code": code_hash.code_hash(model, "mlproject.studies.components.fitting", *modules),
-    }
-    text = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    code = code_hash.code_hash(model, "mlproject.studies.components.fitting", *modules)
+    return run_key(inputs.conditions | {"code": code}, facts)
 
 
 def opened(category: str, name: str) -> Study:
