@@ -6,6 +6,7 @@ A command imports what it needs when it runs, so that `mlproject --help` is inst
 import typer
 
 from mlproject.commands import (
+    check,
     compare,
     doctor,
     export,
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.command()(run.run)
 app.command()(doctor.doctor)
+app.command()(check.check)
 app.command()(table.table)
 app.command()(register.register)
 app.command()(generate.generate)

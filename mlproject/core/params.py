@@ -29,6 +29,7 @@ class Data(Section):
     url: str
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     accept_licence: bool
+    strict: bool
 
     @property
     def dataset_name(self) -> str:

@@ -2,13 +2,15 @@
 
 import re
 import shutil
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mlproject.core.errors import UserError
 from mlproject.core.files import demand_files, written_whole
 from mlproject.core.params import Data
+from mlproject.data import checks
 from mlproject.data.layout import Entry, find_category, read_layout
 
 # A category is a folder's name and an argument in DVC's shell commands.
@@ -32,7 +34,7 @@ def ingest(data: Data, categories: Any, out: Path, download: Path) -> dict[str, 
     names = checked_categories(categories)
     download.mkdir(parents=True, exist_ok=True)
     if data.source == "folder":
-        return _from_folder(Path(data.path), names, out)
+        return _from_folder(source_folder(data), names, out, data.strict)
     with written_whole(out) as part:
         if data.source == "sample":
             from mlproject.data.sample.build import write_sample
@@ -75,8 +77,25 @@ def checked_categories(categories: Any) -> list[str]:
     return categories
 
 
-def _from_folder(source: Path, names: Sequence[str], out: Path) -> dict[str, list[Entry]]:
+def source_folder(data: Data) -> Path:
+    """Return the folder that `data.path` names, with a leading ~ expanded.
+
+    Raises:
+        UserError: there is none; names the key.
+    """
+    folder = Path(data.path).expanduser()
+    if not data.path or not folder.is_dir():
+        raise UserError(
+            f"params.yaml: data.path is {data.path!r}: no such folder. Nothing was written. "
+            "It must hold one folder for each category."
+        )
+    return folder
+
+
+def _from_folder(source: Path, names: Sequence[str], out: Path, strict: bool) -> dict[str, list[Entry]]:
     """Copy the images and masks of a tree that is only ever read.
+
+    What `checks` finds is printed as warnings; with `strict` it is an error.
 
     Not links: with DVC's cache.type hardlink, DVC would make the linked originals read-only and share
     them with its cache. Copies take no more space in the end, as DVC replaces links by copies anyway.
@@ -87,6 +106,7 @@ def _from_folder(source: Path, names: Sequence[str], out: Path) -> dict[str, lis
         )
     folders = {name: find_category(source, name) for name in names}
     layouts = {name: read_layout(folder) for name, folder in folders.items()}
+    _report(folders, layouts, strict)
     with written_whole(out) as part:
         for name, entries in layouts.items():
             paths = [path for entry in entries for path in (entry.path, entry.mask) if path]
@@ -95,3 +115,16 @@ def _from_folder(source: Path, names: Sequence[str], out: Path) -> dict[str, lis
                 shutil.copyfile(folders[name] / path, part / name / path)
             demand_files(part / name, paths)
     return layouts
+
+
+def _report(folders: Mapping[str, Path], layouts: Mapping[str, Sequence[Entry]], strict: bool) -> None:
+    lines = [
+        line
+        for name, entries in layouts.items()
+        for line in checks.summary(folders[name], checks.check_category(folders[name], entries))
+    ]
+    if lines and strict:
+        text = "\n".join(lines)
+        raise UserError(f"{text}\nNothing was written. Correct these files, or set data.strict: false.")
+    for line in lines:
+        print(f"warning: {line}", file=sys.stderr)

@@ -147,6 +147,8 @@ def _files(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
     names = _names(folder)
     stems: dict[str, str] = {}
     for name in names:
+        if (folder / name).is_symlink() and not (folder / name).exists():
+            raise refused(folder / name, "is a link that leads nowhere", "Remove it, or restore its target")
         if Path(name).suffix.lower() not in suffixes or not (folder / name).is_file():
             raise refused(
                 folder / name, f"is not allowed here, only {', '.join(suffixes)} files are", "Remove it"

@@ -220,3 +220,13 @@ def test_masks_stay_sharp_when_they_shrink():
 def test_a_mask_of_another_size_than_its_image_is_refused():
     with pytest.raises(UndecodableImage, match="the mask is 32×32 pixels, its image 64×32"):
         decode_mask(encoded(GREY), SIDE, (64, 32))
+
+
+def test_whatever_a_decoder_raises_is_that_files_error():
+    """Pillow converts a paletted PNG that has no palette by an assertion that fails."""
+    whole = encoded(Image.new("P", (8, 8)), "PNG")
+    start = whole.index(b"PLTE") - 4
+    length = int.from_bytes(whole[start : start + 4], "big")
+    without = whole[:start] + whole[start + 12 + length :]
+    with pytest.raises(UndecodableImage, match="damaged"):
+        decode_bytes(without, 8)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from mlproject.core import params
 from mlproject.core.errors import UserError
@@ -32,9 +33,14 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def data(source: str, path: Path | str = "data/photos") -> params.Data:
+def data(source: str, path: Path | str = "data/photos", strict: bool = False) -> params.Data:
     return params.Data(
-        source=source, path=str(path), url="http://localhost/a", sha256="0" * 64, accept_licence=True
+        source=source,
+        path=str(path),
+        url="http://localhost/a",
+        sha256="0" * 64,
+        accept_licence=True,
+        strict=strict,
     )
 
 
@@ -110,7 +116,7 @@ def test_a_path_within_what_is_replaced_is_refused(out):
 
 
 def test_a_missing_path_is_refused(tmp_path, out):
-    with pytest.raises(UserError, match="nowhere: no such folder"):
+    with pytest.raises(UserError, match=r"data\.path is .*nowhere': no such folder"):
         run(data("folder", tmp_path / "nowhere"), ["nut"], out)
 
 
@@ -173,3 +179,32 @@ def test_real_categories_are_taken_from_their_tree(real_mvtec, out):
     found = run(data("folder", real_mvtec), ["bottle"], out)
     assert len(found["bottle"]) == 292
     assert len(files(out)) == 292 + 63
+
+
+def test_a_path_under_the_home_folder_is_found(photos, out, monkeypatch):
+    monkeypatch.setenv("HOME", str(photos.parent))
+    assert list(run(data("folder", "~/photos"), ["nut"], out)) == ["nut"]
+
+
+@pytest.mark.parametrize("path", ["", "~/nowhere"])
+def test_a_path_that_leads_nowhere_names_its_key(path, out):
+    with pytest.raises(UserError, match=r"params\.yaml: data\.path is .*: no such folder"):
+        run(data("folder", path), ["nut"], out)
+
+
+def test_a_link_that_leads_nowhere_is_named(photos, out):
+    (photos / "nut/train/good/777.png").symlink_to("gone.png")
+    with pytest.raises(UserError, match=r"777\.png: is a link that leads nowhere"):
+        run(data("folder", photos), ["nut"], out)
+
+
+def test_what_the_checks_find_is_a_warning_or_with_strict_an_error(photos, out, capsys):
+    Image.new("L", (8, 8)).save(photos / "nut/test/dent/000.png")
+    Image.new("L", (8, 8)).save(photos / "nut/ground_truth/dent/000_mask.png")
+    run(data("folder", photos), ["nut"], out)
+    assert "warning: " in (said := capsys.readouterr().err)
+    assert "000_mask.png: marks nothing (0 %)" in said
+    before = files(out)
+    with pytest.raises(UserError, match=r"000_mask\.png: marks nothing .*\nNothing was written"):
+        run(data("folder", photos, strict=True), ["nut", "gear"], out)
+    assert files(out) == before

@@ -56,7 +56,12 @@ def stage(name: str, folder: Path) -> None:
         prepare_category(folder / "photos/nut", folder / OUTPUTS[name], 16, workers=1)
         return
     source = params.Data(
-        source="folder", path=str(folder / "photos"), url="", sha256="0" * 64, accept_licence=False
+        source="folder",
+        path=str(folder / "photos"),
+        url="",
+        sha256="0" * 64,
+        accept_licence=False,
+        strict=False,
     )
     ingest(source, ["nut"], folder / OUTPUTS[name], folder / "download")
 
