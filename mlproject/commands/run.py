@@ -95,7 +95,7 @@ def repro(arguments: Sequence[str], progress: "Progress", threads: str | None = 
         environment.setdefault("OMP_NUM_THREADS", threads)
     process = subprocess.Popen(  # noqa: S603
         [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", *arguments],
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace",
     )  # fmt: skip
     assert process.stdout is not None
     for line in process.stdout:

@@ -206,7 +206,7 @@ def _reason(data: bytes, error: Exception) -> str:
         return f"truncated after {len(data):,} of {least}{whole:,} bytes"
     if isinstance(error, Image.UnidentifiedImageError) or "truncated" in str(error).lower():
         return f"truncated or damaged, the file has {len(data):,} bytes"
-    return f"damaged: {error or type(error).__name__}"
+    return f"damaged: {str(error) or type(error).__name__}"
 
 
 def _least_size(data: bytes) -> int:
