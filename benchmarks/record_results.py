@@ -49,7 +49,7 @@ def main() -> None:
     rows, tree = files.read_json(Path("reports/comparison.json")), params.load_file()
     trainings = [files.read_json(artifacts.training_report(row["category"], row["model"])) for row in rows]
     command = ["git", "describe", "--always", "--dirty"]
-    commit = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    commit = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)  # noqa: S603
     record = {
         "made_by": "make run",
         "commit": commit.stdout.strip(),
