@@ -21,7 +21,12 @@ def main() -> None:
         category: files.read_json(artifacts.report_folder(category) / "shortcuts.json")
         for category in categories
     }
-    rows = comparison.merge(results, shortcuts)
+    scores = {
+        (category, model): files.read_table(artifacts.report_folder(category, model) / "test_scores.csv")
+        for category in categories
+        for model in detectors
+    }
+    rows = comparison.merge(results, shortcuts, scores)
     folder = Path("reports")
     files.write_json(folder / "comparison.json", rows)
     files.write_table(folder / "comparison.csv", comparison.csv(rows))

@@ -17,10 +17,11 @@ from mlproject.training import run_settings
 
 BOOTSTRAP_SEED = 0  # not that of training: the same scores have the same interval
 FROM_THRESHOLD = ("false_alarm_rate_asked", "false_alarm_rate_supported", "n_calibration", "supported")
+TEST_SCORES = ["path", "defect", "label", "half", "score"]  # columns of what stage compare pairs by path
 
 
 def main(category: str, model: str) -> None:
-    """Write metrics.json, roc.csv, precision_recall.csv and figures/ of one model on one category."""
+    """Write metrics.json, test_scores.csv, roc.csv, precision_recall.csv and figures/ of one pair."""
     data = prepared.load(category)
     folder = artifacts.scores_folder(category, model)
     scores = files.read_table(folder / "scores.csv")
@@ -34,6 +35,7 @@ def main(category: str, model: str) -> None:
     roc, precision_recall = _curves(cases.labels, cases.scores)
     out = artifacts.report_folder(category, model)
     files.write_json(out / "metrics.json", result)
+    files.write_table(out / "test_scores.csv", scores.loc[scores["half"] != "none", TEST_SCORES])
     files.write_table(out / "roc.csv", roc)
     files.write_table(out / "precision_recall.csv", precision_recall)
     figures = {

@@ -15,7 +15,6 @@ from mlproject.evaluation import metrics
 RESAMPLES = 10_000  # smallest p value 0.0002: fine enough for Holm's correction over 200 pairs
 SEED = 0  # of the bootstrap
 LEVEL = 0.05  # family-wise error
-ABOVE, BELOW, UNCLEAR = "above", "below", "unclear"
 
 
 def differences(
@@ -33,7 +32,7 @@ def differences(
 
     Returns:
         For each ordered pair: difference; low and high, the 95 % interval of this pair alone; p and
-        p_holm, two-sided, in (0, 1]; shown: `ABOVE` or `BELOW` where p_holm ≤ `LEVEL`, else `UNCLEAR`.
+        p_holm, two-sided, in (0, 1]; shown: above or below where p_holm ≤ `LEVEL`, else unclear.
         No pairs where a class is missing.
     """
     found: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in scores}
@@ -78,5 +77,5 @@ def two_sided_p(resampled: np.ndarray) -> float:
 
 
 def _described(value: float, low: float, high: float, p: float, p_holm: float) -> dict[str, Any]:
-    shown = UNCLEAR if p_holm > LEVEL else ABOVE if value > 0 else BELOW
+    shown = "unclear" if p_holm > LEVEL else "above" if value > 0 else "below"
     return {"difference": value, "low": low, "high": high, "p": p, "p_holm": p_holm, "shown": shown}

@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from mlproject.core import artifacts
+from mlproject.core.errors import UserError
 from mlproject.reports.comparison_columns import (
+    BASELINE,
     DECISIONS,
+    DIFFERENCE,
     HELD_OUT,
+    HOLM,
     NAMES,
     RANKING,
     Columns,
@@ -30,6 +35,10 @@ TERMINAL_WIDTH = 120
 READING = (
     "AUROC: how often a defective image scores above a good one; 0.50 is chance, brackets are the 95% "
     "bootstrap interval. AP: average precision. Pixel AUROC and AUPRO: the maps against the masks.",
+    f"AUROC minus {BASELINE}: paired difference, all models evaluated on the same resamples of the same "
+    "images; brackets are the 95% bootstrap interval of this difference alone. Whether two models' own AUROC "
+    f"intervals overlap says nothing about their difference. A difference is called shown {HOLM}. With fewer "
+    "than 20 good or 20 defective images bootstrap intervals are too narrow.",
     "Strongest shortcut: AUROC of the best trivial image statistic alone, such as mean brightness. Far from "
     "0.50, either way, it could explain a model's result, so AUROC is repeated with brightness matched.",
     "F1 all defective: what calling every image defective scores. An F1 that is not above it shows nothing.",
@@ -43,9 +52,44 @@ READING = (
 )
 
 
-def merge(results: Iterable[Row], shortcuts: Mapping[str, Row]) -> list[dict[str, Any]]:
-    """Return one row per result: its metrics.json and, under `shortcuts`, its category's shortcuts.json."""
-    return [{**result, "shortcuts": shortcuts[result["category"]]} for result in results]
+def merge(
+    results: Iterable[Row], shortcuts: Mapping[str, Row], scores: Mapping[tuple[str, str], pd.DataFrame]
+) -> list[dict[str, Any]]:
+    """Return one row per result: metrics.json, its category's shortcuts and its differences to other models.
+
+    Args:
+        results: metrics.json of each (category, model).
+        shortcuts: category → shortcuts.json.
+        scores: (category, model) → test_scores.csv.
+
+    Returns:
+        Under `differences`: other model → as `paired_comparison.differences` gives it. Models that saw
+        labels have none there, only in `held_out`, on the half of the test images that they did not see.
+    """
+    rows = [{**result, "shortcuts": shortcuts[result["category"]]} for result in results]
+    for category in shortcuts:
+        group = [row for row in rows if row["category"] == category]
+        tables = {row["model"]: scores[category, row["model"]] for row in group}
+        whole = _differences({row["model"]: tables[row["model"]] for row in group if not sees_labels(row)})
+        halves = _differences({name: table[table["half"] == "held_out"] for name, table in tables.items()})
+        for row in group:
+            row["differences"] = whole.get(row["model"], {})
+            row["held_out"] = row["held_out"] | {"differences": halves[row["model"]]}
+    return rows
+
+
+def _differences(tables: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the paired differences of models that scored the same images, matched by path."""
+    from mlproject.evaluation import paired_comparison  # `mlproject table` needs no scikit-learn
+
+    if not tables:
+        return {}
+    ordered = {name: table.sort_values("path") for name, table in tables.items()}
+    first = next(iter(ordered.values()))
+    if any(table["path"].tolist() != first["path"].tolist() for table in ordered.values()):
+        raise UserError("test_scores.csv of some models are of different images. `dvc repro` renews them.")
+    scores = {name: table["score"].to_numpy(dtype=np.float64) for name, table in ordered.items()}
+    return paired_comparison.differences(first["label"].to_numpy(), scores)
 
 
 def by_category(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -56,7 +100,7 @@ def by_category(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 
 def winner(rows: Sequence[Row]) -> str | None:
-    """Return the model of a category whose AUROC interval lies above 0.5 and every other's, if there is one.
+    """Return the model of a category that is shown to be above chance and better than every other, if any.
 
     None too where a shortcut is flagged: the numbers may say who found the shortcut. Supervised models and
     those tuned on labels take no part: they are judged on other images.
@@ -65,10 +109,11 @@ def winner(rows: Sequence[Row]) -> str | None:
     if not rows:
         return None
     best = max(rows, key=lambda row: row["auroc"])
-    others = [row["auroc_high"] for row in rows if row is not best]
-    if not others or any(row["shortcuts"]["flagged"] for row in rows):
+    others = [row["model"] for row in rows if row is not best]
+    if not others or best["auroc_low"] <= 0.5 or any(row["shortcuts"]["flagged"] for row in rows):
         return None
-    return best["model"] if best["auroc_low"] > max([0.5, *others]) else None
+    beaten = [best["differences"][other]["shown"] == "above" for other in others]
+    return best["model"] if all(beaten) else None
 
 
 def verdicts(rows: Sequence[Row]) -> list[str]:
@@ -79,11 +124,17 @@ def verdicts(rows: Sequence[Row]) -> list[str]:
             continue
         best = winner(group)
         if best:
-            sentences.append(f"{category}: {best} ranks best, its AUROC interval lies above every other's.")
+            sentences.append(
+                f"{category}: {best} ranks best: its paired AUROC difference to every other model is above 0 "
+                f"{HOLM}."
+            )
         elif group[0]["shortcuts"]["flagged"]:
             sentences.append(f"{category}: no winner is named, a shortcut tells good from defective.")
         else:
-            sentences.append(f"{category}: no clear winner, the AUROC intervals overlap or reach chance.")
+            sentences.append(
+                f"{category}: no clear winner: no model is above chance and shown to be better than every "
+                f"other by its paired AUROC difference {HOLM}."
+            )
     return sentences
 
 
@@ -106,14 +157,19 @@ def tables(rows: Sequence[Row]) -> tuple[list[Table], list[str]]:
         for line, row in enumerate(rows)
         if winners[row["category"]] == row["model"]
     )
+    compared = any(BASELINE in row["held_out"]["differences"] for row in rows)
+    columns, held_out = (
+        {name: write for name, write in given.items() if compared or name != DIFFERENCE}
+        for given in (RANKING, HELD_OUT)
+    )
     ranking = Table(
-        "How well scores rank (no threshold)", tuple(RANKING), _lines(rows, RANKING, texts), strong
+        "How well scores rank (no threshold)", tuple(columns), _lines(rows, columns, texts), strong
     )
     title = "Decisions at the threshold from good images alone (protocol clean)"
     shown = [ranking, Table(title, tuple(DECISIONS), _lines(rows, DECISIONS, texts), frozenset())]
     if any(sees_labels(row) for row in rows):
         title = "All models on the held-out half of the test images, threshold from good images alone"
-        shown.append(Table(title, tuple(HELD_OUT), _lines(rows, HELD_OUT, []), frozenset()))
+        shown.append(Table(title, tuple(held_out), _lines(rows, held_out, []), frozenset()))
     return shown, texts
 
 

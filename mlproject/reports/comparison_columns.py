@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 Row = Mapping[str, Any]
+BASELINE = "pca"  # what an autoencoder must beat
+DIFFERENCE = f"AUROC minus {BASELINE} [95%]"
+HOLM = "with Holm's correction over all pairs of models of the category (family-wise error 5%)"
 
 
 def number(value: float | None) -> str:
@@ -13,6 +16,14 @@ def number(value: float | None) -> str:
 
 def _auroc(row: Row) -> str:
     return f"{number(row['auroc'])} [{number(row['auroc_low'])}, {number(row['auroc_high'])}]"
+
+
+def difference(gap: Row | None) -> str:
+    """Write a difference of two AUROCs with its interval; `-` where there is none."""
+    if gap is None:
+        return "-"
+    value, low, high = (f"{round(gap[name], 2) + 0.0:+.2f}" for name in ("difference", "low", "high"))
+    return f"{value} [{low}, {high}]"
 
 
 def _shortcut(row: Row) -> str:
@@ -32,6 +43,7 @@ NAMES: Columns = {"category": lambda row: row["category"], "model": lambda row: 
 RANKING: Columns = NAMES | {
     "good / defective": lambda row: f"{row['n_good']} / {row['n_defective']}",
     "AUROC [95%]": _auroc,
+    DIFFERENCE: lambda row: difference(row["differences"].get(BASELINE)),
     "strongest shortcut": _shortcut,
     "AUROC brightness matched": lambda row: number(row["brightness_matched_auroc"]),
     "AP": lambda row: number(row["average_precision"]),
@@ -50,11 +62,11 @@ DECISIONS: Columns = NAMES | {
     "false alarms asked / seen": _false_alarms,
 }
 
-
 HELD_OUT: Columns = NAMES | {
     "labelled defects used": lambda row: str(row["n_labelled_defective"]),
     "good / defective": lambda row: f"{row['held_out']['n_good']} / {row['held_out']['n_defective']}",
     "AUROC [95%]": lambda row: _auroc(row["held_out"]),
+    DIFFERENCE: lambda row: difference(row["held_out"]["differences"].get(BASELINE)),
     "AP": lambda row: number(row["held_out"]["average_precision"]),
     "F1": lambda row: number(row["held_out"]["clean"]["f1"]),
     "F1 all defective": lambda row: number(row["held_out"]["all_defective_f1"]),
@@ -67,6 +79,15 @@ HELD_OUT: Columns = NAMES | {
 def sees_labels(row: Row) -> bool:
     """Return whether a model was trained or tuned on half of the test images; the other half evaluates it."""
     return bool(row["supervised"] or row["tuned_on_labels"])
+
+
+def _difference_note(gap: Row | None) -> str | None:
+    """Return whether a paired difference to the baseline is shown; None if its interval contains 0."""
+    if gap is None or gap["low"] <= 0 <= gap["high"]:
+        return None
+    if gap["shown"] != "unclear":
+        return f"Shown to be {'better' if gap['shown'] == 'above' else 'worse'} than {BASELINE}, {HOLM}."
+    return f"The interval excludes 0, but the difference to {BASELINE} is not significant {HOLM}."
 
 
 def notes(row: Row) -> dict[str, str]:
@@ -86,6 +107,8 @@ def notes(row: Row) -> dict[str, str]:
         said["AUROC [95%]"] = "The interval contains 0.50: not shown to be above chance."
     elif row["auroc_high"] < 0.5:
         said["AUROC [95%]"] = "Below chance: good images score higher than defective ones."
+    if note := _difference_note(row["differences"].get(BASELINE)):
+        said[DIFFERENCE] = note
     if row["shortcuts"]["flagged"]:
         said["strongest shortcut"] = (
             f"{row['category']}: {row['shortcuts']['strongest']} alone tells good from defective. A model "

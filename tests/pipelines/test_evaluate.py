@@ -185,7 +185,7 @@ def test_curves_end_where_they_must(runs: tuple[Run, Run]) -> None:
 def test_nothing_is_written_or_changed_outside_its_outputs(runs: tuple[Run, Run]) -> None:
     before, after = runs[0].before, runs[0].after
     made = {path.relative_to(OUT).as_posix() for path in after.keys() - before.keys()}
-    assert made == {"metrics.json", "roc.csv", "precision_recall.csv"} | {
+    assert made == {"metrics.json", "test_scores.csv", "roc.csv", "precision_recall.csv"} | {
         f"figures/{name}.png" for name in comparison.FIGURES
     }
     assert {path: after[path] for path in before} == before

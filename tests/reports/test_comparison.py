@@ -5,10 +5,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
 
+from mlproject.core.errors import UserError
+from mlproject.evaluation import metrics
 from mlproject.reports import comparison, comparison_columns
+from mlproject.reports.comparison_columns import DIFFERENCE
 
 
 def result(category: str = "bracket", model: str = "kd_cae", **changed: Any) -> dict[str, Any]:
@@ -43,9 +48,31 @@ def shortcut(auroc: float = 0.62) -> dict[str, Any]:
     }
 
 
-def rows(*results: dict[str, Any], auroc: float = 0.62) -> list[dict[str, Any]]:
-    """Merged rows, the same shortcut in each category."""
-    return comparison.merge(results, {each["category"]: shortcut(auroc) for each in results})
+LABELS = [0] * 20 + [1] * 20
+
+
+def scores_table(noise: float = 1.0) -> pd.DataFrame:
+    """A test_scores.csv: the smaller the noise, the better the scores; the same hard images for all."""
+    hard = np.random.default_rng(0).normal(0, 1, len(LABELS))
+    return pd.DataFrame(
+        {
+            "path": [f"test/{i:02d}.png" for i in range(len(LABELS))],
+            "label": LABELS,
+            "half": ["held_out" if i % 2 else "pool" for i in range(len(LABELS))],
+            "score": np.array(LABELS) * 2 + noise * hard,
+        }
+    )
+
+
+def rows(
+    *results: dict[str, Any], auroc: float = 0.62, noise: dict[str, float] | None = None
+) -> list[dict[str, Any]]:
+    """Merged rows, the same shortcut in each category; noise in each model's scores, 1 for all by default."""
+    scores = {
+        (each["category"], each["model"]): scores_table((noise or {}).get(each["model"], 1.0))
+        for each in results
+    }
+    return comparison.merge(results, {each["category"]: shortcut(auroc) for each in results}, scores)
 
 
 def printed(merged: list[dict[str, Any]], *, plain: bool = True) -> str:
@@ -91,12 +118,12 @@ def test_a_supervised_model_is_marked_and_all_are_shown_on_the_held_out_half() -
 def test_a_model_tuned_on_labels_is_marked_and_ranked_with_none_as_a_supervised_one_is() -> None:
     tuned = result(model="ni_cae", tuned_on_labels=True, n_labelled_defective=31, auroc=0.99, auroc_low=0.97)
     merged = rows(
-        result(auroc_high=0.9), result(model="pca", auroc=0.5, auroc_low=0.4, auroc_high=0.6), tuned
+        result(), result(model="pca", auroc=0.5, auroc_low=0.4, auroc_high=0.6), tuned, noise={"pca": 9}
     )
     shown, texts = comparison.tables(merged)
     assert len(shown) == 3
-    assert cell(merged, "model", 2) == "ni_cae (2)"
-    assert texts[1].startswith("Tuned on labels: its settings were chosen on one half of the test images")
+    assert cell(merged, "model", 2) == "ni_cae (3)"
+    assert texts[2].startswith("Tuned on labels: its settings were chosen on one half of the test images")
     assert comparison.winner(merged) == "kd_cae"
 
 
@@ -144,17 +171,17 @@ def test_the_same_note_has_one_number() -> None:
     assert cell(merged, "AUROC [95%]", 1).endswith(" (1)")
 
 
-def test_no_winner_is_declared_while_intervals_overlap() -> None:
-    merged = rows(result(), result(model="ni_cae", auroc=0.78, auroc_low=0.70, auroc_high=0.81))
+def test_no_winner_is_declared_without_a_paired_difference() -> None:
+    merged = rows(result(), result(model="ni_cae", auroc=0.70, auroc_low=0.60, auroc_high=0.79))
+    assert merged[0]["auroc_low"] > merged[1]["auroc_high"], "the models' own intervals do not matter"
     assert comparison.winner(merged) is None
-    assert comparison.verdicts(merged) == [
-        "bracket: no clear winner, the AUROC intervals overlap or reach chance."
-    ]
+    assert comparison.verdicts(merged)[0].startswith("bracket: no clear winner: no model is above chance and")
     assert "**" not in comparison.markdown(merged)
 
 
-def test_a_winner_is_declared_where_its_interval_lies_above() -> None:
-    merged = rows(result(), result(model="ni_cae", auroc=0.70, auroc_low=0.60, auroc_high=0.79))
+def test_a_winner_is_declared_where_its_paired_difference_to_every_other_is_above_0() -> None:
+    merged = rows(result(), result(model="ni_cae", auroc=0.84), noise={"ni_cae": 4})
+    assert merged[0]["auroc_low"] < merged[1]["auroc_high"], "the models' own intervals overlap"
     assert comparison.winner(merged) == "kd_cae"
     assert comparison.markdown(merged).count("**0.87 [0.80, 0.93]**") == 1
     assert "kd_cae ranks best" in printed(merged)
@@ -164,15 +191,55 @@ def test_a_model_at_chance_beats_nobody() -> None:
     merged = rows(
         result(auroc=0.55, auroc_low=0.45, auroc_high=0.66),
         result(model="ni_cae", auroc=0.3, auroc_low=0.2, auroc_high=0.4),
+        noise={"ni_cae": 9},
     )
     assert comparison.winner(merged) is None
 
 
 def test_no_winner_is_named_where_a_shortcut_is_flagged() -> None:
     other = result(model="ni_cae", auroc=0.70, auroc_low=0.60, auroc_high=0.79)
-    merged = rows(result(), other, auroc=0.99)
+    merged = rows(result(), other, auroc=0.99, noise={"ni_cae": 9})
     assert comparison.winner(merged) is None
     assert "no winner is named, a shortcut" in printed(merged)
+
+
+def test_the_difference_to_pca_stands_beside_the_auroc_with_what_is_shown() -> None:
+    merged = rows(result(), result(model="pca"), noise={"kd_cae": 4})
+    gap = merged[0]["differences"]["pca"]
+    ours, baseline = (metrics.auroc(np.array(LABELS), scores_table(noise)["score"]) for noise in (4, 1))
+    assert gap["difference"] == ours - baseline
+    written = f"{gap['difference']:+.2f} [{gap['low']:+.2f}, {gap['high']:+.2f}] (1)"
+    assert (cell(merged, DIFFERENCE), cell(merged, DIFFERENCE, 1)) == (written, "-")
+    note = comparison.tables(merged)[1][0]
+    assert note.startswith("Shown to be worse than pca, with Holm's correction over all pairs of models")
+
+
+def test_a_difference_that_holm_takes_away_is_said_not_to_be_significant() -> None:
+    gap = {"difference": 0.05, "low": 0.01, "high": 0.1, "p": 0.03, "p_holm": 0.09, "shown": "unclear"}
+    row = rows(result())[0] | {"differences": {"pca": gap}}
+    assert "is not significant with Holm's correction" in comparison_columns.notes(row)[DIFFERENCE]
+
+
+def test_without_pca_there_is_no_column_of_differences_to_it() -> None:
+    assert all(DIFFERENCE not in table.columns for table in comparison.tables(rows(result()))[0])
+
+
+def test_models_that_saw_labels_are_compared_on_the_held_out_half_alone() -> None:
+    cnn = result(model="cnn", supervised=True)
+    merged = rows(result(), cnn, result(model="pca"), noise={"cnn": 4})
+    assert "cnn" not in merged[0]["differences"]
+    assert merged[1]["differences"] == {}
+    half = scores_table()["half"] == "held_out"
+    expected = [metrics.auroc(np.array(LABELS)[half], scores_table(noise)["score"][half]) for noise in (4, 1)]
+    assert merged[1]["held_out"]["differences"]["pca"]["difference"] == expected[0] - expected[1]
+    last = comparison.tables(merged)[0][2]
+    assert last.lines[1][last.columns.index(DIFFERENCE)].startswith("-0.")
+
+
+def test_scores_of_different_images_are_refused() -> None:
+    scores = {("bracket", "a"): scores_table(), ("bracket", "b"): scores_table().iloc[1:]}
+    with pytest.raises(UserError, match="different images"):
+        comparison.merge([result(model="a"), result(model="b")], {"bracket": shortcut()}, scores)
 
 
 def test_a_single_model_is_compared_with_nobody() -> None:
@@ -241,6 +308,7 @@ def test_compare_writes_four_files_and_prints_the_table(
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text("categories: [bracket]\ndetectors: [kd_cae, ni_cae]\n")
     for model in ("kd_cae", "ni_cae"):
+        files.write_table(artifacts.report_folder("bracket", model) / "test_scores.csv", scores_table())
         files.write_json(artifacts.report_folder("bracket", model) / "metrics.json", result(model=model))
     files.write_json(artifacts.report_folder("bracket") / "shortcuts.json", shortcut())
     before = {path for path in Path().rglob("*") if path.is_file()}

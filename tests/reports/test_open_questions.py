@@ -15,6 +15,20 @@ def table(markdown, letter):
     return [line.strip("| ").split(" | ") for line in section.split("\n") if line.startswith("| ")]
 
 
+def gap(difference, shown):
+    """A paired difference of AUROC."""
+    return {"difference": difference, "low": difference - 0.05, "high": difference + 0.05, "shown": shown}
+
+
+def test_two_models_with_overlapping_intervals_are_told_apart_by_their_paired_difference():
+    rows = {
+        ("bottle", "ni_cae"): row("bottle", "ni_cae", auroc=0.85, differences={"pca": gap(-0.09, "below")}),
+        ("bottle", "pca"): row("bottle", "pca", auroc=0.9, auroc_low=0.81, auroc_high=0.95),
+    }
+    assert rows["bottle", "ni_cae"]["auroc_high"] > rows["bottle", "pca"]["auroc_low"]
+    assert "in 0 and below it in 1; in 0 no" in report.markdown(evidence(rows=rows))
+
+
 def test_every_open_question_says_why_it_has_no_answer():
     text = report.markdown(evidence(detectors=("kd_cae",), rows={}))
     asked = text.split("## Open questions")[1].split("\n## ")[0].split("\n### ")[1:]
@@ -25,11 +39,12 @@ def test_every_open_question_says_why_it_has_no_answer():
 
 def test_questions_are_answered_from_data():
     rows = {
-        ("bottle", "ni_cae"): row("bottle", "ni_cae", auroc=0.7, auroc_low=0.6, auroc_high=0.75),
-        ("bottle", "pca"): row("bottle", "pca"),
+        ("bottle", "ni_cae"): row("bottle", "ni_cae", auroc=0.7, differences={"pca": gap(-0.17, "below")}),
+        ("bottle", "pca"): row("bottle", "pca", differences={"ni_cae": gap(0.17, "above")}),
     }
     text = report.markdown(evidence(rows=rows, studies={("bottle", "noise"): study()}))
-    assert "lies above that of PCA in 0, below it in 1, and overlaps it in 0" in text
+    assert "is shown to be above that of PCA in 0 and below it in 1; in 0 no difference is shown" in text
+    assert table(text, "e.")[2][-1] == "-0.17 [-0.22, -0.12]: below"
     assert "**bottle**: NI-CAE keeps its AUROC up to a variance of 0.01." in text
     assert "Not run for: bracket." in text
     assert "Of 2 pairs of category and model, 2 find a smaller share" in text
@@ -73,7 +88,14 @@ def test_the_tuning_table_shows_choice_and_rank_correlation_whatever_they_say():
 def test_anogan_is_compared_with_the_best_of_the_others_and_pictured():
     drawn = "categories/bottle/anogan/figures/reconstructions.png"
     rows = {
-        ("bottle", "anogan"): row("bottle", "anogan", auroc=0.7, auroc_low=0.6, auroc_high=0.85),
+        ("bottle", "anogan"): row(
+            "bottle",
+            "anogan",
+            auroc=0.7,
+            auroc_low=0.6,
+            auroc_high=0.85,
+            differences={"pca": gap(-0.16, "below"), "kd_cae": gap(-0.17, "unclear")},
+        ),
         ("bottle", "pca"): row("bottle", "pca", auroc=0.86),
         ("bottle", "kd_cae"): row("bottle", "kd_cae"),
         ("bottle", "cnn"): row("bottle", "cnn", auroc=0.99, auroc_low=0.98),
@@ -82,7 +104,7 @@ def test_anogan_is_compared_with_the_best_of_the_others_and_pictured():
     text = report.markdown(given)
     said = table(text, "d.")[2]
     assert said[:4] == ["bottle", "anogan", "0.70 [0.60, 0.85]", "kd_cae"], "the CNN takes no part"
-    assert said[-1] == "overlap: nothing shown"
+    assert said[-1] == "-0.17 [-0.22, -0.12]: not shown"
     assert f"]({drawn})" in text.split("### d.")[1].split("### e.")[0]
 
 

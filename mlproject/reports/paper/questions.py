@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mlproject.reports.comparison_columns import number, sees_labels
+from mlproject.reports.comparison_columns import HOLM, difference, number, sees_labels
 from mlproject.reports.paper.evidence import Evidence
 from mlproject.reports.paper.markdown import bullets, escape, joined, picture, table
 from mlproject.reports.paper.tables import interval
@@ -83,24 +83,25 @@ def _pca(evidence: Evidence) -> list[str]:
 def _against(
     evidence: Evidence, side: Sequence[str], other: Sequence[str], name: str, rival: str
 ) -> list[str]:
-    """Return in how many categories one side's best AUROC interval lies above or below the other's."""
+    """Return in how many categories one side's best model is shown to be above or below the other's."""
     lines, outcomes = [], []
     for category in evidence.categories:
         ours, theirs = _best(evidence, category, side), _best(evidence, category, other)
         if ours is None or theirs is None:
             continue
-        outcomes.append(_outcome(ours, theirs))
-        lines.append([escape(category), *_cell(ours), *_cell(theirs), _said(outcomes[-1])])
+        gap = ours["differences"][theirs["model"]]
+        outcomes.append(gap["shown"])
+        lines.append([escape(category), *_cell(ours), *_cell(theirs), _shown(gap)])
     if not lines:
         return ["No category has both."]
-    counts = {outcome: outcomes.count(outcome) for outcome in ("above", "below", "overlap")}
+    counts = {outcome: outcomes.count(outcome) for outcome in ("above", "below", "unclear")}
     sentence = (
-        f"Of {len(lines)} categories, the AUROC interval of {name} lies above that of {rival} in "
-        f"{counts['above']}, below it in {counts['below']}, and overlaps it in {counts['overlap']} "
-        "(nothing shown). Where a side has several models, the one with the best test AUROC stands for it, "
-        "which favours that side."
+        f"Of {len(lines)} categories, the AUROC of {name} is shown to be above that of {rival} in "
+        f"{counts['above']} and below it in {counts['below']}; in {counts['unclear']} no difference is "
+        f"shown. Differences are paired, over the same test images, and called shown {HOLM}. Where a side "
+        "has several models, the one with the best test AUROC stands for it, which favours that side."
     )
-    columns = ("category", name, "AUROC [95%]", rival, "AUROC [95%]", "intervals")
+    columns = ("category", name, "AUROC [95%]", rival, "AUROC [95%]", "paired difference [95%]")
     return [sentence, table(columns, lines, words=2)]
 
 
@@ -111,14 +112,8 @@ def _best(evidence: Evidence, category: str, models: Sequence[str]) -> Mapping[s
     return max(rows, key=lambda row: row["auroc"]) if rows else None
 
 
-def _outcome(row: Mapping[str, Any], other: Mapping[str, Any]) -> str:
-    if row["auroc_low"] > other["auroc_high"]:
-        return "above"
-    return "below" if row["auroc_high"] < other["auroc_low"] else "overlap"
-
-
-def _said(outcome: str) -> str:
-    return "overlap: nothing shown" if outcome == "overlap" else outcome
+def _shown(gap: Mapping[str, Any]) -> str:
+    return f"{difference(gap)}: {'not shown' if gap['shown'] == 'unclear' else gap['shown']}"
 
 
 def _cell(row: Mapping[str, Any]) -> tuple[str, str]:
