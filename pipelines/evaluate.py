@@ -112,7 +112,7 @@ def _measure(data: prepared.Prepared, cases: Cases, scores: pd.DataFrame) -> dic
         "n_labelled_defective": int(scores.loc[scores["subset"] == "pool", "label"].sum()),
         "defects": defect_sizes.found(cases.defects, cases.masks, cases.called_defective),
         "brightness_matched_auroc": metrics.auroc(cases.labels, matched),
-        **_pixel_level(data, cases, _evaluated(every), settings.aupro_limit),
+        **_pixel_level(data, cases, _evaluated(every), settings),
     }
 
 
@@ -138,18 +138,26 @@ def _paper_literal(scores: pd.DataFrame, category: str, model: str) -> dict[str,
 
 
 def _pixel_level(
-    data: prepared.Prepared, cases: Cases, used: slice | np.ndarray, limit: float
+    data: prepared.Prepared, cases: Cases, used: slice | np.ndarray, settings: params.Evaluate
 ) -> dict[str, float | None]:
-    """Return pixel AUROC and AUPRO, None without masks. Defective images without a mask are left out."""
+    """Return pixel AUROC and AUPRO with intervals, None without masks; unmasked defects are left out."""
     masked = data.manifest["has_mask"].to_numpy()[data.rows(split="test")] == 1
     masked = masked[used]
     if not masked.any():
-        return {"pixel_auroc": None, "aupro": None}
+        return dict.fromkeys(
+            f"{name}{end}" for name in ("pixel_auroc", "aupro") for end in ("", "_low", "_high")
+        )
     known = masked | (cases.labels == 0)
     masks, maps = cases.masks[known], cases.maps[known]
+    limit = settings.aupro_limit
+    ends = pixel_metrics.bootstrap(masks, maps, settings.bootstrap, BOOTSTRAP_SEED, limit)
     return {
         "pixel_auroc": pixel_metrics.pixel_auroc(masks, maps),
+        "pixel_auroc_low": ends.pixel_auroc[0],
+        "pixel_auroc_high": ends.pixel_auroc[1],
         "aupro": pixel_metrics.aupro(masks, maps, limit),
+        "aupro_low": ends.aupro[0],
+        "aupro_high": ends.aupro[1],
     }
 
 

@@ -14,16 +14,24 @@ def found(defects: np.ndarray, masks: np.ndarray, called: np.ndarray) -> dict[st
         called: (n,) bool, called defective.
 
     Returns:
-        types: list of type, n, found, by name. smaller_half and larger_half: n, found and, of the smaller,
-        largest_area, a share of the image (None where no mask is known). Images of equal area are ordered
-        as given; with an odd number, the middle one is in the larger half.
+        types: list of type, n, found and smallest_found_area, by name. smaller_half and larger_half: n, found
+        and, of the smaller, largest_area. Areas are shares of the image, None where no mask is known.
+        Images of equal area are ordered as given; with an odd number, the middle one is in the larger half.
     """
     defects, called = np.asarray(defects, dtype=object), np.asarray(called, dtype=bool)
+    areas = np.array([np.count_nonzero(mask) / mask.size for mask in masks])
     types = []
     for name in sorted(set(defects.tolist()) - {"good"}):
         rows = defects == name
-        types.append({"type": name, "n": int(rows.sum()), "found": int(called[rows].sum())})
-    areas = np.array([np.count_nonzero(mask) / mask.size for mask in masks])
+        sizes = areas[rows & called & (areas > 0)]
+        types.append(
+            {
+                "type": name,
+                "n": int(rows.sum()),
+                "found": int(called[rows].sum()),
+                "smallest_found_area": float(sizes.min()) if len(sizes) else None,
+            }
+        )
     known = np.flatnonzero((defects != "good") & (areas > 0))
     ordered = known[np.argsort(areas[known], kind="stable")]
     small, large = np.split(ordered, [len(ordered) // 2])

@@ -1,11 +1,15 @@
 """Pixel-level measures of anomaly maps against masks: pixel AUROC and AUPRO. Exact, ties included."""
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy import ndimage
 
 from mlproject.core.errors import UserError
+from mlproject.evaluation import metrics
 
 EIGHT_NEIGHBOURS = np.ones((3, 3))
+BINS = 4096  # of scores, for the bootstrap: an area is off by less than 1 / 4096 of its range
 
 
 def pixel_auroc(masks: np.ndarray, maps: np.ndarray) -> float | None:
@@ -68,6 +72,72 @@ def aupro(masks: np.ndarray, maps: np.ndarray, limit: float = 0.3) -> float | No
     overlaps = np.append(overlaps[inside], np.interp(limit, rates, overlaps))
     rates = np.append(rates[inside], limit)
     return float(np.trapezoid(overlaps, rates) / limit)
+
+
+class Intervals(NamedTuple):
+    """95 % intervals (low, high) of both measures; (None, None) where there is nothing to measure."""
+
+    pixel_auroc: tuple[float, float] | tuple[None, None]
+    aupro: tuple[float, float] | tuple[None, None]
+
+
+def bootstrap(
+    masks: np.ndarray, maps: np.ndarray, resamples: int, seed: int, limit: float = 0.3
+) -> Intervals:
+    """Return the bootstrap 95 % intervals of pixel AUROC and AUPRO over images, not over pixels.
+
+    Stratified: images with and without a mask are drawn separately. Scores are sorted into `BINS` bins
+    first, half of them quantiles of good and half of defective pixels, so that a resample is a sum of
+    histograms; within a bin scores count as ties.
+
+    Args:
+        masks, maps, limit: as for `aupro`.
+        resamples: number of bootstrap resamples.
+        seed: same seed, same intervals.
+    """
+    defective, scores = _checked(masks, maps)
+    with_defect = defective.any(axis=(1, 2))
+    if not with_defect.any() or defective.all():
+        return Intervals((None, None), (None, None))
+    good, bad, regions = _histograms(defective, scores)
+    n_regions = regions.sum(axis=1)
+    rng = np.random.default_rng(seed)
+    groups = [rows for rows in (np.flatnonzero(~with_defect), np.flatnonzero(with_defect)) if len(rows)]
+    areas = np.empty((resamples, 2))
+    for i in range(resamples):
+        drawn = np.concatenate([rng.choice(rows, len(rows)) for rows in groups])
+        times = np.bincount(drawn, minlength=len(masks))
+        areas[i] = _areas(times @ good, times @ bad, times @ regions / (times @ n_regions), limit)
+    (auroc_low, aupro_low), (auroc_high, aupro_high) = np.percentile(areas, metrics.INTERVAL, axis=0).tolist()
+    return Intervals((auroc_low, auroc_high), (aupro_low, aupro_high))
+
+
+def _histograms(defective: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (n, bins) by falling score: good pixels, defective pixels, sums of shares of regions."""
+    shares = np.linspace(0, 1, BINS // 2)
+    parts = (scores[~defective], scores[defective])
+    quantiles = [np.quantile(part, shares, method="nearest") for part in parts]
+    edges = np.unique(np.concatenate(quantiles))[::-1]  # a bin for each edge: scores from it up to the next
+    found = np.zeros((3, len(scores), len(edges)))
+    for i, (mask, values) in enumerate(zip(defective, scores, strict=True)):
+        bins = np.searchsorted(-edges, -values, "left")  # the highest edge that is not above the score
+        labels, _ = ndimage.label(mask, structure=EIGHT_NEIGHBOURS)
+        worth = (1 / np.bincount(labels.ravel()).clip(1))[labels]
+        for row, (pixels, weights) in enumerate(((~mask, None), (mask, None), (mask, worth[mask]))):
+            found[row, i] = np.bincount(bins[pixels], weights, minlength=len(edges))
+    return found[0], found[1], found[2]
+
+
+def _areas(good: np.ndarray, bad: np.ndarray, overlap: np.ndarray, limit: float) -> tuple[float, float]:
+    """Return pixel AUROC and AUPRO of (bins,) histograms by falling score."""
+    rates, recalls, overlaps = (
+        np.append(0, np.cumsum(part)) / total
+        for part, total in ((good, good.sum()), (bad, bad.sum()), (overlap, 1))
+    )
+    inside = rates <= limit
+    cut = np.append(overlaps[inside], np.interp(limit, rates, overlaps))
+    at = np.append(rates[inside], limit)
+    return float(np.trapezoid(recalls, rates)), float(np.trapezoid(cut, at) / limit)
 
 
 def _region_pixels(defective: np.ndarray, scores: np.ndarray, cut: float) -> tuple[np.ndarray, np.ndarray]:

@@ -19,10 +19,12 @@ from mlproject.reports.comparison_columns import (
     DIFFERENCE,
     HELD_OUT,
     HOLM,
+    LOCALISATION,
     NAMES,
     RANKING,
     Columns,
     Row,
+    area,
     notes,
     sees_labels,
 )
@@ -34,13 +36,16 @@ FIGURES = ("verdicts", "reconstructions", "error_distribution", "curves", "mista
 TERMINAL_WIDTH = 120
 READING = (
     "AUROC: how often a defective image scores above a good one; 0.50 is chance, brackets are the 95% "
-    "bootstrap interval. AP: average precision. Pixel AUROC and AUPRO: the maps against the masks.",
+    "bootstrap interval. AP: average precision.",
     f"AUROC minus {BASELINE}: paired difference, all models evaluated on the same resamples of the same "
     "images; brackets are the 95% bootstrap interval of this difference alone. Whether two models' own AUROC "
     f"intervals overlap says nothing about their difference. A difference is called shown {HOLM}. With fewer "
     "than 20 good or 20 defective images bootstrap intervals are too narrow.",
     "Strongest shortcut: AUROC of the best trivial image statistic alone, such as mean brightness. Far from "
     "0.50, either way, it could explain a model's result, so AUROC is repeated with brightness matched.",
+    "Pixel AUROC and AUPRO: the maps against the masks, brackets are the 95% bootstrap interval over images. "
+    "Smaller and larger half: of the defects by marked area. Smallest found: the smallest marked area, as a "
+    "share of the image, of a defect that was found, which is called defective by protocol `clean`.",
     "F1 all defective: what calling every image defective scores. An F1 that is not above it shows nothing.",
     "F1, recall, precision, balanced accuracy, false alarms: at the threshold of protocol `clean`, from good "
     "calibration images alone. Asked: the share of good images that may exceed it; seen: the share that did.",
@@ -149,7 +154,7 @@ class Table:
 
 
 def tables(rows: Sequence[Row]) -> tuple[list[Table], list[str]]:
-    """Return the tables of the comparison and their numbered notes; a third table if a model sees labels."""
+    """Return the tables of the comparison and their numbered notes; a fourth table if a model sees labels."""
     texts = list(dict.fromkeys(text for row in rows for text in notes(row).values()))
     winners = {category: winner(group) for category, group in by_category(rows).items()}
     strong = frozenset(
@@ -167,6 +172,8 @@ def tables(rows: Sequence[Row]) -> tuple[list[Table], list[str]]:
     )
     title = "Decisions at the threshold from good images alone (protocol clean)"
     shown = [ranking, Table(title, tuple(DECISIONS), _lines(rows, DECISIONS, texts), frozenset())]
+    title = "Where the maps point, and defects found by size"
+    shown.append(Table(title, tuple(LOCALISATION), _lines(rows, LOCALISATION, texts), frozenset()))
     if any(sees_labels(row) for row in rows):
         title = "All models on the held-out half of the test images, threshold from good images alone"
         shown.append(Table(title, tuple(held_out), _lines(rows, held_out, []), frozenset()))
@@ -192,7 +199,7 @@ def markdown(rows: Sequence[Row]) -> str:
     blocks += ["![AUROC and F1 of every model beside their baselines](comparison.png)", "## How to read it"]
     blocks.append("\n".join(f"- {line}" for line in READING))
     for category, group in by_category(rows).items():
-        blocks.append(f"## {category}")
+        blocks += [f"## {category}", _by_type(group)]
         blocks += [_pictures(category, row["model"], row["reconstructs"]) for row in group]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -206,6 +213,24 @@ def _markdown_table(table: Table) -> str:
         for i, cells in enumerate(table.lines)
     )
     return "\n".join([line(table.columns), line("---" for _ in table.columns), *map(line, body)])
+
+
+def _by_type(rows: Sequence[Row]) -> str:
+    """Return found / all defects of each type, for each model, with the smallest area that was found."""
+    kinds = list(dict.fromkeys(kind["type"] for row in rows for kind in row["defects"]["types"]))
+    if not kinds:
+        return ""
+    by_name = [{kind["type"]: kind for kind in row["defects"]["types"]} for row in rows]
+    lines = tuple((name, *(_found(found.get(name)) for found in by_name)) for name in kinds)
+    columns = ("defects found (smallest area)", *(row["model"] for row in rows))
+    return _markdown_table(Table("", columns, lines, frozenset()))
+
+
+def _found(kind: Row | None) -> str:
+    if kind is None:
+        return "-"
+    smallest = kind["smallest_found_area"]
+    return f"{kind['found']} / {kind['n']}" + ("" if smallest is None else f" ({area(smallest)})")
 
 
 def _pictures(category: str, model: str, reconstructs: bool) -> str:

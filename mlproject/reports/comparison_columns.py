@@ -38,6 +38,27 @@ def _paper_f1(row: Row) -> str:
     return number(row["paper"]["f1"] if row["paper"] else None)
 
 
+def _pixel_level(row: Row, name: str) -> str:
+    if row[name] is None:
+        return "-"
+    return f"{number(row[name])} [{number(row[f'{name}_low'])}, {number(row[f'{name}_high'])}]"
+
+
+def _found(half: Row) -> str:
+    return f"{half['found']} / {half['n']}" if half["n"] else "-"
+
+
+def smallest_found(row: Row) -> float | None:
+    """Return the area of the smallest defect that was found, as a share of the image."""
+    sizes = [kind["smallest_found_area"] for kind in row["defects"]["types"]]
+    return min((size for size in sizes if size is not None), default=None)
+
+
+def area(share: float | None) -> str:
+    """Write a share of the image as a percentage; `-` where there is none."""
+    return "-" if share is None else f"{share:.2%}"
+
+
 Columns = dict[str, Callable[[Row], str]]
 NAMES: Columns = {"category": lambda row: row["category"], "model": lambda row: row["model"]}
 RANKING: Columns = NAMES | {
@@ -47,8 +68,13 @@ RANKING: Columns = NAMES | {
     "strongest shortcut": _shortcut,
     "AUROC brightness matched": lambda row: number(row["brightness_matched_auroc"]),
     "AP": lambda row: number(row["average_precision"]),
-    "pixel AUROC": lambda row: number(row["pixel_auroc"]),
-    "AUPRO": lambda row: number(row["aupro"]),
+}
+LOCALISATION: Columns = NAMES | {
+    "pixel AUROC [95%]": lambda row: _pixel_level(row, "pixel_auroc"),
+    "AUPRO [95%]": lambda row: _pixel_level(row, "aupro"),
+    "smaller half of defects found": lambda row: _found(row["defects"]["smaller_half"]),
+    "larger half of defects found": lambda row: _found(row["defects"]["larger_half"]),
+    "smallest found, area": lambda row: area(smallest_found(row)),
 }
 DECISIONS: Columns = NAMES | {
     "F1": lambda row: number(row["clean"]["f1"]),

@@ -14,7 +14,10 @@ def test_types_and_halves():
     defects = np.array(["hole", "good", "dent", "hole", "dent"], dtype=object)
     called = np.array([True, True, False, True, True])
     assert defect_sizes.found(defects, masks(3, 0, 1, 2, 4), called) == {
-        "types": [{"type": "dent", "n": 2, "found": 1}, {"type": "hole", "n": 2, "found": 2}],
+        "types": [
+            {"type": "dent", "n": 2, "found": 1, "smallest_found_area": 0.5},
+            {"type": "hole", "n": 2, "found": 2, "smallest_found_area": 0.25},
+        ],
         "smaller_half": {"n": 2, "found": 1, "largest_area": 0.25},
         "larger_half": {"n": 2, "found": 2},
     }
@@ -24,7 +27,7 @@ def test_without_masks_sizes_are_not_known():
     got = defect_sizes.found(np.array(["hole", "good"], dtype=object), masks(0, 0), np.array([True, False]))
     assert got["smaller_half"] == {"n": 0, "found": 0, "largest_area": None}
     assert got["larger_half"] == {"n": 0, "found": 0}
-    assert got["types"] == [{"type": "hole", "n": 1, "found": 1}]
+    assert got["types"] == [{"type": "hole", "n": 1, "found": 1, "smallest_found_area": None}]
 
 
 def test_a_category_without_defects_has_no_types():

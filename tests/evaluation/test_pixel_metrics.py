@@ -6,7 +6,7 @@ from scipy import ndimage
 from sklearn.metrics import roc_auc_score
 
 from mlproject.core.errors import UserError
-from mlproject.evaluation.pixel_metrics import aupro, pixel_auroc
+from mlproject.evaluation.pixel_metrics import aupro, bootstrap, pixel_auroc
 
 
 def slow_aupro(masks: np.ndarray, maps: np.ndarray, limit: float) -> float:
@@ -105,3 +105,39 @@ def test_what_cannot_be_measured_is_refused(measure) -> None:
         measure(masks, np.full((1, 4, 4), np.nan))
     with pytest.raises(UserError, match="needs a mask a map"):
         measure(masks, np.zeros((1, 8, 8)))
+
+
+def brute_force_intervals(masks, maps, resamples: int, seed: int) -> np.ndarray:
+    """[[low, high] of pixel AUROC, of AUPRO]: every resample stacked as images and measured exactly."""
+    rng = np.random.default_rng(seed)
+    with_defect = masks.any(axis=(1, 2))
+    groups = [np.flatnonzero(~with_defect), np.flatnonzero(with_defect)]
+    measured = []
+    for _ in range(resamples):
+        drawn = np.concatenate([rng.choice(rows, len(rows)) for rows in groups])
+        measured.append([pixel_auroc(masks[drawn], maps[drawn]), aupro(masks[drawn], maps[drawn])])
+    return np.percentile(measured, [2.5, 97.5], axis=0).T
+
+
+@pytest.mark.parametrize("levels", [1, 4, 10_000])
+def test_intervals_are_those_of_resampled_images(levels: int) -> None:
+    masks, maps = random_case(levels, levels)
+    found = bootstrap(masks, maps, resamples=60, seed=3)
+    assert np.array(found) == pytest.approx(brute_force_intervals(masks, maps, 60, 3), abs=1e-9)
+
+
+def test_intervals_of_more_scores_than_bins_are_near_the_exact_ones() -> None:
+    rng = np.random.default_rng(0)
+    masks = np.zeros((12, 48, 48), np.uint8)
+    masks[5:, 10:22, 10:22] = 1
+    maps = rng.normal(size=masks.shape) + masks * rng.uniform(0, 3, (12, 1, 1))
+    found = np.array(bootstrap(masks, maps, resamples=40, seed=0))
+    assert found == pytest.approx(brute_force_intervals(masks, maps, 40, 0), abs=1e-3)
+    assert found[0, 0] < pixel_auroc(masks, maps) < found[0, 1]
+    assert found[1, 0] < aupro(masks, maps) < found[1, 1]
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_masks_of_one_kind_have_no_intervals(value: int) -> None:
+    found = bootstrap(np.full((2, 4, 4), value, np.uint8), np.zeros((2, 4, 4)), 10, 0)
+    assert found == ((None, None), (None, None))

@@ -159,11 +159,13 @@ def test_metrics_are_those_computed_by_hand(runs: tuple[Run, Run]) -> None:
     assert (half["n_good"], half["n_defective"], half["auroc"], half["clean"]["f1"]) == (1, 2, 1.0, 1.0)
     assert (found["supervised"], found["n_labelled_defective"], found["reconstructs"]) == (False, 0, True)
     assert found["paper_literal"] is None, "the paper has no thresholds for this category"
-    assert found["defects"]["types"] == [{"type": "cut", "n": 3, "found": 2}]
+    assert found["defects"]["types"] == [{"type": "cut", "n": 3, "found": 2, "smallest_found_area": 16 / 256}]
     assert found["defects"]["larger_half"] == {"n": 2, "found": 1}
     assert found["brightness_matched_auroc"] == 0.0
     assert found["pixel_auroc"] == 1.0
     assert found["aupro"] == pytest.approx(1.0)
+    assert (found["pixel_auroc_low"], found["pixel_auroc_high"]) == (1.0, 1.0)
+    assert (found["aupro_low"], found["aupro_high"]) == pytest.approx((1.0, 1.0))
     assert (found["false_alarm_rate_supported"], found["n_calibration"], found["supported"]) == (
         0.5,
         1,

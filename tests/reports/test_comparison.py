@@ -26,7 +26,17 @@ def result(category: str = "bracket", model: str = "kd_cae", **changed: Any) -> 
     return {
         "category": category, "model": model, "n_good": 20, "n_defective": 63,
         "auroc": 0.87, "auroc_low": 0.80, "auroc_high": 0.93, "average_precision": 0.96,
-        "pixel_auroc": 0.92, "aupro": 0.71, "all_defective_f1": 0.863, "brightness_matched_auroc": 0.84,
+        "pixel_auroc": 0.92, "pixel_auroc_low": 0.88, "pixel_auroc_high": 0.95,
+        "aupro": 0.71, "aupro_low": 0.6, "aupro_high": 0.8,
+        "defects": {
+            "types": [
+                {"type": "hole", "n": 40, "found": 30, "smallest_found_area": 0.004},
+                {"type": "dent", "n": 23, "found": 3, "smallest_found_area": None},
+            ],
+            "smaller_half": {"n": 31, "found": 12, "largest_area": 0.01},
+            "larger_half": {"n": 32, "found": 21},
+        },
+        "all_defective_f1": 0.863, "brightness_matched_auroc": 0.84,
         "clean": at, "paper": paper, "oracle": at | {"f1": 0.94}, "threshold_optimism": 0.03,
         "false_alarm_rate_asked": 0.05, "false_alarm_rate_supported": 0.05,
         "n_calibration": 21, "supported": True,
@@ -92,14 +102,14 @@ def cell(merged: list[dict[str, Any]], column: str, line: int = 0) -> str:
 
 
 def test_every_f1_stands_beside_the_all_defective_f1() -> None:
-    _, decisions = comparison.tables(rows(result()))[0]
+    _, decisions, _ = comparison.tables(rows(result()))[0]
     at = decisions.columns.index("F1 all defective")
     assert decisions.columns[at - 1 : at + 3] == ("F1", "F1 all defective", "F1 paper", "F1 oracle")
     assert decisions.lines[0][at - 1 : at + 3] == ("0.91", "0.86", "0.89", "0.94")
 
 
 def test_every_auroc_stands_beside_the_strongest_shortcut() -> None:
-    ranking, _ = comparison.tables(rows(result()))[0]
+    ranking, *_ = comparison.tables(rows(result()))[0]
     at = ranking.columns.index("AUROC [95%]")
     assert ranking.lines[0][at : at + 3] == ("0.87 [0.80, 0.93]", "0.62 mean_brightness", "0.84")
 
@@ -108,8 +118,8 @@ def test_a_supervised_model_is_marked_and_all_are_shown_on_the_held_out_half() -
     cnn = result(model="cnn", supervised=True, n_labelled_defective=31, auroc=0.99, auroc_low=0.97)
     merged = rows(result(), cnn)
     shown, texts = comparison.tables(merged)
-    assert len(shown) == 3
-    assert shown[2].lines[1][:4] == ("bracket", "cnn", "31", "10 / 32")
+    assert len(shown) == 4
+    assert shown[3].lines[1][:4] == ("bracket", "cnn", "31", "10 / 32")
     assert cell(merged, "model", 1) == "cnn (1)"
     assert texts[0].startswith("Supervised: learnt from one half of the test images")
     assert comparison.winner(merged) is None  # judged on other images than the rest
@@ -121,7 +131,7 @@ def test_a_model_tuned_on_labels_is_marked_and_ranked_with_none_as_a_supervised_
         result(), result(model="pca", auroc=0.5, auroc_low=0.4, auroc_high=0.6), tuned, noise={"pca": 9}
     )
     shown, texts = comparison.tables(merged)
-    assert len(shown) == 3
+    assert len(shown) == 4
     assert cell(merged, "model", 2) == "ni_cae (3)"
     assert texts[2].startswith("Tuned on labels: its settings were chosen on one half of the test images")
     assert comparison.winner(merged) == "kd_cae"
@@ -232,7 +242,7 @@ def test_models_that_saw_labels_are_compared_on_the_held_out_half_alone() -> Non
     half = scores_table()["half"] == "held_out"
     expected = [metrics.auroc(np.array(LABELS)[half], scores_table(noise)["score"][half]) for noise in (4, 1)]
     assert merged[1]["held_out"]["differences"]["pca"]["difference"] == expected[0] - expected[1]
-    last = comparison.tables(merged)[0][2]
+    last = comparison.tables(merged)[0][-1]
     assert last.lines[1][last.columns.index(DIFFERENCE)].startswith("-0.")
 
 
@@ -247,8 +257,22 @@ def test_a_single_model_is_compared_with_nobody() -> None:
 
 
 def test_missing_pixel_metrics_are_a_dash() -> None:
-    merged = rows(result(pixel_auroc=None, aupro=None))
-    assert cell(merged, "pixel AUROC") == cell(merged, "AUPRO") == "-"
+    none = {"n": 0, "found": 0}
+    merged = rows(
+        result(pixel_auroc=None, aupro=None, defects={"types": [], "smaller_half": none, "larger_half": none})
+    )
+    assert comparison.tables(merged)[0][2].lines[0][2:] == ("-",) * 5
+
+
+def test_maps_have_intervals_and_defects_are_counted_by_size_and_type() -> None:
+    merged = rows(result(), result(model="pca"))
+    assert comparison.tables(merged)[0][2].lines[0] == (
+        "bracket", "kd_cae", "0.92 [0.88, 0.95]", "0.71 [0.60, 0.80]", "12 / 31", "21 / 32", "0.40%",
+    )  # fmt: skip
+    text = comparison.markdown(merged)
+    assert "| defects found (smallest area) | kd_cae | pca |" in text
+    assert "| hole | 30 / 40 (0.40%) | 30 / 40 (0.40%) |" in text
+    assert "| dent | 3 / 23 | 3 / 23 |" in text
 
 
 def test_a_model_that_the_paper_does_not_have_has_no_f1_by_its_protocol() -> None:

@@ -33,7 +33,10 @@ def row(category: str, model: str, f1: float = 0.91, **changed: Any) -> dict[str
         "paper": {"rule": "edge_of_good", "sees_test_labels": model == "ni_cae", "f1": 0.89},
         "paper_literal": None,
         "defects": {
-            "types": [{"type": "hole", "n": 10, "found": 9}, {"type": "dent", "n": 10, "found": 4}],
+            "types": [
+                {"type": "hole", "n": 10, "found": 9, "smallest_found_area": 0.01},
+                {"type": "dent", "n": 10, "found": 4, "smallest_found_area": 0.004},
+            ],
             "smaller_half": half | {"largest_area": 0.02}, "larger_half": half | {"found": 9},
         },
         "shortcuts": {"strongest": "mean_brightness", "strongest_auroc": 0.62, "flagged": False},

@@ -3,7 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mlproject.reports.comparison_columns import HOLM, difference, number, sees_labels
+from mlproject.reports.comparison_columns import (
+    HOLM,
+    area,
+    difference,
+    number,
+    sees_labels,
+    smallest_found,
+)
 from mlproject.reports.paper.evidence import Evidence
 from mlproject.reports.paper.markdown import bullets, escape, joined, picture, table
 from mlproject.reports.paper.tables import interval
@@ -173,6 +180,7 @@ def _small_defects(evidence: Evidence) -> list[str]:
             [
                 escape(row["category"]), escape(row["model"]), f"{small['largest_area']:.2%}",
                 *(f"{half['found']} / {half['n']}" for half in (small, large)), missed[0],
+                area(smallest_found(row)),
             ]
         )  # fmt: skip
     if not lines:
@@ -183,6 +191,6 @@ def _small_defects(evidence: Evidence) -> list[str]:
     )
     columns = (
         "category", "model", "smaller half: area at most", "smaller half found", "larger half found",
-        "least found type",
+        "least found type", "smallest found",
     )  # fmt: skip
     return [sentence, table(columns, lines, words=2)]
