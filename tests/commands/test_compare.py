@@ -31,7 +31,7 @@ def test_compare_writes_files_and_logs_them_in_the_challengers_run(champion, fre
     assert (folder / "gallery.png").read_bytes().startswith(b"\x89PNG")
     table = files.read_table(folder / "decisions.csv")
     assert len(table) == 12
-    run_id = project.store.connect().get_model_version(project.NAME, str(fresh["kd_cae"])).run_id
+    run_id = project.connection.connect().get_model_version(project.NAME, str(fresh["kd_cae"])).run_id
     logged = champion.list_artifacts(run_id, "promotion/against_version_2")
     assert {Path(item.path).name for item in logged} == FILES
     assert run_id in out
