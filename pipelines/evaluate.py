@@ -10,6 +10,7 @@ from mlproject.core import artifacts, files, params, script
 from mlproject.core.errors import UserError
 from mlproject.data import prepared
 from mlproject.evaluation import defect_sizes, metrics, paper_protocol, pixel_metrics
+from mlproject.models.components.heat_scale import HeatScale
 from mlproject.reports.figures import drawing, pictures, score_plots
 from mlproject.reports.figures.cases import Cases
 from mlproject.reports.paper import published
@@ -76,7 +77,21 @@ def _cases(data: prepared.Prepared, scores: pd.DataFrame, threshold: float, mode
         labels=test["label"].to_numpy(),
         defects=test["defect"].to_numpy(dtype=object),
         threshold=threshold,
+        heat_scale=_heat_scale(data.category, model),
     )
+
+
+def _heat_scale(category: str, model: str) -> HeatScale:
+    """Return the colour scale that the detector shows its maps in everywhere.
+
+    Raises:
+        UserError: the model is of a release that recorded none.
+    """
+    path = artifacts.model_folder(category, model) / "model.json"
+    recorded = files.read_json(path).get("heat_scale")
+    if not recorded:
+        raise UserError(f"{path}: has no heat_scale, it is of an older release. Train the model again.")
+    return HeatScale(**recorded)
 
 
 def _evaluated(every: pd.DataFrame) -> slice | np.ndarray:

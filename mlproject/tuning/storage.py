@@ -54,7 +54,7 @@ def sampler(plan: Plan, position: int) -> optuna.samplers.BaseSampler:
     as one that was not. No two trials that count have the same: they would be drawn alike.
     """
     return optuna.samplers.TPESampler(
-        seed=plan.study_seed * 1_000_003 + position,
+        seed=(plan.study_seed * 1_000_003 + position) % 2**32,  # NumPy takes no larger seed
         n_startup_trials=STARTUP_TRIALS,
         multivariate=True,
         group=True,

@@ -15,6 +15,8 @@ from conftest import ROOT
 
 from mlproject.core import artifacts, files
 from mlproject.core.errors import UserError
+from mlproject.data import prepared
+from mlproject.models.components.heat_scale import HeatScale
 from mlproject.reports import comparison
 from mlproject.reports.paper import published
 from pipelines import evaluate
@@ -85,7 +87,10 @@ def write_scores() -> None:
 def write_settings(settings: dict[str, Any]) -> None:
     """What is read here of the stages before: the settings that the model was trained with."""
     files.write_json(artifacts.settings_file("bracket", "kd_cae"), {"labels": None})
-    files.write_json(artifacts.model_folder("bracket", "kd_cae") / "model.json", {"settings": settings})
+    files.write_json(
+        artifacts.model_folder("bracket", "kd_cae") / "model.json",
+        {"settings": settings, "heat_scale": {"low": 0.2, "high": 0.9}},
+    )
 
 
 def report_files() -> dict[Path, bytes]:
@@ -255,6 +260,23 @@ def test_a_supervised_model_is_judged_on_images_it_has_not_learnt_from(
     assert found["tuned_on_labels"] is False
     assert OUT / "figures/reconstructions.png" not in run.after
     assert OUT / "figures/verdicts.png" in run.after
+
+
+def test_figures_have_the_detectors_own_colour_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not one made of test images: a map looks the same in a figure, an overlay and the inspect page."""
+    monkeypatch.chdir(tmp_path)
+    make_project()
+    scores = files.read_table(artifacts.scores_folder("bracket", "kd_cae") / "scores.csv")
+    shown = evaluate._cases(prepared.load("bracket"), scores, THRESHOLD, "kd_cae")
+    assert shown.heat_scale == HeatScale(0.2, 0.9)
+
+
+def test_a_model_without_a_colour_scale_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_project()
+    files.write_json(artifacts.model_folder("bracket", "kd_cae") / "model.json", {"settings": {}})
+    with pytest.raises(UserError, match="has no heat_scale"):
+        run_stage()
 
 
 def test_scores_of_other_images_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

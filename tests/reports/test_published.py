@@ -50,6 +50,7 @@ def test_every_setting_in_which_a_model_differs_is_named():
         "noise.kind": (None, "gaussian"),
         "noise.variance": (None, 0.001),
         "noise.share": (None, 0.1),
+        "noise.target": (None, "clean"),
     }
     assert published.unlike("pca", {"image_size": 64}) == {}
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -143,3 +144,11 @@ def test_a_trial_that_was_given_up_while_it_ran_is_a_line_of_text(study_home, mo
     monkeypatch.setattr(one.Trial, "run", told_by_others)
     with pytest.raises(UserError, match="trial 0 was told as failed while it ran here"):
         tune(trials=1)
+
+
+@pytest.mark.parametrize("seed", [0, 4294, 4295, 2**40])
+def test_a_study_takes_any_seed(seed):
+    """NumPy's generators take seeds below 2³² only."""
+    given = SimpleNamespace(study_seed=seed)
+    first, second = (storage.sampler(given, position)._rng.rng.random() for position in (0, 1))
+    assert first != second

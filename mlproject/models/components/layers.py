@@ -45,6 +45,6 @@ def optimiser(name: str, network: nn.Module, learning_rate: float) -> torch.opti
     """Return the named optimiser over all parameters of the network."""
     if name == "rmsprop":  # as in Keras: with torch's own .99 the first steps are three times as long
         return torch.optim.RMSprop(network.parameters(), lr=learning_rate, alpha=0.9, eps=1e-7)
-    if name == "adadelta":
-        return torch.optim.Adadelta(network.parameters(), lr=learning_rate)
+    if name == "adadelta":  # as in Keras, which the paper used: torch's own are rho .9, eps 1e-6
+        return torch.optim.Adadelta(network.parameters(), lr=learning_rate, rho=0.95, eps=1e-7)
     return torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)

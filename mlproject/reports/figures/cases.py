@@ -29,6 +29,7 @@ class Cases:
         labels: (n,) 1 = defective.
         defects: (n,) type of defect, or ``good``.
         threshold: defective where score > threshold.
+        heat_scale: the detector's colour scale, from good validation images, for all maps.
     """
 
     category: str
@@ -41,6 +42,7 @@ class Cases:
     labels: np.ndarray
     defects: np.ndarray
     threshold: float
+    heat_scale: HeatScale
 
     @property
     def name(self) -> str:
@@ -51,10 +53,6 @@ class Cases:
     def called_defective(self) -> np.ndarray:
         """(n,) bool, score > threshold."""
         return decide(self.scores, self.threshold)
-
-    def heat_scale(self) -> HeatScale:
-        """Return the colour scale that all maps of this category and model share."""
-        return HeatScale.from_good_maps(self.maps[self.labels == 0])
 
     def verdict(self, row: int) -> Verdict:
         """Return the decision about one image and whether it is right."""

@@ -14,7 +14,7 @@ from mlproject.reports.figures import drawing
 from mlproject.reports.figures.cases import Cases, extreme, number, spread
 
 COLUMNS = 5  # images side by side in `mistakes`
-SCALE_IN_WORDS = "All maps share one colour scale, set by the good test images; none has a scale of its own."
+SCALE_IN_WORDS = "All maps share the detector's colour scale, set by good validation images."
 VERDICT_ROWS = 8  # of `verdicts`, about; each type of defect has a row even if there are more types
 
 
@@ -79,7 +79,7 @@ def verdicts(cases: Cases) -> Figure:
         titles.remove("reconstruction")
     figure = drawing.new(1.72 * len(titles), 1.5 * len(rows) + 1.6, f"Verdicts: {cases.name}")
     grid = figure.subplots(len(rows), len(titles), squeeze=False)
-    scale = cases.heat_scale()
+    scale = cases.heat_scale
     for line, row in enumerate(rows):
         _verdict_line(grid[line], cases, int(row), scale)
     for axes, title in zip(grid[0], titles, strict=True):
@@ -125,7 +125,7 @@ def mistakes(cases: Cases) -> Figure:
         Group("good called good, lowest score first", "good", ~defective, ~called, False, drawing.BLUE),
     )
     heights = [2.85 if group.rows.size else 0.5 for group in groups]
-    scale = cases.heat_scale()
+    scale = cases.heat_scale
     figure = drawing.new(7.6, sum(heights) + 1.0, f"Best and worst decisions: {cases.name}")
     # Subfigures leave no room for a caption of the whole figure, so the last strip holds it.
     strips: Any = figure.subfigures(len(groups) + 1, 1, height_ratios=[*heights, 0.5])

@@ -6,7 +6,7 @@ from typing import Any
 from mlproject.reports.comparison_columns import number
 from mlproject.reports.paper.evidence import Evidence, Study
 from mlproject.reports.paper.markdown import bullets, escape, joined, printed, table
-from mlproject.reports.paper.published import RESULTS, PaperCategory, unlike
+from mlproject.reports.paper.published import ALWAYS, RESULTS, PaperCategory, unlike
 
 NONE = "–"
 SEES_LABELS = " †"
@@ -240,6 +240,8 @@ def _notes(evidence: Evidence, model: str, rule: str) -> str:
     if differing:
         said = f"Settings that differ from the paper's: {joined(differing)}."
         sentences.append(f"{said} `mlproject preset paper` sets those.")
+    if model in evidence.detectors:
+        sentences += [f"Differs from the paper with any settings: {fact}" for fact in ALWAYS[model]]
     rows = {category: row for (category, name), row in evidence.rows.items() if name == model}
     tuned = [escape(category) for category, row in rows.items() if row["tuned_on_labels"]]
     if tuned:
