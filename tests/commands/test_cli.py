@@ -211,8 +211,10 @@ def test_table_shows_every_model(folder, mlproject):
         "auroc_low": 0.9,
         "auroc_high": 0.99,
         "average_precision": 0.98,
+        "held_out": {"differences": {}},
         "pixel_auroc": None,
         "aupro": None,
+        "defects": {"types": [], "smaller_half": {"n": 0}, "larger_half": {"n": 0}},
         "all_defective_f1": 0.75,
         "brightness_matched_auroc": 0.96,
         "clean": decision,
@@ -226,7 +228,9 @@ def test_table_shows_every_model(folder, mlproject):
         "shortcuts": {"strongest": "sharpness", "strongest_auroc": 0.6, "flagged": False},
     }
     (folder / "reports").mkdir()
-    rows = [row | {"model": "kd_cae"}, row | {"model": "ni_cae"}]
+    same = {"difference": 0.0, "low": 0.0, "high": 0.0, "shown": "unclear"}
+    pair = ("kd_cae", "ni_cae")
+    rows = [row | {"model": one, "differences": {other: same}} for one, other in (pair, pair[::-1])]
     (folder / "reports/comparison.json").write_text(json.dumps(rows))
     code, out, _ = mlproject("table")
     assert code == 0

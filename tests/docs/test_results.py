@@ -48,6 +48,7 @@ def test_a_run_on_this_machine_agrees_with_the_record(record):
 def test_the_table_is_written_as_readme_has_it():
     row = {
         "category": "disc", "model": "pca", "auroc": 0.956, "auroc_low": 0.9, "auroc_high": 1.0,
+        "differences": {},
         "shortcuts": {"strongest": "contrast", "strongest_auroc": 0.5, "flagged": False},
         "clean": {"f1": 0.7, "false_alarm_rate": 0.0}, "all_defective_f1": 0.8, "paper": None,
         "false_alarm_rate_asked": 0.05, "supervised": False, "tuned_on_labels": False, "supported": True,
