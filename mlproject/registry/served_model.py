@@ -9,6 +9,8 @@ the reconstruction (h, w, 3), where the model makes one.
 
 import base64
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from mlproject import models
@@ -35,7 +38,7 @@ class ServedDetector(PythonModel):
     detector: base.Detector
     threshold: float
     image_size: int
-    serving: bool = False  # over HTTP: to whoever asks
+    in_flight: request_guard.PixelsInFlight | None = None  # set when it is served over HTTP, to whoever asks
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the detector; no code in its folder is ever run."""
@@ -46,24 +49,41 @@ class ServedDetector(PythonModel):
         self.image_size = json.loads(Path(context.artifacts["prepared"]).read_text(encoding="utf-8"))[
             "image_size"
         ]
-        self.serving = request_guard.install()
+        self.in_flight = request_guard.install()
 
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """Judge images.
+        """Score images.
 
         Raises:
-            MlflowException: a cell is no image; names its row (over HTTP: status 400).
+            MlflowException: a cell is no image; names its row (over HTTP: status 400). Over HTTP also: the
+                server is busy (503).
         """
         cells = [_unpacked(row, cell) for row, cell in enumerate(_images(model_input["image"]))]
-        if self.serving:
-            _refuse_much(cells)
         with_maps = bool((params or {}).get("maps", False))
-        batches = [self._judge(cells, first, with_maps) for first in range(0, len(cells), BATCH)]
+        with self._reserved(cells):
+            batches = [self._score(cells, first, with_maps) for first in range(0, len(cells), BATCH)]
         return pd.concat(batches or [self._table(np.empty(0))], ignore_index=True)
 
-    def _judge(self, cells: list[Any], first: int, with_maps: bool) -> pd.DataFrame:
+    @contextmanager
+    def _reserved(self, cells: list[Any]) -> Iterator[None]:
+        """Over HTTP, refuse a request that asks too much; count its largest image while the block runs."""
+        if self.in_flight is None:
+            yield
+            return
+        largest = _refuse_much(cells, self.in_flight.limit)
+        try:
+            with self.in_flight.reserved(largest):
+                yield
+        except request_guard.Busy:
+            raise MlflowException(
+                f"{largest:,} pixels are more than this server can decode now: ask again later, "
+                f"or set {request_guard.PIXELS} higher where it starts",
+                error_code=TEMPORARILY_UNAVAILABLE,
+            ) from None
+
+    def _score(self, cells: list[Any], first: int, with_maps: bool) -> pd.DataFrame:
         rows = range(first, min(first + BATCH, len(cells)))
         scored = self.detector.score(np.stack([self._pixels(row, cells[row]) for row in rows]))
         table = self._table(scored.scores)
@@ -97,13 +117,28 @@ def _unpacked(row: int, cell: Any) -> Any:
         raise _invalid(row, "text must be the base64 of an image file") from None
 
 
-def _refuse_much(cells: list[Any]) -> None:
-    """Refuse a request that would take minutes: small files may hold many pixels."""
+def _refuse_much(cells: list[Any], limit: float) -> int:
+    """Refuse a request that would take minutes: small files may hold many pixels.
+
+    Args:
+        limit: pixels that this server may decode at a time.
+
+    Returns:
+        The pixels of the largest image file, which are decoded at a time.
+    """
     if len(cells) > SERVED_IMAGES:
         raise MlflowException.invalid_parameter_value(f"{len(cells)} images, {SERVED_IMAGES} at most")
-    pixels = sum(pixel_count(cell) for cell in cells if isinstance(cell, bytes))
-    if pixels > MAX_PIXELS:
-        raise MlflowException.invalid_parameter_value(f"{pixels:,} pixels in all, {MAX_PIXELS:,} at most")
+    pixels = [pixel_count(cell) for cell in cells if isinstance(cell, bytes)]
+    if sum(pixels) > MAX_PIXELS:
+        raise MlflowException.invalid_parameter_value(
+            f"{sum(pixels):,} pixels in all, {MAX_PIXELS:,} at most"
+        )
+    largest = max(pixels, default=0)
+    if largest > limit:
+        raise MlflowException.invalid_parameter_value(
+            f"an image of {largest:,} pixels, {limit:,.0f} at most ({request_guard.PIXELS})"
+        )
+    return largest
 
 
 def _invalid(row: int, reason: str) -> MlflowException:

@@ -3,15 +3,22 @@
 import base64
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
+import fastapi
 import numpy as np
 import pandas as pd
 import pytest
+import requests
 import support.tracked_project as project
+import uvicorn
 from mlflow import pyfunc
 from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
@@ -22,6 +29,7 @@ from support.tracked_project import version_of
 from mlproject import models
 from mlproject.core import artifacts
 from mlproject.data.decode import decode_bytes
+from mlproject.registry import request_guard
 from mlproject.tracking import connection
 
 pytest_plugins = ["support.tracked_project"]
@@ -190,3 +198,66 @@ def test_it_loads_where_this_project_is_not_and_scores_the_same(first, photos, t
     answer = json.loads(result.stdout.splitlines()[-1])
     assert not Path(answer["package"]).is_relative_to(project.ROOT)
     assert np.abs(np.array(answer["scores"]) - own_scores(photos)).max() <= 1e-9
+
+
+@pytest.fixture
+def served(first, monkeypatch) -> Iterator[tuple[pyfunc.PyFuncModel, str]]:
+    """A model loaded as a scoring server does, MLflow's own application around it, and its address."""
+    monkeypatch.setitem(sys.modules, request_guard.SERVER, object())
+    monkeypatch.setattr(fastapi, "FastAPI", fastapi.FastAPI)  # `install` replaces it
+    monkeypatch.setenv(request_guard.PIXELS, "0.015")
+    monkeypatch.setenv("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "false")  # `init` sets it
+    model = pyfunc.load_model(f"models:/{first.name}/{first.version}")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(scoring_server.init(model), log_level="error", lifespan="off"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield model, f"http://127.0.0.1:{listener.getsockname()[1]}/invocations"
+        server.should_exit = True
+        thread.join()
+
+
+def ask(address: str, *images: np.ndarray) -> requests.Response:
+    cells = [base64.b64encode(png(image)).decode() for image in images]
+    return requests.post(address, json={"inputs": {"image": cells}}, timeout=120)
+
+
+def test_more_pixels_at_a_time_than_allowed_are_refused_until_there_is_room(served, monkeypatch):
+    model, address = served
+    detector = model.unwrap_python_model().detector
+    score, begun, finish = detector.score, threading.Event(), threading.Event()
+
+    def waiting(images):
+        begun.set()
+        assert finish.wait(60)
+        return score(images)
+
+    monkeypatch.setattr(detector, "score", waiting)
+    half, small = np.zeros((100, 100, 3), np.uint8), np.zeros((50, 100, 3), np.uint8)
+    with ThreadPoolExecutor() as pool:
+        try:
+            first = pool.submit(ask, address, half, half)  # one after another, so 10,000 pixels at a time
+            assert begun.wait(60)
+            refused = ask(address, half)
+            beside = pool.submit(ask, address, small)
+        finally:
+            finish.set()
+        assert [first.result().status_code, beside.result().status_code] == [200, 200]
+    assert refused.status_code == 503
+    assert int(refused.headers["Retry-After"]) > 0
+    assert request_guard.PIXELS in refused.json()["message"]
+    assert ask(address, half).status_code == 200
+
+
+def test_an_image_that_never_fits_is_a_mistake_of_the_request(served):
+    answer = ask(served[1], np.zeros((200, 100, 3), np.uint8))
+    assert answer.status_code == 400
+    assert "20,000 pixels, 15,000 at most" in answer.json()["message"]
+
+
+def test_an_error_does_not_repeat_a_large_input(served):
+    headers = {"Content-Type": "application/json"}
+    answer = requests.post(served[1], data=b'{"inputs": ' + b"x" * 1_000_000, headers=headers, timeout=60)
+    assert answer.status_code == 400
+    assert len(answer.content) < 3000
+    assert "valid JSON" in answer.json()["message"]
