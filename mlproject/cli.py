@@ -12,6 +12,7 @@ from mlproject.commands import (
     export,
     generate,
     inspect,
+    plan,
     predict,
     preset,
     promote,
@@ -44,6 +45,7 @@ app.command()(tune.tune)
 app.command()(predict.predict)
 app.command()(export.export)
 app.command()(inspect.inspect)
+app.command()(plan.plan)
 app.command()(ui.ui)
 
 

@@ -90,9 +90,11 @@ def _threshold(
     good_scores: np.ndarray, detector: base.Detector, settings: params.Threshold
 ) -> dict[str, Any]:
     """Return threshold.json: the clean protocol's threshold, or the largest score and a flag."""
-    found = thresholds.calibrate(good_scores, settings.false_alarm_rate, strict=settings.strict)
+    found = thresholds.calibrate(
+        good_scores, settings.false_alarm_rate, strict=settings.strict, confidence=settings.confidence
+    )
     assert detector.combination is not None  # score() has used it
-    best = thresholds.smallest_false_alarm_rate(len(good_scores))
+    best = thresholds.smallest_false_alarm_rate(len(good_scores), settings.confidence)
     return {
         "threshold": found.value,
         "false_alarm_rate_asked": settings.false_alarm_rate,

@@ -59,9 +59,10 @@ class Training(Section):
 
 
 class Threshold(Section):
-    """The clean protocol: the false-alarm rate that is asked for."""
+    """The clean protocol: the false-alarm rate that is asked for, on average or with a confidence."""
 
     false_alarm_rate: float = Field(gt=0, lt=1)
+    confidence: float | None = Field(default=None, gt=0, lt=1)  # files of release 0.2 lack it
     strict: bool
 
 

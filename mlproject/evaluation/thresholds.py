@@ -20,18 +20,30 @@ class Threshold(NamedTuple):
     supported: bool
 
 
-def calibrate(good_scores: np.ndarray, rate: float, *, strict: bool) -> Threshold:
-    """Return the conformal threshold; with too few images, the largest score, marked unsupported.
+def calibrate(
+    good_scores: np.ndarray, rate: float, *, strict: bool, confidence: float | None = None
+) -> Threshold:
+    """Return the threshold for a false-alarm rate; with too few images, the largest score, not supported.
+
+    Without a confidence the rate is kept on average over calibration sets, not bounded: with 21 images and a
+    rate of 0.05, the rate of one threshold is above 0.05 in 34 % of cases. With a confidence, it is above
+    `rate` in at most 1 − confidence of cases, which takes more images: `tolerance.images_needed`.
 
     Args:
-        good_scores: (n,) calibration scores of good images, n >= 1; higher = more anomalous.
+        good_scores: (n,) calibration scores of good images, n >= 1; higher = more anomalous. For a confidence
+            to hold they must be drawn alike and independently; out-of-fold scores are so only nearly.
         rate: false-alarm rate asked for, in (0, 1).
         strict: too few images are an error.
+        confidence: that the rate is not exceeded, in (0, 1); None: on average only.
 
     Raises:
-        TooFewImages: n < 1 / rate - 1, and `strict`.
+        TooFewImages: n is too small, and `strict`.
     """
     try:
+        if confidence is not None:
+            from mlproject.evaluation import tolerance  # imports scipy.stats, which predicting does not need
+
+            return Threshold(tolerance.threshold_with_confidence(good_scores, rate, confidence), True)
         return Threshold(threshold_at_false_alarm_rate(good_scores, rate), True)
     except TooFewImages:
         if strict:
@@ -39,16 +51,24 @@ def calibrate(good_scores: np.ndarray, rate: float, *, strict: bool) -> Threshol
         return Threshold(float(good_scores.max()), False)
 
 
-def smallest_false_alarm_rate(n: int) -> float:
-    """Return the smallest rate that n calibration images can support: 1 / (n + 1)."""
-    return 1 / (n + 1)
+def smallest_false_alarm_rate(n: int, confidence: float | None = None) -> float:
+    """Return the smallest rate that n calibration images can support.
+
+    On average that is 1 / (n + 1); with a confidence, 1 − (1 − confidence)^(1/n).
+    """
+    return 1 / (n + 1) if confidence is None else 1 - (1 - confidence) ** (1 / n)
+
+
+def images_for_average(rate: float) -> int:
+    """Return the fewest calibration images that support a false-alarm rate on average."""
+    return max(1, math.ceil(round(1 / rate - 1, 9)))
 
 
 def threshold_at_false_alarm_rate(good_scores: np.ndarray, false_alarm_rate: float) -> float:
-    """Return the score that at most `false_alarm_rate` of new good images exceed.
+    """Return the score that a new good image exceeds with a probability of at most `false_alarm_rate`.
 
-    Split-conformal quantile, the ⌈(n + 1)(1 − α)⌉-th smallest of n scores: exchangeable good
-    images exceed it with at most that probability.
+    Split-conformal quantile, the ⌈(n + 1)(1 − α)⌉-th smallest of n scores. The probability is over new images
+    and calibration sets, both exchangeable: an average, not a bound for the one threshold in use.
 
     Args:
         good_scores: (n,) calibration scores of good images; higher = more anomalous.

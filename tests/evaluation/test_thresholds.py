@@ -9,6 +9,7 @@ from mlproject.core.errors import TooFewImages
 from mlproject.evaluation.thresholds import (
     calibrate,
     decide,
+    images_for_average,
     smallest_false_alarm_rate,
     threshold_at_false_alarm_rate,
 )
@@ -119,3 +120,28 @@ def test_a_combination_survives_json() -> None:
     combination = Combination.fit(parts(0, 9))
     again = Combination.from_dict(json.loads(json.dumps(combination.as_dict())))
     np.testing.assert_array_equal(again.apply(parts(1, 40)), combination.apply(parts(1, 40)))
+
+
+def test_a_confidence_asks_more_of_the_threshold_than_an_average():
+    scores = np.arange(100.0)
+    assert calibrate(scores, 0.05, strict=True) == (95.0, True)
+    assert calibrate(scores, 0.05, strict=True, confidence=0.9) == (98.0, True)  # 97 would be 88 % sure
+    assert calibrate(scores[:44], 0.05, strict=False, confidence=0.9) == (43.0, False)
+    assert calibrate(scores[:45], 0.05, strict=True, confidence=0.9) == (44.0, True)
+    with pytest.raises(TooFewImages, match="needs 45"):
+        calibrate(scores[:44], 0.05, strict=True, confidence=0.9)
+
+
+@pytest.mark.parametrize("n", [1, 21, 44, 45, 299])
+def test_the_smallest_rate_is_the_smallest_that_is_supported(n):
+    scores = np.arange(float(n))
+    for confidence in (None, 0.5, 0.95):
+        rate = smallest_false_alarm_rate(n, confidence)
+        assert calibrate(scores, rate * 1.001, strict=False, confidence=confidence).supported
+        assert not calibrate(scores, rate * 0.999, strict=False, confidence=confidence).supported
+
+
+@pytest.mark.parametrize(("rate", "n"), [(0.01, 99), (0.05, 19), (0.5, 1), (0.9, 1)])
+def test_as_many_images_support_a_rate_on_average(rate, n):
+    assert images_for_average(rate) == n
+    assert smallest_false_alarm_rate(n) <= rate + 1e-12

@@ -73,17 +73,19 @@ def threshold(good: np.ndarray, settings: Threshold) -> float:
     Raises:
         TooFewImages: as `thresholds.calibrate`.
     """
-    return thresholds.calibrate(good, settings.false_alarm_rate, strict=settings.strict).value
+    rate, confidence = settings.false_alarm_rate, settings.confidence
+    return thresholds.calibrate(good, rate, strict=settings.strict, confidence=confidence).value
 
 
 def unsupported(arm: str, n: int, settings: Threshold) -> list[str]:
     """Return a note if n calibration images cannot support the false-alarm rate."""
-    if settings.false_alarm_rate >= thresholds.smallest_false_alarm_rate(n):
+    smallest = thresholds.smallest_false_alarm_rate(n, settings.confidence)
+    if settings.false_alarm_rate >= smallest:
         return []
+    how = f"1 / {n + 1}" if settings.confidence is None else f"with confidence {settings.confidence:g}"
     return [
-        f"{arm}: {n} calibration images support a false-alarm rate of "
-        f"{thresholds.smallest_false_alarm_rate(n):.3f} at best (1 / {n + 1}), not the "
-        f"{settings.false_alarm_rate:g} asked for: its threshold is the largest of their scores."
+        f"{arm}: {n} calibration images support a false-alarm rate of {smallest:.3f} at best ({how}), "
+        f"not the {settings.false_alarm_rate:g} asked for: its threshold is the largest of their scores."
     ]
 
 
