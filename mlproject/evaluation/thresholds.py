@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mlproject.core.errors import TooFewImages
+from mlproject.evaluation import tolerance
 
 
 class Threshold(NamedTuple):
@@ -41,8 +42,6 @@ def calibrate(
     """
     try:
         if confidence is not None:
-            from mlproject.evaluation import tolerance  # imports scipy.stats, which predicting does not need
-
             return Threshold(tolerance.threshold_with_confidence(good_scores, rate, confidence), True)
         return Threshold(threshold_at_false_alarm_rate(good_scores, rate), True)
     except TooFewImages:
