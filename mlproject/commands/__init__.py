@@ -1,1 +1,1 @@
-"""One file a command of `mlproject`: its arguments, and what it prints. Importing one is cheap."""
+"""The commands of `mlproject`, one module each: its arguments and its output. Importing one is cheap."""

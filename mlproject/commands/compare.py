@@ -1,4 +1,4 @@
-"""`mlproject compare`: champion beside challenger, in figures and in pictures."""
+"""`mlproject compare`: champion and challenger, in numbers and in pictures."""
 
 from typing import Annotated
 
@@ -14,7 +14,7 @@ def compare(
     ] = None,
     version: Annotated[int | None, typer.Option(min=1, help="Challenger: this version.")] = None,
 ) -> None:
-    """Show the champion beside a challenger (default: the newest other version) on the same test images."""
+    """Show the champion and a challenger (default: the newest other version) on the same test images."""
     from mlproject.core import params
     from mlproject.evaluation import head_to_head
     from mlproject.registry import gate, head_to_head_record, promotion

@@ -1,4 +1,4 @@
-"""`mlproject promote`: a version becomes champion if the gate lets it."""
+"""`mlproject promote`: a version becomes champion if it passes the gate."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ def promote(
     category: Annotated[str, typer.Argument(help="A category, or a registered model's full name.")],
     model: Annotated[str | None, typer.Option(help="The newest version of this architecture.")] = None,
     version: Annotated[int | None, typer.Option(min=1, help="This version.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Promote although a check is not met.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Promote although a check fails.")] = False,
     why: Annotated[str | None, typer.Option(help="The reason for --force; it stays on the version.")] = None,
 ) -> None:
     """Make a version of a category champion, if it passes every check; exit with 1 if it does not."""
@@ -25,9 +25,7 @@ def promote(
     client = connection.open_registry()
     challenger = promotion.choose(client, category, model, version)
     if challenger is None:
-        raise UserError(
-            "Which? Give --model or --version; `mlproject compare` shows two of them side by side."
-        )
+        raise UserError("Give --model or --version; `mlproject compare` shows two versions side by side.")
     against = promotion.champion(client, challenger.name)
     title = (
         f"{challenger.name} version {challenger.version} ({challenger.tags.get('architecture', 'unknown')})"

@@ -2,7 +2,7 @@
 
 
 def register() -> None:
-    """Record every finished training in MLflow from its files; what is there already is left alone."""
+    """Record every finished training in MLflow from its files; recorded ones are left alone."""
     from mlproject.registry import record
 
     record.record_all()

@@ -8,7 +8,7 @@ import typer
 def rollback(
     category: Annotated[str, typer.Argument(help="A category, or a registered model's full name.")],
 ) -> None:
-    """Make the previous champion of a category champion again. No check is made: it passed before."""
+    """Make the previous champion of a category champion again; it passed the gate before."""
     from mlproject.registry import aliases
     from mlproject.registry.address import find_model
     from mlproject.tracking import connection

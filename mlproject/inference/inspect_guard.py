@@ -1,7 +1,7 @@
 """Restrict who may ask the page of `mlproject inspect`, and what a browser may load for it.
 
-A site that a browser visits elsewhere can reach a server on this machine: directly, which the header Origin
-shows, or under a name of its own that it points here (DNS rebinding), which the header Host shows.
+Any web site can make a visitor's browser send requests to this machine. The header Origin shows that, unless
+the site points a host name of its own to this machine (DNS rebinding), which the header Host shows.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping

@@ -18,7 +18,7 @@ from mlproject.reports.figures.overlays import heat
 
 @dataclass(frozen=True, eq=False)
 class ImageInspector:
-    """A detector with its threshold and its recorded scores, which shows what it makes of an image.
+    """Show what a detector makes of an image, with its threshold and its recorded scores.
 
     Attributes:
         category: what its photos show.

@@ -1,6 +1,6 @@
-"""A detector as an ONNX file: any image at the prepared size in, score and decision out, without torch.
+"""Export a detector as an ONNX file: an image of the prepared size in, score and decision out, without torch.
 
-The graph is traced from the functions that the detector itself scores with, so nothing is written twice.
+The graph is traced from the functions that the detector itself scores with, so no rule exists twice.
 """
 
 import warnings
@@ -21,11 +21,11 @@ from mlproject.models.components.detector import Detector
 INPUT = "images"
 OUTPUTS = ("score", "threshold", "defective", "anomaly_map")
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
-TOLERANCE = 1e-4  # relative; float32 networks add in another order in each library
+TOLERANCE = 1e-4  # relative; each library sums float32 networks in its own order
 
 
 class Graph(nn.Module):
-    """What is traced: images (n, s, s, 3) uint8 → score, threshold, defective (n,), anomaly_map (n, h, w)."""
+    """The traced network: (n, s, s, 3) uint8 → score, threshold, defective (n,), anomaly_map (n, h, w)."""
 
     limit: torch.Tensor
     centres: torch.Tensor
@@ -35,7 +35,7 @@ class Graph(nn.Module):
         super().__init__()
         self.detector, self.names = detector, list(combination.centres)
         networks = {name: value for name, value in vars(detector).items() if isinstance(value, nn.Module)}
-        self.networks = nn.ModuleDict(networks)  # so that weights are known as such
+        self.networks = nn.ModuleDict(networks)  # registered, so that their weights are exported
         # tensors because the exporter would round plain numbers to float32
         numbers = {
             "limit": threshold,
@@ -63,13 +63,13 @@ def write(
     examples: np.ndarray,
     about: Mapping[str, str],
 ) -> float:
-    """Write the file, once ONNX Runtime has scored the examples as the detector does; else nothing.
+    """Write the file if ONNX Runtime scores the examples as the detector does; otherwise write nothing.
 
     Args:
         threshold: defective where score > threshold.
         image_size: side of prepared images, pixels: the input is (n, image_size, image_size, 3).
         examples: (n, image_size, image_size, 3) uint8, to compare with.
-        about: lineage, kept in the file's metadata beside threshold and image size.
+        about: lineage, kept in the file's metadata with threshold and image size.
 
     Returns:
         The largest difference of a score, relative to it or to the threshold.
@@ -93,7 +93,7 @@ def write(
 
 
 def require_packages() -> None:
-    """Raise a UserError that says what to install, unless all is there."""
+    """Raise a UserError that says what to install, unless all packages are installed."""
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise UserError(f"ONNX export needs {', '.join(missing)}: pip install '.[onnx]'")
@@ -103,7 +103,7 @@ def compare(path: Path, detector: Detector, threshold: float, examples: np.ndarr
     """Return the largest relative difference between ONNX Runtime's scores and the detector's.
 
     Raises:
-        UserError: it is above TOLERANCE; or a decision differs, or the map.
+        UserError: the difference of scores or maps is above TOLERANCE, or a decision differs.
     """
     import onnxruntime
 
@@ -130,10 +130,10 @@ def _trace(detector: Detector, threshold: float, image_size: int) -> torch.onnx.
     if detector.combination is None:
         raise RuntimeError("calibrate the detector before exporting it")
     graph = Graph(detector, detector.combination, threshold)
-    # two images: a batch of one would be taken as the only size
+    # two images: from a batch of one the exporter concludes that n is always 1
     images = torch.zeros((2, image_size, image_size, 3), dtype=torch.uint8)
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's, about its own deprecated parts
+        warnings.simplefilter("ignore")  # the exporter warns of its own deprecated parts
         graph(images)
         try:
             program = torch.onnx.export(
@@ -153,10 +153,10 @@ def _trace(detector: Detector, threshold: float, image_size: int) -> torch.onnx.
 
 
 def examples_for(detector: Detector, image_size: int, given: np.ndarray | None = None) -> np.ndarray:
-    """Return images to compare on: noise of several kinds, plain ones, and what the detector takes for good.
+    """Return images to compare on: noise, plain ones, those given, and the reconstructions of all.
 
     Args:
-        given: (k, image_size, image_size, 3) uint8, more of them.
+        given: (k, image_size, image_size, 3) uint8, further images.
     """
     random = np.random.default_rng(0)
     shape = (2, image_size, image_size, 3)

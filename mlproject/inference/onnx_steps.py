@@ -1,4 +1,4 @@
-"""Steps that ONNX Runtime has, in place of equal ones that it lacks in float64, which maps need."""
+"""Replace float64 operations that ONNX Runtime lacks, and maps need, by equal ones that it has."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -12,10 +12,10 @@ ARITHMETIC = {"add", "radd", "sub", "rsub", "mul", "rmul", "div", "truediv", "rd
 
 
 class OnnxSteps(TorchFunctionMode):
-    """Inside, the steps on float64 that ONNX Runtime lacks (Conv, Resize, AveragePool) are taken by others.
+    """Context in which float64 convolution, resizing and average pooling are computed as matrix products.
 
-    Each becomes a product with a matrix on either side: for what resizes, got by resizing an identity.
-    Equal but for the last digits.
+    ONNX Runtime has no float64 Conv, Resize or AveragePool. The matrix of a resizing is the resized identity.
+    Results are equal but for the last digits.
     """
 
     def __torch_function__(
@@ -68,7 +68,7 @@ def _halve(images: torch.Tensor, factor: int) -> torch.Tensor:
     return _pooling(images.shape[-2], factor) @ images @ _pooling(images.shape[-1], factor).T
 
 
-# Kept between calls: while a graph is traced no number can be computed, so one call comes before.
+# Cached, because nothing can be computed while a graph is traced: a call before tracing fills the cache.
 @cache
 def _resizing(length: int, wanted: int, mode: str, how: tuple[tuple[str, bool], ...]) -> torch.Tensor:
     """Return the (wanted, length) float64 matrix that resizes columns."""

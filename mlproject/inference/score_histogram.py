@@ -1,11 +1,11 @@
-"""Where one score lies among those of good images: a small drawing that a web page holds as it is (SVG)."""
+"""Draw where one score lies among those of good images, as SVG for a web page."""
 
 import numpy as np
 
 WIDTH, HEIGHT, BASE = 720, 150, 112  # the drawing's units; BASE: where the axis lies
 LEFT, RIGHT = 24, WIDTH - 24
 BINS = 36
-TALLEST = 60  # of the bars
+TALLEST = 60  # height of the tallest bar
 LABEL_ROOM = 80  # a label nearer to the edge than this is written to the other side
 
 
