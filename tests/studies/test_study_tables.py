@@ -7,6 +7,7 @@ import support.study_project as project
 from support.study_project import CATEGORY
 
 from mlproject.core import artifacts
+from mlproject.core.params import Threshold
 from mlproject.data.prepare import prepare_category
 from mlproject.evaluation import intervals, metrics
 from mlproject.studies.components import runner, seed_intervals, tables
@@ -148,3 +149,11 @@ def test_without_a_defect_in_the_pool_only_none_are_tried(untrained):
     assert {(cell.series, cell.level) for cell in study.cells()} == {("labels", 0)}
     assert run_cell(0) is not None
     assert "cnn" not in runner.opened(CATEGORY, "generated").arms
+
+
+def test_a_confidence_holds_in_studies_too():
+    good, asked = np.arange(30.0), Threshold(false_alarm_rate=0.1, confidence=0.9, strict=False)
+    assert tables.threshold(good, asked) == 29
+    assert tables.unsupported("cnn", 30, asked) == []
+    (note,) = tables.unsupported("cnn", 20, asked)
+    assert "0.109 at best (with confidence 0.9), not the 0.1 asked for" in note
