@@ -21,11 +21,11 @@ import requests
 from mlflow import artifacts as mlflow_artifacts
 from PIL import Image
 
+from mlproject import models
 from mlproject.core.errors import UserError
 from mlproject.data.decode import MAX_PIXELS
 from mlproject.data.sample import build
 from mlproject.inference import predict
-from mlproject.models.components import detector
 from mlproject.registry import request_guard
 from mlproject.tracking import connection
 
@@ -96,7 +96,7 @@ def test_served_scores_are_those_of_predict(server, first, photos, tmp_path):
     assert answer.status_code == 200, answer.text
     uri = f"models:/{first.name}@champion"
     kept = Path(mlflow_artifacts.download_artifacts(uri, dst_path=str(tmp_path))) / "artifacts"
-    predictions = list(predict.predict_photos(detector.load(kept / "model"), 1.5, 48, photos))
+    predictions = list(predict.predict_photos(models.load(kept / "model"), 1.5, 48, photos))
     served = answer.json()["predictions"]
     assert [row["score"] for row in served] == pytest.approx([one.score for one in predictions], rel=1e-9)
     assert [row["defective"] for row in served] == [one.defective for one in predictions]
