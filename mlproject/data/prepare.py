@@ -46,14 +46,14 @@ def prepare_category(
 
     Raises:
         UserError: raw is not in the layout, a file cannot be decoded, a mask has another size than its
-            image, or an image is both in train and in test.
+            image, or an image is both in train and in test, or both good and defective.
     """
     entries = read_layout(raw)
     with written_whole(out) as part:
         with ThreadPoolExecutor(workers or cores()) as pool:
             tasks = (pool.submit(_decode, raw, entry, image_size) for entry in entries)
             rows = _write_arrays(part, entries, image_size, in_order(tasks, ahead=32), on_image)
-        _refuse_leakage(raw, rows, image_size)
+        _refuse_conflicts(raw, rows, image_size)
         records = [row.record for row in rows]
         files.write_table(part / "manifest.csv", pd.DataFrame(records))
         files.write_json(part / "prepared.json", _facts(raw, rows, image_size))
@@ -149,20 +149,33 @@ def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
-def _refuse_leakage(raw: Path, rows: list[_Row], size: int) -> None:
-    """Refuse an image that is in train and in test, be it the same file or the same prepared pixels."""
-    train = {row.pixel_digest: row.record["path"] for row in rows if row.record["split"] == "train"}
+def _refuse_conflicts(raw: Path, rows: list[_Row], size: int) -> None:
+    """Refuse an image that is in train and in test, or good and defective in test.
+
+    Images are the same when their files are, or their prepared pixels.
+    """
+    train = [row for row in rows if row.record["split"] == "train"]
+    good, defective = (
+        [row for row in rows if row.record["split"] == "test" and row.record["label"] == label]
+        for label in (0, 1)
+    )
+    _refuse_pairs(raw, [*good, *defective], train, size, "What is trained on must not be tested on.")
+    _refuse_pairs(raw, defective, good, size, "An image is good or defective, not both.")
+
+
+def _refuse_pairs(raw: Path, rows: list[_Row], others: list[_Row], size: int, rule: str) -> None:
+    paths = {row.pixel_digest: row.record["path"] for row in others}
     pairs = [
-        (row.record["path"], train[row.pixel_digest])
-        for row in rows
-        if row.record["split"] == "test" and row.pixel_digest in train
+        (row.record["path"], paths[row.pixel_digest])
+        for row in sorted(rows, key=lambda row: row.record["path"])
+        if row.pixel_digest in paths
     ]
     if pairs:
-        tested, trained = pairs[0]
+        first, second = pairs[0]
         more = f" ({len(pairs) - 1} more such pairs)" if len(pairs) > 1 else ""
         raise UserError(
-            f"{raw / tested}: is the same image as {raw / trained}, compared at {size}×{size} pixels{more}. "
-            f"What is trained on must not be tested on. Nothing was written. Remove one, then run again."
+            f"{raw / first}: is the same image as {raw / second}, compared at {size}×{size} pixels{more}. "
+            f"{rule} Nothing was written. Remove one, then run again."
         )
 
 

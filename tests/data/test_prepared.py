@@ -193,6 +193,15 @@ def test_an_image_in_train_and_test_is_leakage_even_in_another_format(raw, out):
     assert str(raw / "test/good/again.tif") in text
 
 
+def test_an_image_that_is_good_and_defective_is_refused(raw, out):
+    save(picture(2), raw / "test/dent/again.png")
+    save(Image.new("L", (SIZE, SIZE), 255), raw / "ground_truth/dent/again_mask.png")
+    text = refusal(raw, out)
+    assert str(raw / "test/good/0.png") in text
+    assert str(raw / "test/dent/again.png") in text
+    assert "good or defective, not both" in text
+
+
 def test_a_file_that_may_not_be_read_is_named(raw, out, monkeypatch):
     def denied(path: Path) -> bytes:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
