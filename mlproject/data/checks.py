@@ -53,7 +53,7 @@ def check_category(folder: Path, entries: Sequence[Entry]) -> list[Finding]:
         tasks = (pool.submit(_look, folder, entry) for entry in entries)
         photos = [photo for photo in in_order(tasks, ahead=32) if photo]
     findings = [finding for photo in photos for finding in photo.findings]
-    return [*findings, *_sizes(photos), *_all_equal(photos)]
+    return [*findings, *_sizes(photos), *_equal(photos)]
 
 
 def summary(folder: Path, findings: Sequence[Finding]) -> list[str]:
@@ -128,8 +128,15 @@ def _sizes(photos: Sequence[_Photo]) -> Iterator[Finding]:
             yield Finding("unusual size", photo.entry.path, text)
 
 
-def _all_equal(photos: Sequence[_Photo]) -> Iterator[Finding]:
+def _equal(photos: Sequence[_Photo]) -> Iterator[Finding]:
     train = [photo for photo in photos if photo.entry.split == "train"]
     if len(train) > 1 and len({photo.digest for photo in train}) == 1:
         text = f"all {len(train)} training photos are equal to this one: there is nothing to learn from them"
         yield Finding("equal training photos", train[0].entry.path, text)
+        return
+    first: dict[str, str] = {}
+    for photo in photos:
+        earlier = first.setdefault(photo.digest, photo.entry.path)
+        if earlier != photo.entry.path:
+            text = f"is the same image as {quoted(earlier)}: results look better than they are"
+            yield Finding("equal images", photo.entry.path, text)

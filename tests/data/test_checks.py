@@ -83,6 +83,14 @@ def test_equal_training_photos_are_found(folder):
     assert "all 3 training photos are equal" in line
 
 
+def test_an_image_that_is_there_twice_is_found_whatever_its_format(folder):
+    Image.open(folder / "train/good/0.png").save(folder / "train/good/7.bmp")
+    (line,) = found(folder)
+    assert "train/good/7.bmp" in line
+    assert "the same image as" in line
+    assert "train/good/0.png" in line
+
+
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (300, 20), (SIDE * 9, SIDE * 9)])
 def test_a_photo_of_another_shape_or_size_is_found(folder, width, height):
     save(photo(width, height), folder / "train/good/1.png")
