@@ -46,10 +46,13 @@ def main(category: str, model: str) -> None:
     with EpochDisplay(f"{category} {model}") as display, _streamed(facts, key) as live:
         pictures = _Pictures(detector, validation[:PICTURED], folder, live)
         observers = [display.show, lambda epoch: pictures(epoch.number), live.epoch]
-        run = _options(facts, folder / f"{key}.checkpoint", observers, lambda: pictures(0))
+        run = _options(facts, folder / f"{key}.checkpoint", observers, pictures.start)
         history = detector.fit(train, validation, run, labelled)
         pictures(_best(history), always=True)
     seconds = time.perf_counter() - started
+    why_not = detector.why_not_learnt(train, validation)
+    if why_not:
+        print(f"{category} {model}: nothing was learnt: {why_not}", flush=True)
     detector.calibrate(validation)
     detector.save(artifacts.model_folder(category, model))
     _write_out_of_fold(data, labelled, facts, folder / key)
@@ -59,7 +62,8 @@ def main(category: str, model: str) -> None:
             "labelled_good": int((labelled.labels == 0).sum()),
             "labelled_defective": int(labelled.labels.sum()),
         }
-    _write_training(folder, facts, detector, history, counts, seconds)
+    learnt = {"learnt": why_not is None, "not_learnt_because": why_not}
+    _write_training(folder, facts | learnt, detector, history, counts, seconds)
     checkpoints.keep_only("", folder)
 
 
@@ -94,6 +98,12 @@ class _Pictures:
         self, detector: Detector, images: np.ndarray, folder: Path, live: "LiveRun | SilentRun"
     ) -> None:
         self.detector, self.images, self.folder, self.live = detector, images, folder, live
+
+    def start(self) -> None:
+        """Picture the untrained network, in place of what a network that died left behind."""
+        for picture in (self.folder / "reconstructions").glob("epoch_*.png"):
+            picture.unlink()
+        self(0)
 
     def __call__(self, epoch: int, always: bool = False) -> None:
         path = self.folder / "reconstructions" / f"epoch_{epoch:04d}.png"

@@ -18,6 +18,8 @@ from mlproject.training import loop
 from mlproject.training.loop import History
 from mlproject.training.run_options import RunOptions
 
+SHOWN = 32  # images of each role that must not all get the same score
+CONSTANT = 1e-6  # log-odds
 HELD_FOR_EPOCH = 5  # of each class every so-manieth labelled image chooses the epoch, if there are so many
 
 
@@ -141,6 +143,12 @@ class CNN(Detector):
                 "images, and the odd one, held out). Add defective test images, or take cnn out of detectors."
             )
         return labelled
+
+    def why_not_learnt(self, train: np.ndarray, validation: np.ndarray) -> str | None:
+        log_odds = self.measure(np.concatenate([train[:SHOWN], validation[:SHOWN]])).parts["log_odds"]
+        if np.ptp(log_odds) > CONSTANT:
+            return None
+        return f"it gives every image the same log-odds, {log_odds[0]:.3f}"
 
     def _with_labels(
         self, good: np.ndarray, labelled: Labelled, rows: np.ndarray

@@ -1,6 +1,8 @@
 """What the autoencoders share: a network of the form decoder(encoder(x)), trained to return a good image."""
 
 from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -18,6 +20,7 @@ from mlproject.training import loop
 from mlproject.training.loop import History
 from mlproject.training.run_options import RunOptions
 
+WATCHED = 10  # a network dies in its first epochs or not at all
 # kinds of noise with which training goes fast; null trains without
 NOISES = (None, "gaussian", "salt_and_pepper", "speckle", "stains", "patches", "structured")
 TRAINING_SPACE: Space = {
@@ -58,6 +61,10 @@ class AutoencoderParameters(ReconstructionParameters):
         return self
 
 
+class Dead(Exception):
+    """The network returns the same for every image and no longer learns."""
+
+
 class Autoencoder(ReconstructionDetector):
     """Fits decoder(encoder(x)) by gradient descent; a model only builds the two."""
 
@@ -83,6 +90,47 @@ class Autoencoder(ReconstructionDetector):
         run: RunOptions,
         labelled: Labelled | None = None,
     ) -> History:
+        """As `Detector.fit`.
+
+        A network that dies (on a dark background, its first steps can drive every output to black, where no
+        gradient is left) starts again, with its last bias at the logit of the mean training image's colour.
+        """
+        again = run.checkpoint and run.checkpoint.with_name(
+            f"{run.checkpoint.stem}.again{run.checkpoint.suffix}"
+        )
+        if not (again and again.exists()):
+            try:
+                return self._train(
+                    train, validation, replace(run, on_epoch=self._watched(train, validation, run))
+                )
+            except Dead:
+                print(
+                    f"{self.name}: the network died: it returns the same for every image. "
+                    "Training starts again from the colour of the mean training image.",
+                    flush=True,
+                )
+        return self._train(train, validation, replace(run, checkpoint=again), from_mean=True)
+
+    def _watched(
+        self, train: np.ndarray, validation: np.ndarray, run: RunOptions
+    ) -> Callable[[loop.Epoch], None]:
+        """Return the run's `on_epoch`, but that the first epochs raise Dead where the network has died."""
+        of_mean, _ = self.mean_errors(train, validation)
+
+        def on_epoch(epoch: loop.Epoch) -> None:
+            if (
+                epoch.number <= WATCHED
+                and not epoch.validation_loss < of_mean
+                and self.is_constant(validation)
+            ):
+                raise Dead
+            run.on_epoch(epoch)
+
+        return on_epoch
+
+    def _train(
+        self, train: np.ndarray, validation: np.ndarray, run: RunOptions, from_mean: bool = False
+    ) -> History:
         settings = self.settings
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(run.seed)
@@ -92,6 +140,8 @@ class Autoencoder(ReconstructionDetector):
         self.network = nn.Sequential(self.encoder, self.decoder).to(run.device)
         self.network.to(memory_format=torch.channels_last)
         images = tensors.network_images(train, settings.image_size, settings.colour)
+        if from_mean:
+            self._start_from_mean(images)
         held_out = tensors.network_images(validation, settings.image_size, settings.colour)
         progress = loop.train(
             self.network,
@@ -104,6 +154,14 @@ class Autoencoder(ReconstructionDetector):
         )
         self.after_fit(train, validation)
         return progress.history
+
+    @torch.no_grad()
+    def _start_from_mean(self, images: torch.Tensor) -> None:
+        """Set the last bias so that an output of nothing else has the mean colour of (n, c, h, w) uint8."""
+        last = [layer for layer in self.decoder.modules() if isinstance(layer, nn.Conv2d)][-1]
+        assert last.bias is not None
+        colour = images.double().div(255).mean(dim=(0, 2, 3)).clamp(0.01, 0.99)
+        last.bias.copy_(torch.logit(colour))
 
     def batch_loss(self, network: nn.Module, batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Return the mean squared error (both papers' autoencoders: MSE), of corrupted input if set."""

@@ -117,6 +117,14 @@ class Detector(ABC):
             labelled: good and defective images, for a supervised detector; None for any other.
         """
 
+    def why_not_learnt(self, train: np.ndarray, validation: np.ndarray) -> str | None:
+        """Return why a fitted detector has learnt nothing, in words; None if it has, or if it cannot tell.
+
+        Args:
+            train, validation: as `fit` had them.
+        """
+        return None
+
     def after_fit(self, train: np.ndarray, validation: np.ndarray) -> None:  # noqa: B027
         """Learn, from the network as it stands, what scoring needs besides. Nothing by default.
 

@@ -14,6 +14,8 @@ from mlproject.models.components.anomaly_maps import MapSettings
 from mlproject.models.components.detector import Detector, Parts
 from mlproject.models.components.search_space import THRESHOLD, Choice, Range, Space
 
+COMPARED = 8  # images whose reconstructions must differ
+CONSTANT = 1e-4  # in [0, 1]: far below a grey level
 # which map scores the image, and how
 MAP_SPACE: Space = {
     "map.kind": Choice(("squared_error", "ssim", "gradient")),
@@ -46,6 +48,49 @@ class ReconstructionDetector(Detector):
         self.device = "cpu"
         size = settings.image_size
         self.map_mean, self.map_spread = torch.zeros(size, size), torch.ones(size, size)
+
+    def why_not_learnt(self, train: np.ndarray, validation: np.ndarray) -> str | None:
+        own = self.squared_error(validation)
+        of_mean, of_colour = self.mean_errors(train, validation)
+        if own >= of_colour:
+            return (
+                f"its reconstructions are no better than one plain colour (squared error {own:.5f}, "
+                f"of the mean colour {of_colour:.5f})"
+            )
+        if own >= of_mean and self.is_constant(validation):
+            return (
+                f"it returns one picture for every image, no better than the mean training image (squared "
+                f"error {own:.5f}, of the mean image {of_mean:.5f})"
+            )
+        return None
+
+    @torch.inference_mode()
+    def is_constant(self, images: np.ndarray) -> bool:
+        """Say whether the first few of some images all have the same reconstruction."""
+        made = self.encode_decode(self._batch(images[:COMPARED]))[1].float()
+        return len(made) > 1 and float((made.amax(dim=0) - made.amin(dim=0)).max()) < CONSTANT
+
+    @torch.inference_mode()
+    def squared_error(self, images: np.ndarray) -> float:
+        """Return the mean squared error of reconstructions of (n, s, s, 3) uint8 images, in [0, 1]."""
+        errors = []
+        for start in range(0, len(images), tensors.CHUNK):
+            batch = self._batch(images[start : start + tensors.CHUNK])
+            errors.append((self.encode_decode(batch)[1] - batch).square().mean(dim=(1, 2, 3)).cpu())
+        return float(torch.cat(errors).double().mean())
+
+    def mean_errors(self, train: np.ndarray, images: np.ndarray) -> tuple[float, float]:
+        """Return the mean squared errors, in [0, 1], of two pictures in the place of every reconstruction.
+
+        They are the mean training image, and one of its mean colour all over.
+        """
+        size, colour = self.settings.image_size, self.settings.colour
+        seen, others = (
+            tensors.network_images(part, size, colour).double().div_(255) for part in (train, images)
+        )
+        mean = seen.mean(dim=0)
+        plain = mean.mean(dim=(1, 2), keepdim=True)
+        return float((others - mean).square().mean()), float((others - plain).square().mean())
 
     @abstractmethod
     def encode_decode(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,0 +1,70 @@
+"""A network that learns nothing: on dark backgrounds it is started again, and elsewhere it is named."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+
+from mlproject import models
+from mlproject.core import params
+from mlproject.models.components.detector import Labelled
+from mlproject.training.run_options import RunOptions
+
+SIDE, TRAIN = 32, 38
+DEFAULTS = params.value("models", ROOT / "params.yaml")
+SMALL = {"image_size": SIDE, "epochs": 12, "patience": 12, "latent_channels": 32}
+
+
+def dark(count):
+    """Return (n, s, s, 3) uint8: a bright, textured ellipse on a nearly black background."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:SIDE, :SIDE] / SIDE
+    images = []
+    for _ in range(count):
+        cx, cy = rng.normal(0.5, 0.01, 2)
+        inside = ((x - cx) / 0.3) ** 2 + ((y - cy) / 0.2) ** 2 < 1
+        texture = 150 + 30 * np.sin(40 * x) + 30 * np.cos(33 * y)
+        images.append(np.where(inside, texture, 12) + rng.normal(0, 4, (SIDE, SIDE)))
+    return np.repeat(np.clip(images, 0, 255).astype(np.uint8)[..., None], 3, axis=3)
+
+
+IMAGES = dark(46)
+
+
+@pytest.mark.parametrize("name", ["kd_cae", "ni_cae"])
+@pytest.mark.parametrize("negative", [False, True], ids=["dark", "negative"])
+def test_an_autoencoder_that_dies_is_started_again_and_learns(name, negative, capsys, tmp_path):
+    images = 255 - IMAGES if negative else IMAGES
+    train, validation = images[:TRAIN], images[TRAIN:]
+    detector = models.create(name, DEFAULTS[name] | SMALL)
+    history = detector.fit(train, validation, RunOptions(0, checkpoint=tmp_path / "key.checkpoint"))
+    assert "died" in capsys.readouterr().out
+    assert [row["epoch"] for row in history] == list(range(1, len(history) + 1))
+    of_colour = detector.mean_errors(train, validation)[1]
+    assert history[-1]["validation_loss"] < of_colour / 3
+    assert detector.why_not_learnt(train, validation) is None
+
+
+def test_a_network_that_returns_black_has_learnt_nothing():
+    detector = models.create("kd_cae", DEFAULTS["kd_cae"] | SMALL)
+    with torch.no_grad():
+        detector.decoder[-2].bias.fill_(-50)
+    assert "no better than one plain colour" in detector.why_not_learnt(IMAGES[:TRAIN], IMAGES[TRAIN:])
+
+
+def test_a_generator_that_returns_one_picture_has_learnt_nothing(monkeypatch):
+    detector = models.create("pca", DEFAULTS["pca"] | {"image_size": SIDE, "components": 4})
+    detector.fit(IMAGES[:TRAIN], IMAGES[TRAIN:], RunOptions(0))
+    assert detector.why_not_learnt(IMAGES[:TRAIN], IMAGES[TRAIN:]) is None
+    detector.components = detector.components[:0]  # what is left is the mean training image
+    assert "one picture for every image" in detector.why_not_learnt(IMAGES[:TRAIN], IMAGES[TRAIN:])
+
+
+def test_a_cnn_with_constant_log_odds_has_learnt_nothing():
+    detector = models.create("cnn", DEFAULTS["cnn"] | {"image_size": SIDE, "filters": [4, 4], "epochs": 1})
+    labelled = Labelled(255 - IMAGES[:6], np.ones(6, dtype=np.int64))
+    detector.fit(IMAGES[:TRAIN], IMAGES[TRAIN:], RunOptions(0), labelled)
+    assert detector.why_not_learnt(IMAGES[:TRAIN], IMAGES[TRAIN:]) is None
+    with torch.no_grad():
+        detector.head[-1].weight.zero_()
+    assert "the same log-odds" in detector.why_not_learnt(IMAGES[:TRAIN], IMAGES[TRAIN:])
