@@ -17,10 +17,11 @@ MVTEC = Path(os.environ.get("MVTEC_ROOT", ROOT / "../shared/mvtec")).resolve()
 
 
 # Files of many minutes, begun first: a worker that begins one last leaves the others idle.
-COSTLY = ("test_pipeline.py", "test_stages.py", "test_tuned_pipeline.py")
+COSTLY = ("test_pipeline.py", "test_stages.py", "test_tuned_pipeline.py", "test_console_blocks.py")
 
 # What runs pipelines, servers, browsers or MLflow, or trains networks: `make test-fast` leaves it out.
 SLOW = (
+    "docs/test_console_blocks.py",
     "docs/test_site.py",
     "generators",
     "inference",
