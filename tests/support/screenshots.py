@@ -15,7 +15,7 @@ PICTURES = {  # as `make ui` names a link → file, height in pixels
     "model": ("mlflow-model.png", 900),
 }
 CLOSE = '[data-component-id="mlflow.assistant.chat_panel.close"]'  # a panel that opens on the first visit
-SETTLED = 20_000  # milliseconds until the charts are drawn on a busy machine
+SETTLED = 60_000  # milliseconds until the charts are drawn on a busy machine
 
 
 def main(links: str, folder: str) -> None:
@@ -29,7 +29,7 @@ def main(links: str, folder: str) -> None:
             page = browser.new_context(viewport={"width": 1500, "height": height}).new_page()
             page.set_default_timeout(120_000)
             page.goto(addresses[name])
-            page.wait_for_timeout(SETTLED)
+            page.wait_for_timeout(SETTLED / 3)
             page.evaluate(f"document.querySelector('{CLOSE}')?.click()")
             page.wait_for_timeout(SETTLED)
             page.screenshot(path=Path(folder) / file)
