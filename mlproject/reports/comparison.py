@@ -46,14 +46,14 @@ READING = (
     "Pixel AUROC and AUPRO: the maps against the masks, brackets are the 95% bootstrap interval over images. "
     "Smaller and larger half: of the defects by marked area. Smallest found: the smallest marked area, as a "
     "share of the image, of a defect that was found, which is called defective by protocol `clean`.",
-    "F1 all defective: what calling every image defective scores. An F1 that is not above it shows nothing.",
+    "F1 all defective: of calling every image defective. An F1 that is not above it shows no skill.",
     "F1, recall, precision, balanced accuracy, false alarms: at the threshold of protocol `clean`, from good "
     "calibration images alone. Asked: the share of good images that may exceed it; seen: the share that did.",
     "F1 paper: at thresholds set as the paper set that model's, to compare with its tables. KD-CAE and PCA: "
     "the largest values of held-out good images. CNN: its output above .5. NI-CAE: fewest errors on the test "
     "labels; not a result.",
-    "F1 oracle: at the threshold with the best F1 on the test labels; not a result but a bound. Optimism: "
-    "what it adds to the clean F1.",
+    "F1 oracle: at the threshold with the best F1 on the test labels; an upper bound, not a result. "
+    "Optimism: oracle F1 minus clean F1.",
 )
 
 
@@ -108,7 +108,7 @@ def winner(rows: Sequence[Row]) -> str | None:
     """Return the model of a category that is shown to be above chance and better than every other, if any.
 
     None too where a shortcut is flagged: the numbers may say who found the shortcut. Supervised models and
-    those tuned on labels take no part: they are judged on other images.
+    those tuned on labels take no part: they are evaluated on other images.
     """
     rows = [row for row in rows if not sees_labels(row)]
     if not rows:

@@ -121,13 +121,13 @@ def notes(row: Row) -> dict[str, str]:
     said: dict[str, str] = {}
     if row["supervised"]:
         said["model"] = (
-            "Supervised: learnt from one half of the test images, judged on the other, held-out half only. "
-            "The last table has every model on that half."
+            "Supervised: trained on one half of the test images, evaluated on the other, held-out half only. "
+            "The last table shows every model on that half."
         )
     if row["tuned_on_labels"]:
         said["model"] = (
             "Tuned on labels: its settings were chosen on one half of the test images, with their labels; it "
-            "is judged on the other, held-out half only. The last table has every model on that half."
+            "is evaluated on the other, held-out half only. The last table shows every model on that half."
         )
     if row["auroc_low"] <= 0.5 <= row["auroc_high"]:
         said["AUROC [95%]"] = "The interval contains 0.50: not shown to be above chance."
@@ -138,12 +138,12 @@ def notes(row: Row) -> dict[str, str]:
     if row["shortcuts"]["flagged"]:
         said["strongest shortcut"] = (
             f"{row['category']}: {row['shortcuts']['strongest']} alone tells good from defective. A model "
-            "may have found this and no defect; judge by the AUROC with brightness matched."
+            "may detect this rather than any defect; rely on the AUROC with brightness matched."
         )
     if row["clean"]["f1"] <= row["all_defective_f1"]:
         said["F1"] = "Not better than calling everything defective."
     if row["paper"] and row["paper"]["sees_test_labels"]:
-        said["F1 paper"] = "Dishonest, as in the paper: the threshold was chosen on the test labels."
+        said["F1 paper"] = "Not a result: the threshold was chosen on the test labels, as in the paper."
     if not row["supported"]:
         said["false alarms asked / seen"] = (
             f"{row['n_calibration']} calibration images support a rate of "

@@ -176,7 +176,9 @@ class Generated(Study):
                     f"{arm} with and without them is trained alike here ({changed}): it is not that of the "
                     f"report's Table {table}."
                 )
-        notes.append(f"{self.count} generated images beside {len(self.inputs.roles.train)} real ones.")
+        notes.append(
+            f"{self.count} generated images in addition to {len(self.inputs.roles.train)} real ones."
+        )
         return [*notes, *(self._shown_in_words(arm) for arm in self.arms)]
 
     def _shown_in_words(self, arm: str) -> str:

@@ -146,7 +146,7 @@ class Labels(Study):
         )
 
     def notes(self) -> list[str]:
-        """Return what was left out, and what to beware of."""
+        """Return omissions and caveats."""
         inputs, n = self.inputs, len(self.pool)
         notes = inputs.notes([MODEL])
         notes += [note for name in inputs.unsupervised for note in inputs.recorded_notes(name)]

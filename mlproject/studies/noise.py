@@ -192,13 +192,13 @@ class NoiseStudy(Study):
         elif self.shortened:
             changed = fitting.in_words(self.settings.overrides)
             notes.append(
-                f"{NOISY} with and without noise was trained anew and alike here ({changed}); {OTHER} is "
-                "the one that the comparison shows."
+                f"{NOISY} with and without noise was retrained here with equal settings ({changed}); {OTHER} "
+                "is the one in the comparison."
             )
         if WITHOUT in self.folders:
             notes.append(
                 f"{NOISY} with noise and without: one training each. The interval of their difference does "
-                "not hold another training, which might turn it round."
+                "not cover another training, which might reverse it."
             )
         if OTHER not in self.folders:
             notes.append(f"{OTHER} is not among the detectors: left out.")

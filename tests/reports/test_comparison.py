@@ -121,7 +121,7 @@ def test_a_supervised_model_is_marked_and_all_are_shown_on_the_held_out_half() -
     assert len(shown) == 4
     assert shown[3].lines[1][:4] == ("bracket", "cnn", "31", "10 / 32")
     assert cell(merged, "model", 1) == "cnn (1)"
-    assert texts[0].startswith("Supervised: learnt from one half of the test images")
+    assert texts[0].startswith("Supervised: trained on one half of the test images")
     assert comparison.winner(merged) is None  # judged on other images than the rest
 
 

@@ -88,9 +88,11 @@ def test_the_literal_thresholds_show_what_their_f1_hides():
     assert "bottle has recall 1.00 and 1.00 of its good images called defective" in text
 
 
-def test_table_1_says_what_the_cnn_was_shown_and_judged_on():
+def test_table_1_says_what_the_cnn_was_trained_and_evaluated_on():
     text = report.markdown(evidence())
-    assert "bottle: 31 labelled defects learnt from, judged on the held-out 20 good and 63 defective" in text
+    assert (
+        "bottle: 31 labelled defects in training, evaluated on the held-out 20 good and 63 defective" in text
+    )
     decisions, behind = lines_of(text, "Table 1", "bottle")
     assert decisions[1:4] == ["0.09", "0.87", "0.89"]
     assert behind[4:6] == ["0.31", "0.87 [0.80, 0.93]"]

@@ -116,7 +116,7 @@ def scatter(pair: HeadToHead) -> Figure:
     with_parts = [(name, side) for name, side in sides if {ERROR, DENSITY} <= side.parts.keys()]
     count = 1 + len(with_parts)
     figure = drawing.new(
-        4.9 * count + 0.4, 5.6, f"The same test images, judged by two models: {pair.category}"
+        4.9 * count + 0.4, 5.6, f"The same test images, scored by two models: {pair.category}"
     )
     first, *others = figure.subplots(1, count, squeeze=False)[0]
     _points(first, pair, pair.champion.scores, pair.challenger.scores)

@@ -25,7 +25,7 @@ STUDIES = (
 
 def blocks(evidence: Evidence) -> list[str]:
     """Return the section's blocks."""
-    found = ["## Open questions", "What the authors left undone, or what their tables cannot say."]
+    found = ["## Open questions", "Questions that the authors left open, or that their tables cannot answer."]
     asked = [(question, _study(evidence, name)) for name, question in STUDIES]
     asked += [
         ("Can AnoGAN-style detection compete?", _anogan(evidence)),
@@ -49,7 +49,7 @@ def _study(evidence: Evidence, name: str) -> list[str]:
         sentences = [
             f"**{escape(category)}**: {escape(sentence)}" for sentence in (*said, *([gap] if gap else []))
         ]
-        sentences += [f"{escape(category)}, beware: {escape(note)}" for note in study.summary["notes"]]
+        sentences += [f"{escape(category)}, note: {escape(note)}" for note in study.summary["notes"]]
         found.append(bullets(sentences))
         for file in study.summary["figures"]:
             path = f"categories/{category}/studies/{name}/figures/{file}"
@@ -73,7 +73,7 @@ def _anogan(evidence: Evidence) -> list[str]:
     found = _against(evidence, ["anogan"], others, "AnoGAN", "the best of the other models")
     for category in evidence.categories:
         path = evidence.picture(category, "anogan", "figures/reconstructions")
-        found += [picture(f"Originals above what AnoGAN makes of them: {category}", path)] if path else []
+        found += [picture(f"Originals above AnoGAN's reconstructions: {category}", path)] if path else []
     return found
 
 
@@ -158,7 +158,7 @@ def _tuning(evidence: Evidence) -> list[str]:
         "the trial that the objective chose has a higher test AUROC than the settings that stood before; the "
         "correlation says whether it ranks trials as the test set does. Median, best and correlation are "
         "over complete trials: a pruned one keeps no model. A study by labels (objective labelled) chose on "
-        "half of the test images and is judged on the other."
+        "half of the test images and is evaluated on the other."
     )
     return [sentence, table(columns, lines, words=4), *found]
 

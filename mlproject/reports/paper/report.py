@@ -32,7 +32,7 @@ def _summary(evidence: Evidence) -> list[str]:
     if flagged:
         sentences.append(
             f"In {joined(map(escape, flagged))} a trivial image statistic alone tells good from defective: "
-            "figures there may say who found that, and no defect."
+            "results there may reflect that statistic rather than defects."
         )
     if evidence.missing():
         sentences.append(f"Categories of the paper without images here: **{joined(evidence.missing())}**.")
@@ -40,7 +40,7 @@ def _summary(evidence: Evidence) -> list[str]:
         "Anomaly detectors of [Wilmet et al. 2021]("
         + SOURCE
         + ") (KD-CAE, NI-CAE, a CNN, a DCGAN), trained and "
-        "judged again; the paper's numbers beside ours, and both beside what a trivial rule would get. "
+        "evaluated again; the paper's numbers next to ours, and both next to those of a trivial rule. "
         f"Categories here: {joined(map(escape, evidence.categories))}.",
         bullets(sentences),
     ]

@@ -50,7 +50,7 @@ def beats(f1: float | None, all_defective: float) -> str:
 def cnn(evidence: Evidence) -> list[str]:
     """Return Table 1."""
     counts = [
-        f"{escape(category)}: {row['n_labelled_defective']} labelled defects learnt from, judged on the "
+        f"{escape(category)}: {row['n_labelled_defective']} labelled defects in training, evaluated on the "
         f"held-out {row['n_good']} good and {row['n_defective']} defective images"
         for (category, model), row in evidence.rows.items()
         if model == "cnn"
@@ -63,9 +63,10 @@ def cnn(evidence: Evidence) -> list[str]:
         line.insert(4, printed(RESULTS[category].cnn_auc) if category in RESULTS else NONE)
     return [
         "### Table 1. The supervised CNN",
-        "It is shown defects: it learns from one half of the official test images with their labels (the "
-        "*labelled pool*) besides the good training images, and is judged on the other, *held-out* half "
-        f"only. Its row is no rival of the other tables' rows. {'; '.join(counts)}{'.' if counts else ''}",
+        "It sees defects: it is trained on one half of the official test images with their labels (the "
+        "*labelled pool*) in addition to the good training images, and evaluated on the other, *held-out* "
+        "half only. Its rows cannot be compared with those of the other tables. "
+        f"{'; '.join(counts)}{'.' if counts else ''}",
         table(DECISIONS, decisions),
         LIES_BEHIND,
         table(columns, behind),
@@ -119,7 +120,7 @@ def ni_cae(evidence: Evidence) -> list[str]:
         table(BEHIND, _behind(evidence, "ni_cae")),
         _notes(evidence, "ni_cae", "the threshold with the fewest errors on the *test labels*"),
         "With noise: the NI-CAE that the pipeline trains. Without: the noise study's, which differs in "
-        "nothing but the noise from *with, in the study* where the study trained both anew, and else from "
+        "nothing but the noise from *with, in the study* where the study retrained both, and otherwise from "
         "the pipeline's. The study's rows are of the clean test images. † "
         f"{_LABELS}",
     ]
@@ -246,6 +247,6 @@ def _notes(evidence: Evidence, model: str, rule: str) -> str:
     tuned = [escape(category) for category, row in rows.items() if row["tuned_on_labels"]]
     if tuned:
         sentences.append(
-            f"Tuned on labels, so judged on the held-out half of the test images: {joined(tuned)}."
+            f"Tuned on labels, so evaluated on the held-out half of the test images: {joined(tuned)}."
         )
     return bullets(sentences)

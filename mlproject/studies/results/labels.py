@@ -176,7 +176,9 @@ def _charts(
         arms = ["cnn", "cnn_without_type", *others]
         left = {(row["arm"], row["subset"]): row for row in rows if row["series"] == SERIES}
         lines = [line(arm, range(len(types)), [left[arm, kind] for kind in types]) for arm in arms]
-        charts.append(Chart("One type of defect left out", "judged on", "AUROC", types, lines, joined=False))
+        charts.append(
+            Chart("One type of defect left out", "evaluated on", "AUROC", types, lines, joined=False)
+        )
     return charts
 
 

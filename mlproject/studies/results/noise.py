@@ -87,7 +87,7 @@ def _lost(rows: Sequence[Mapping[str, Any]], comparisons: Sequence[Mapping[str, 
     for arm in dict.fromkeys(row["arm"] for row in rows):
         changes = [c for c in comparisons if (c["arm"], c["against"]) == (arm, CLEAN)]
         if not changes:
-            sentences.append(f"{arm}: cannot be judged: the test set lacks good or defective images.")
+            sentences.append(f"{arm}: cannot be evaluated: the test set lacks good or defective images.")
             continue
         worst = min(changes, key=lambda c: c["difference"])
         (row,) = (
