@@ -22,6 +22,7 @@ COSTLY = ("test_pipeline.py", "test_stages.py", "test_tuned_pipeline.py", "test_
 # What runs pipelines, servers, browsers or MLflow, or trains networks: `make test-fast` leaves it out.
 SLOW = (
     "docs/test_console_blocks.py",
+    "data/test_sample.py",
     "docs/test_site.py",
     "generators",
     "inference",
@@ -40,6 +41,7 @@ SLOW = (
     "commands/test_run.py",
     "commands/test_ui.py",
     "core/test_two_at_once.py",
+    "evaluation/test_generation_quality.py",
     "evaluation/test_out_of_fold.py",
 )
 
