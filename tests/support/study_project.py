@@ -82,7 +82,7 @@ def make() -> None:
         files.write_json(artifacts.threshold_settings_file(CATEGORY, name), params.value("threshold"))
         score.main(CATEGORY, name)
     generator = generators.create("dcgan", params.value("generators.dcgan"))
-    generator.fit(generator.prepare(train), seed=0)
+    generator.fit(generator.prepare(train), RunOptions(seed=0))
     generator.save(artifacts.model_folder(CATEGORY, "dcgan"))
     write_verdict(collapsed=None)
 
