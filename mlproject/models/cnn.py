@@ -13,7 +13,7 @@ from mlproject.core.params import Section
 from mlproject.data import tensors
 from mlproject.models.components import layers as blocks
 from mlproject.models.components.detector import Detector, Labelled, Parts
-from mlproject.models.components.fast_sequential import Chain
+from mlproject.models.components.fast_sequential import FastSequential
 from mlproject.training import loop
 from mlproject.training.loop import History
 from mlproject.training.run_options import RunOptions
@@ -92,7 +92,7 @@ class CNN(Detector):
         head = nn.Sequential(
             layers.pop(), nn.Flatten(), nn.Linear(flat, hidden), nn.ReLU(), nn.Linear(hidden, 1)
         )
-        return Chain(*layers), head
+        return FastSequential(*layers), head
 
     @property
     def epoch_limit(self) -> int:

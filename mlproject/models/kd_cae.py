@@ -11,7 +11,7 @@ from torch import nn
 
 from mlproject.models.components import layers
 from mlproject.models.components.autoencoder import Autoencoder, AutoencoderParameters
-from mlproject.models.components.fast_sequential import Chain
+from mlproject.models.components.fast_sequential import FastSequential
 from mlproject.models.components.kernel_density import GaussianKernelDensity
 from mlproject.models.components.layers import conv_relu
 from mlproject.models.components.search_space import Range, Space
@@ -61,12 +61,12 @@ class KDCAE(Autoencoder):
     def build(self) -> tuple[nn.Module, nn.Module]:
         latent = self.settings.latent_channels
         first, second, third = POOLS
-        encoder = Chain(
+        encoder = FastSequential(
             *conv_relu(self.channels, 32), nn.MaxPool2d(first),
             *conv_relu(32, 64), nn.MaxPool2d(second),
             *conv_relu(64, latent), nn.MaxPool2d(third),
         )  # fmt: skip
-        decoder = Chain(
+        decoder = FastSequential(
             *conv_relu(latent, 128), nn.Upsample(scale_factor=third),
             *conv_relu(128, 64), nn.Upsample(scale_factor=second),
             *conv_relu(64, 32), nn.Upsample(scale_factor=first),

@@ -7,7 +7,7 @@ from torch import nn
 
 from mlproject.models.components import layers
 from mlproject.models.components.autoencoder import Autoencoder, AutoencoderParameters
-from mlproject.models.components.fast_sequential import Chain
+from mlproject.models.components.fast_sequential import FastSequential
 from mlproject.models.components.layers import conv_relu
 from mlproject.models.components.search_space import Range, Space
 
@@ -55,7 +55,7 @@ class NICAE(Autoencoder):
             decoder += [*conv_relu(channels, width), nn.Upsample(scale_factor=2)]
             channels = width
         decoder += [nn.Conv2d(channels, self.channels, 1), nn.Sigmoid()]
-        return Chain(*encoder), Chain(*decoder)
+        return FastSequential(*encoder), FastSequential(*decoder)
 
 
 MODEL = NICAE

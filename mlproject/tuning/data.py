@@ -13,14 +13,14 @@ from mlproject.core import params
 from mlproject.data import prepared, split
 from mlproject.models.components.detector import Detector
 from mlproject.tuning import proxy_defects
-from mlproject.tuning.objective import Verdict, judge
+from mlproject.tuning.objective import ObjectiveValue, judge
 from mlproject.tuning.plan import Plan
 
 FOLDS = 5  # one of so many parts of the training images examines
 
 
 @dataclass(frozen=True)
-class Examination:
+class TuningData:
     """Good images by role, and the images to be told apart.
 
     Attributes:
@@ -41,7 +41,7 @@ class Examination:
     reuses: bool
     n_calibration: int
 
-    def judge(self, detector: Detector, rate: float, strict: bool) -> Verdict:
+    def judge(self, detector: Detector, rate: float, strict: bool) -> ObjectiveValue:
         """Calibrate a fitted detector, and examine it."""
         detector.calibrate(self.validation)
         calibration = detector.score(self.examined).scores
@@ -52,7 +52,7 @@ class Examination:
         return judge(calibration, scores, kinds, rate, strict)
 
 
-def prepare(plan: Plan) -> Examination:
+def prepare(plan: Plan) -> TuningData:
     """Return the images of a study, the same for each of its trials.
 
     Held-out images are halved as under `split.calibration: half`, also where the pipeline has `cross`.
@@ -68,7 +68,7 @@ def prepare(plan: Plan) -> Examination:
     sets_threshold = data.rows(split="train") if settings.calibration == "cross" else roles.calibration
     labelled = plan.objective == "labelled"
     images, kinds = _labelled(plan, data) if labelled else _made(plan, examined)
-    return Examination(
+    return TuningData(
         train=data.images[roles.train[part > 0]],
         validation=data.images[roles.validation],
         examined=examined,

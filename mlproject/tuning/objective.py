@@ -13,7 +13,7 @@ RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ObjectiveValue:
     """How well a detector tells the examined images apart; all but threshold and supported in [0, 1].
 
     Attributes:
@@ -44,7 +44,7 @@ class Verdict:
 
 def judge(
     calibration: np.ndarray, scores: np.ndarray, kinds: np.ndarray, rate: float, strict: bool
-) -> Verdict:
+) -> ObjectiveValue:
     """Return how well scores tell good from defective.
 
     Args:
@@ -69,7 +69,7 @@ def judge(
         str(kind): _auroc(labels[good | (kinds == kind)], scores[good | (kinds == kind)])
         for kind in sorted(set(kinds) - {"good"})
     }
-    return Verdict((auroc + balanced) / 2, auroc, balanced, recall, alarms, *threshold, by_kind)
+    return ObjectiveValue((auroc + balanced) / 2, auroc, balanced, recall, alarms, *threshold, by_kind)
 
 
 def _auroc(labels: np.ndarray, scores: np.ndarray) -> float:

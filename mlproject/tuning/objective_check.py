@@ -19,7 +19,7 @@ CHOOSERS = ("objective", "auroc", "balanced_accuracy")  # the objective, and its
 
 
 @dataclass(frozen=True)
-class Judged:
+class TrialOnTestSet:
     """One complete trial: what the study saw of it, and what the test set says.
 
     Attributes:
@@ -41,7 +41,7 @@ def evaluate(
     """Return how the objective ranks the complete trials beside how the test AUROC ranks them.
 
     Args:
-        verdicts: trial's number → `Verdict` of it, of the complete trials.
+        verdicts: trial's number → `ObjectiveValue` of it, of the complete trials.
         chosen: number of the best of them by the objective.
         start: number of the trial with params.yaml's own settings, if it is among them.
 
@@ -81,16 +81,18 @@ def _test_images(plan: Plan) -> tuple[np.ndarray, np.ndarray]:
 
 def _judge(
     plan: Plan, number: int, verdict: Mapping[str, Any], images: np.ndarray, labels: np.ndarray
-) -> Judged:
+) -> TrialOnTestSet:
     scores = models.load(plan.trial_folder(number) / "model").score(images).scores
     auroc = metrics.auroc(labels, scores)
     balanced = metrics.classification(labels, scores, float(verdict["threshold"]))["balanced_accuracy"]
     assert auroc is not None  # both classes are there
     assert balanced is not None
-    return Judged(number, verdict["value"], verdict["auroc"], verdict["balanced_accuracy"], auroc, balanced)
+    return TrialOnTestSet(
+        number, verdict["value"], verdict["auroc"], verdict["balanced_accuracy"], auroc, balanced
+    )
 
 
-def _agreement(judged: Sequence[Judged], seed: int) -> dict[str, Any]:
+def _agreement(judged: Sequence[TrialOnTestSet], seed: int) -> dict[str, Any]:
     test = np.array([one.test_auroc for one in judged])
     found: dict[str, Any] = {}
     for name in CHOOSERS:
@@ -101,8 +103,8 @@ def _agreement(judged: Sequence[Judged], seed: int) -> dict[str, Any]:
     return found
 
 
-def _choice(judged: Sequence[Judged], chosen: int, start: int | None) -> dict[str, Any]:
-    by_number: dict[int | None, Judged] = {one.trial: one for one in judged}
+def _choice(judged: Sequence[TrialOnTestSet], chosen: int, start: int | None) -> dict[str, Any]:
+    by_number: dict[int | None, TrialOnTestSet] = {one.trial: one for one in judged}
     at_chosen, at_start = by_number.get(chosen), by_number.get(start)
     return {
         "chosen_trial": chosen,

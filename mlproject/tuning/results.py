@@ -14,7 +14,7 @@ from mlproject.models.components import search_space
 from mlproject.reports.figures import drawing
 from mlproject.training import run_settings
 from mlproject.training.run_settings import Tuned, TunedThreshold
-from mlproject.tuning import search as course
+from mlproject.tuning import search
 from mlproject.tuning.plan import Plan
 
 PLOTS = {
@@ -32,20 +32,20 @@ def folder(plan: Plan) -> Path:
 
 def counts(study: optuna.Study) -> dict[str, int]:
     """Return how many trials ended how."""
-    trials = course.counted(study.get_trials(deepcopy=False))
+    trials = search.counted(study.get_trials(deepcopy=False))
     states = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
     return {name: sum(trial.state == state for trial in trials) for name, state in states.items()}
 
 
 def best(study: optuna.Study) -> FrozenTrial | None:
     """Return the complete trial of the highest objective, the earliest of equals; None if there is none."""
-    found = course.complete(study)
+    found = search.complete(study)
     return max(found, key=lambda trial: (trial.value or 0.0, -trial.number)) if found else None
 
 
 def write_tuned(plan: Plan, study: optuna.Study, trial: FrozenTrial) -> Path:
     """Write data/tuned/<category>/<model>.yaml: the trial's settings, with all the epochs that they have."""
-    found = trial.user_attrs[course.VALUES]
+    found = trial.user_attrs[search.VALUES]
     path = artifacts.tuned_file(plan.category, plan.model)
     origin = {
         "key": plan.key,
@@ -80,7 +80,7 @@ def summary(plan: Plan, study: optuna.Study, chosen: FrozenTrial, sealed: dict[s
         **counts(study),
         "best_trial": chosen.number,
         "best": chosen.user_attrs["verdict"],
-        "best_values": chosen.user_attrs[course.VALUES],
+        "best_values": chosen.user_attrs[search.VALUES],
         "start_trial": start_trial(study),
         "sealed": sealed,
     }
@@ -88,7 +88,7 @@ def summary(plan: Plan, study: optuna.Study, chosen: FrozenTrial, sealed: dict[s
 
 def start_trial(study: optuna.Study) -> int | None:
     """Return the number of the complete trial with params.yaml's own settings."""
-    numbers = [t.number for t in course.complete(study) if t.user_attrs.get(course.SETTINGS)]
+    numbers = [t.number for t in search.complete(study) if t.user_attrs.get(search.SETTINGS)]
     return numbers[0] if numbers else None
 
 
@@ -98,7 +98,7 @@ def draw(plan: Plan, study: optuna.Study) -> dict[str, Path]:
     A study whose trials are all equally good, or fewer than two, has none: they would show nothing.
     """
     folder(plan).mkdir(parents=True, exist_ok=True)  # an output of the stage
-    found = course.complete(study)
+    found = search.complete(study)
     if len({trial.value for trial in found}) < 2:
         return {}
     files: dict[str, Path] = {}

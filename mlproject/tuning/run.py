@@ -7,8 +7,7 @@ from optuna.trial import FrozenTrial
 
 from mlproject.core import artifacts, files
 from mlproject.core.errors import UserError
-from mlproject.tuning import data, objective_check, plan, results, storage, workers
-from mlproject.tuning import search as course
+from mlproject.tuning import data, objective_check, plan, results, search, storage, workers
 from mlproject.tuning.plan import Plan
 from mlproject.tuning.progress import StudyDisplay
 from mlproject.tuning.recorder import SilentRecord, open_record
@@ -36,12 +35,12 @@ def tune(category: str, model: str, **options: Any) -> None:
     planned = plan.load(category, model, **options)
     study = storage.open_study(planned)
     with storage.readable_errors(planned), open_record(planned, study.user_attrs[storage.IDENTITY]) as record:
-        for number in course.heal(planned, study):
+        for number in search.heal(planned, study):
             print(f"trial {number}: its process had died; another takes its place")
-        if line := course.begin(planned, data.prepare(planned), study):
+        if line := search.begin(planned, data.prepare(planned), study):
             print(line)
         stopped = _run(planned, study, record)
-        if not stopped and (blocked := course.still_running(planned, study)):
+        if not stopped and (blocked := search.still_running(planned, study)):
             raise UserError(blocked)
         chosen = results.best(study)
         if chosen is None and stopped:
@@ -51,22 +50,22 @@ def tune(category: str, model: str, **options: Any) -> None:
         path = results.write_tuned(planned, study, chosen)
         print(f"best: trial {chosen.number}, objective {chosen.value:.4f} → {path}")
         if stopped:
-            left = planned.trials - len(course.counted(study.get_trials(deepcopy=False)))
+            left = planned.trials - len(search.counted(study.get_trials(deepcopy=False)))
             raise Stopped(f"stopped with {left} of {planned.trials} trials left; the same command goes on")
         _evaluate(planned, study, chosen, record)
 
 
-def _run(planned: Plan, study: optuna.Study, record: course.Record) -> bool:
+def _run(planned: Plan, study: optuna.Study, record: search.Record) -> bool:
     """Run the trials that are left; say whether they were stopped."""
-    done = len(course.counted(study.get_trials(deepcopy=False)))
+    done = len(search.counted(study.get_trials(deepcopy=False)))
     title = f"{planned.category} {planned.model}"
     with workers.stoppable() as stop, StudyDisplay(title, done, planned.trials) as display:
         workers.run(planned, stop, record, display.show)
-        return stop.is_set() and len(course.counted(study.get_trials(deepcopy=False))) < planned.trials
+        return stop.is_set() and len(search.counted(study.get_trials(deepcopy=False))) < planned.trials
 
 
 def _nothing(planned: Plan, study: optuna.Study) -> str:
-    reasons = [t.user_attrs.get("reason") for t in course.counted(study.get_trials(deepcopy=False))]
+    reasons = [t.user_attrs.get("reason") for t in search.counted(study.get_trials(deepcopy=False))]
     last = f" The last one: {reasons[-1]}" if reasons else ""
     return f"No trial of {planned.name} ran to its end ({len(reasons)} tried).{last}"
 
@@ -75,7 +74,7 @@ def _evaluate(
     planned: Plan, study: optuna.Study, chosen: FrozenTrial, record: "StudyRecord | SilentRecord"
 ) -> None:
     """Open the test set, once there is nothing left to choose; write tuning.json and the plots."""
-    verdicts = {trial.number: trial.user_attrs["verdict"] for trial in course.complete(study)}
+    verdicts = {trial.number: trial.user_attrs["verdict"] for trial in search.complete(study)}
     found = objective_check.evaluate(planned, verdicts, chosen.number, results.start_trial(study))
     summary = results.summary(planned, study, chosen, found)
     path = artifacts.report_folder(planned.category, planned.model) / "tuning.json"

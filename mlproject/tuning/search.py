@@ -18,7 +18,7 @@ from mlproject.evaluation import thresholds
 from mlproject.models.components import search_space
 from mlproject.models.components.search_space import Choice, Range, Value
 from mlproject.tuning import storage
-from mlproject.tuning.data import Examination
+from mlproject.tuning.data import TuningData
 from mlproject.tuning.plan import Plan
 from mlproject.tuning.trial import Interrupted, Trial
 
@@ -53,7 +53,7 @@ def complete(study: optuna.Study) -> list[FrozenTrial]:
     return [t for t in counted(study.get_trials(deepcopy=False)) if t.state == TrialState.COMPLETE]
 
 
-def begin(plan: Plan, examination: Examination, study: optuna.Study) -> str | None:
+def begin(plan: Plan, examination: TuningData, study: optuna.Study) -> str | None:
     """Let a study have a trial of the settings as they are; return a line to print if they lie outside.
 
     It is the first one, unless that was interrupted: then the next.
@@ -73,7 +73,7 @@ def begin(plan: Plan, examination: Examination, study: optuna.Study) -> str | No
     return None
 
 
-def _space(plan: Plan, examination: Examination) -> search_space.Space:
+def _space(plan: Plan, examination: TuningData) -> search_space.Space:
     return search_space.supported(
         plan.space(),
         thresholds.smallest_false_alarm_rate(min(len(examination.examined), examination.n_calibration)),
@@ -82,7 +82,7 @@ def _space(plan: Plan, examination: Examination) -> search_space.Space:
 
 def work(
     plan: Plan,
-    examination: Examination,
+    examination: TuningData,
     study: optuna.Study,
     record: Record,
     stopped: Callable[[], bool],
@@ -153,7 +153,7 @@ def still_running(plan: Plan, study: optuna.Study) -> str | None:
 
 
 def _run(
-    plan: Plan, examination: Examination, study: optuna.Study, asked: optuna.Trial, record: Record,
+    plan: Plan, examination: TuningData, study: optuna.Study, asked: optuna.Trial, record: Record,
     stopped: Callable[[], bool],
 ) -> dict[str, Any]:  # fmt: skip
     began = time.time()

@@ -11,8 +11,8 @@ from mlproject.models.components.detector import Detector
 from mlproject.models.components.search_space import Value
 from mlproject.training.loop import Epoch
 from mlproject.training.run_options import RunOptions
-from mlproject.tuning.data import Examination
-from mlproject.tuning.objective import Verdict
+from mlproject.tuning.data import TuningData
+from mlproject.tuning.objective import ObjectiveValue
 from mlproject.tuning.plan import Plan
 
 FIRST_RUNG = 3  # epochs after which a training is first judged; then after twice as many, and so on
@@ -40,14 +40,14 @@ class Trial:
     """
 
     plan: Plan
-    examination: Examination
+    examination: TuningData
     number: int
     values: Mapping[str, Value]
     history: list[dict[str, float]] = field(default_factory=list)
     rungs: dict[int, float] = field(default_factory=dict)
-    verdict: Verdict | None = None
+    verdict: ObjectiveValue | None = None
 
-    def run(self, report: Callable[[int, float], None], check: Callable[[], None]) -> Verdict:
+    def run(self, report: Callable[[int, float], None], check: Callable[[], None]) -> ObjectiveValue:
         """Return the verdict, and leave the calibrated model in the trial's folder.
 
         Args:
@@ -88,7 +88,7 @@ class Trial:
         detector.save(plan.trial_folder(self.number) / "model")
         return self.verdict
 
-    def _judge(self, detector: Detector) -> Verdict:
+    def _judge(self, detector: Detector) -> ObjectiveValue:
         threshold = self.plan.threshold
         rate = search_space.rate(self.values, threshold["false_alarm_rate"])
         return self.examination.judge(detector, rate, threshold["strict"])

@@ -17,8 +17,7 @@ from types import FrameType
 from typing import Any
 
 from mlproject.core.errors import UserError
-from mlproject.tuning import data, storage
-from mlproject.tuning import search as course
+from mlproject.tuning import data, search, storage
 from mlproject.tuning.plan import Plan
 
 POLL = 0.5  # seconds between two looks at what the others have finished
@@ -43,7 +42,7 @@ def stoppable() -> Iterator[Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def run(plan: Plan, stop: Event, record: course.Record, ended: Ended) -> None:
+def run(plan: Plan, stop: Event, record: search.Record, ended: Ended) -> None:
     """Work on a study with as many processes as planned, until it has its trials or is stopped.
 
     Raises:
@@ -53,10 +52,10 @@ def run(plan: Plan, stop: Event, record: course.Record, ended: Ended) -> None:
         _run_processes(plan, stop, record, ended)
         return
     study = storage.open_study(plan)
-    course.work(plan, data.prepare(plan), study, record, stop.is_set, ended)
+    search.work(plan, data.prepare(plan), study, record, stop.is_set, ended)
 
 
-def _run_processes(plan: Plan, stop: Event, record: course.Record, ended: Ended) -> None:
+def _run_processes(plan: Plan, stop: Event, record: search.Record, ended: Ended) -> None:
     seen = set(trial_files(plan))
     processes = _start(plan, stop, record)
     try:
@@ -80,7 +79,7 @@ def _run_processes(plan: Plan, stop: Event, record: course.Record, ended: Ended)
         )
 
 
-def _start(plan: Plan, stop: Event, record: course.Record) -> list[SpawnProcess]:
+def _start(plan: Plan, stop: Event, record: search.Record) -> list[SpawnProcess]:
     context = multiprocessing.get_context("spawn")
     # Ctrl-C goes to every process of the terminal: they ignore it from their birth on, and watch `stop`.
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -96,7 +95,7 @@ def _start(plan: Plan, stop: Event, record: course.Record) -> list[SpawnProcess]
     return processes
 
 
-def _work(plan: Plan, stop: Event, record: course.Record, parent: int) -> None:
+def _work(plan: Plan, stop: Event, record: search.Record, parent: int) -> None:
     """Be one of the processes."""
 
     def stopped() -> bool:
@@ -104,7 +103,7 @@ def _work(plan: Plan, stop: Event, record: course.Record, parent: int) -> None:
 
     try:
         study = storage.open_study(plan)
-        course.work(plan, data.prepare(plan), study, record, stopped, lambda content: None)
+        search.work(plan, data.prepare(plan), study, record, stopped, lambda content: None)
     except UserError as error:
         print(f"error: {error}", flush=True)
         raise SystemExit(error.exit_code) from None

@@ -9,7 +9,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 
-class Chain(nn.Sequential):
+class FastSequential(nn.Sequential):
     """A Sequential whose values differ from the plain one's by rounding alone.
 
     - A maximum is taken before a ReLU, which then has fewer values to look at.

@@ -6,13 +6,13 @@ from torch import nn
 
 from mlproject import models
 from mlproject.core import params
-from mlproject.models.components.fast_sequential import Chain, upsampled_convolution
+from mlproject.models.components.fast_sequential import FastSequential, upsampled_convolution
 
 CHAINS = [
     (model, part)
     for model in models.names()
     for part, layers in models.create(model, params.value("models")[model]).network_parts().items()
-    if isinstance(layers, Chain)
+    if isinstance(layers, FastSequential)
 ]
 
 
@@ -59,6 +59,6 @@ def test_values_and_gradients_are_those_of_the_plain_sequence(model, part):
     ids=str,
 )
 def test_unusual_layers_are_computed_all_the_same(layers):
-    chain = Chain(*layers).double()
+    chain = FastSequential(*layers).double()
     images = torch.randn(1, 2, 4, 4, dtype=torch.float64)
     torch.testing.assert_close(chain(images), nn.Sequential(*chain)(images))
