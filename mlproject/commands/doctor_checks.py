@@ -68,7 +68,7 @@ def answered(question: Callable[[], Answer]) -> Answer:
     except UserError as error:
         return Answer(False, str(error), "Correct that.")
     except (OSError, RuntimeError, ImportError, ValueError, LookupError, TypeError, AttributeError) as error:
-        return Answer(False, f"{type(error).__name__}: {error}", "Mend that, then ask again.")
+        return Answer(False, f"{type(error).__name__}: {error}", "Correct that, then ask again.")
 
 
 def probe_torch() -> dict[str, str]:

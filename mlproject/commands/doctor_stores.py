@@ -43,7 +43,7 @@ def dvc(folder: Path) -> Answer:
     code, output, errors = run("-m", "dvc", "config", "--list")
     if code != 0:
         return Answer(
-            False, errors.splitlines()[-1], "Mend .dvc/config, or install again: `pip install -e .`"
+            False, errors.splitlines()[-1], "Correct .dvc/config, or install again: `pip install -e .`"
         )
     config = dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
     unusable = _no_project(folder, config)
@@ -52,7 +52,7 @@ def dvc(folder: Path) -> Answer:
     cache = folder / config.get("cache.dir", ".dvc/cache")
     if not writable(cache):
         return Answer(
-            False, f"the cache {cache} cannot be written", "Mend its owner, or `dvc cache dir PATH`."
+            False, f"the cache {cache} cannot be written", "Change its owner, or `dvc cache dir PATH`."
         )
     version, remote = metadata.version("dvc"), config.get("core.remote")
     if not remote:
@@ -94,7 +94,9 @@ def _mlflow_server(uri: str) -> Answer:
     import requests
 
     shown = without_password(uri)
-    remedy = "Start the server or mend MLFLOW_TRACKING_URI. Runs wait in their files meanwhile: none is lost."
+    remedy = (
+        "Start the server or correct MLFLOW_TRACKING_URI. Runs wait in their files meanwhile: none is lost."
+    )
     try:
         answer = requests.get(f"{uri.rstrip('/')}/health", timeout=5)
     except requests.RequestException as error:
@@ -106,7 +108,7 @@ def _mlflow_database(path: Path) -> Answer:
     if not path.exists():
         if writable(path.parent):
             return Answer(True, f"{path}: made by the first run")
-        return Answer(False, f"{path}: cannot be made", f"Mend the owner of {path.parent}.")
+        return Answer(False, f"{path}: cannot be made", f"Change the owner of {path.parent}.")
     if path.stat().st_size == 0:
         return Answer(None, f"{path} is empty", "The next run makes it again; nothing was recorded in it.")
     try:
@@ -117,7 +119,7 @@ def _mlflow_database(path: Path) -> Answer:
         finally:
             connection.close()
     except sqlite3.Error as error:
-        return Answer(False, f"{path}: {error}", "Mend its owner; a broken file can only be moved away.")
+        return Answer(False, f"{path}: {error}", "Change its owner; a broken file can only be moved away.")
     return Answer(True, f"{path} can be written")
 
 

@@ -1,7 +1,7 @@
 """The official MVTec AD archive: downloaded so that it can be resumed, verified, then unpacked safely.
 
 An archive with the wrong hash is set aside as `<name>.bad`, never deleted and never unpacked: the next
-call downloads it anew.
+call downloads it again.
 """
 
 import errno
@@ -59,7 +59,7 @@ def fetch(
 
 
 def _verify(archive: Path, sha256: str) -> None:
-    """Set an archive with another hash aside, so that the next call downloads it anew."""
+    """Set an archive with another hash aside, so that the next call downloads it again."""
     with archive.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found == sha256:
@@ -69,7 +69,7 @@ def _verify(archive: Path, sha256: str) -> None:
     raise UserError(
         f"{archive}: sha256 is {found} ({size:,} bytes), data.sha256 in params.yaml says {sha256}. "
         f"Nothing was unpacked; the file was set aside as {bad}. Check data.url and data.sha256, then run "
-        "again: the download starts anew."
+        "again: the download starts from the beginning."
     )
 
 

@@ -81,7 +81,7 @@ def _receive(url: str, part: Path) -> None:
             return _receive(url, part)
         _refuse_other_answers(response, resumed)
         if not resumed:
-            # In this order: killed in between, no old part ever lies beside a new version.
+            # In this order: killed in between, no old part ever lies next to a new version.
             _forget(part)
             _version_file(part).write_text(_version(response), encoding="utf-8")
         _append(response, part)

@@ -5,7 +5,7 @@
     <category>/ground_truth/<defect>/<stem>_mask.png
 
 A category without a ground_truth folder has no masks at all, which is allowed; with one, every defective
-image needs its mask. Other things beside train, test and ground_truth (readme, licence) are left alone.
+image needs its mask. Other things next to train, test and ground_truth (readme, licence) are left alone.
 """
 
 from collections.abc import Iterable

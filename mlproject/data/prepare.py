@@ -106,7 +106,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise refused(path, f"cannot be read ({error.strerror})", "Mend that") from None
+        raise refused(path, f"cannot be read ({error.strerror})", "Correct that") from None
 
 
 def in_order(tasks: Iterable[Future], ahead: int) -> Iterator[Any]:
