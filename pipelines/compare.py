@@ -1,6 +1,7 @@
 """Stage compare: one table of all results, in reports/comparison.* and on the terminal."""
 
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -10,13 +11,9 @@ from mlproject.reports.figures import comparison_chart, drawing
 
 
 def main() -> None:
-    """Merge metrics.json of every category and detector with the categories' shortcuts.json."""
+    """Merge the results of every category and detector with the categories' shortcuts.json."""
     categories, detectors = params.value("categories"), params.value("detectors")
-    results = [
-        files.read_json(artifacts.report_folder(category, model) / "metrics.json")
-        for category in categories
-        for model in detectors
-    ]
+    results = [_result(category, model) for category in categories for model in detectors]
     shortcuts = {
         category: files.read_json(artifacts.report_folder(category) / "shortcuts.json")
         for category in categories
@@ -37,6 +34,13 @@ def main() -> None:
     if plain:
         console = Console(highlight=False, width=comparison.TERMINAL_WIDTH)
     console.print(comparison.terminal(rows, plain=plain))
+
+
+def _result(category: str, model: str) -> dict[str, Any]:
+    """Return metrics.json of a pair, and why its training has learnt nothing; None if it has."""
+    training = files.read_json(artifacts.training_report(category, model), required=("not_learnt_because",))
+    why = {"not_learnt_because": training["not_learnt_because"]}
+    return files.read_json(artifacts.report_folder(category, model) / "metrics.json") | why
 
 
 if __name__ == "__main__":

@@ -17,7 +17,9 @@ from mlproject.reports.paper import published
 from mlproject.training import run_settings
 
 BOOTSTRAP_SEED = 0  # not that of training: the same scores have the same interval
-FROM_THRESHOLD = ("false_alarm_rate_asked", "false_alarm_rate_supported", "n_calibration", "supported")
+FROM_THRESHOLD = (
+    "false_alarm_rate_asked", "confidence", "false_alarm_rate_supported", "n_calibration", "supported",
+)  # fmt: skip
 TEST_SCORES = ["path", "defect", "label", "half", "score"]  # columns of what stage compare pairs by path
 
 

@@ -98,6 +98,7 @@ def _threshold(
     return {
         "threshold": found.value,
         "false_alarm_rate_asked": settings.false_alarm_rate,
+        "confidence": settings.confidence,
         "false_alarm_rate_supported": max(settings.false_alarm_rate, best),
         "n_calibration": len(good_scores),
         "supported": found.supported,

@@ -25,6 +25,7 @@ from mlproject.reports.comparison_columns import (
     Columns,
     Row,
     area,
+    not_learnt,
     notes,
     sees_labels,
 )
@@ -63,7 +64,7 @@ def merge(
     """Return one row per result: metrics.json, its category's shortcuts and its differences to other models.
 
     Args:
-        results: metrics.json of each (category, model).
+        results: metrics.json of each (category, model), with `not_learnt_because` of its training.json.
         shortcuts: category → shortcuts.json.
         scores: (category, model) → test_scores.csv.
 
@@ -108,12 +109,14 @@ def winner(rows: Sequence[Row]) -> str | None:
     """Return the model of a category that is shown to be above chance and better than every other, if any.
 
     None too where a shortcut is flagged: the numbers may say who found the shortcut. Supervised models and
-    those tuned on labels take no part: they are evaluated on other images.
+    those tuned on labels take no part: they are evaluated on other images. A model that has learnt nothing
+    cannot win; the others must be better than it too.
     """
     rows = [row for row in rows if not sees_labels(row)]
-    if not rows:
+    able = [row for row in rows if not not_learnt(row)]
+    if not able:
         return None
-    best = max(rows, key=lambda row: row["auroc"])
+    best = max(able, key=lambda row: row["auroc"])
     others = [row["model"] for row in rows if row is not best]
     if not others or best["auroc_low"] <= 0.5 or any(row["shortcuts"]["flagged"] for row in rows):
         return None
@@ -136,8 +139,9 @@ def verdicts(rows: Sequence[Row]) -> list[str]:
         elif group[0]["shortcuts"]["flagged"]:
             sentences.append(f"{category}: no winner is named, a shortcut tells good from defective.")
         else:
+            which = "no model that has learnt something is" if any(map(not_learnt, group)) else "no model is"
             sentences.append(
-                f"{category}: no clear winner: no model is above chance and shown to be better than every "
+                f"{category}: no clear winner: {which} above chance and shown to be better than every "
                 f"other by its paired AUROC difference {HOLM}."
             )
     return sentences
@@ -176,16 +180,25 @@ def tables(rows: Sequence[Row]) -> tuple[list[Table], list[str]]:
     shown.append(Table(title, tuple(LOCALISATION), _lines(rows, LOCALISATION, texts), frozenset()))
     if any(sees_labels(row) for row in rows):
         title = "All models on the held-out half of the test images, threshold from good images alone"
-        shown.append(Table(title, tuple(held_out), _lines(rows, held_out, []), frozenset()))
+        shown.append(Table(title, tuple(held_out), _held_out_lines(rows, held_out, texts), frozenset()))
     return shown, texts
 
 
 def _lines(rows: Sequence[Row], columns: Columns, texts: list[str]) -> tuple[tuple[str, ...], ...]:
-    """Return the cells, each with the number of its note if it has one. Without texts: no numbers."""
+    """Return the cells, each with the number of its note if it has one."""
     lines = []
     for row in rows:
-        marks = {name: f" ({texts.index(text) + 1})" for name, text in notes(row).items() if texts}
+        marks = {name: f" ({texts.index(text) + 1})" for name, text in notes(row).items()}
         lines.append(tuple(write(row) + marks.get(name, "") for name, write in columns.items()))
+    return tuple(lines)
+
+
+def _held_out_lines(rows: Sequence[Row], columns: Columns, texts: list[str]) -> tuple[tuple[str, ...], ...]:
+    """Return the cells; notes are on other images, so the only numbers are of models without learning."""
+    lines = []
+    for row in rows:
+        mark = f" ({texts.index(notes(row)['model']) + 1})" if not_learnt(row) else ""
+        lines.append(tuple(write(row) + (mark if name == "model" else "") for name, write in columns.items()))
     return tuple(lines)
 
 

@@ -107,6 +107,45 @@ def sees_labels(row: Row) -> bool:
     return bool(row["supervised"] or row["tuned_on_labels"])
 
 
+def not_learnt(row: Row) -> str | None:
+    """Return why a model has learnt nothing; None if it has."""
+    why: str | None = row.get("not_learnt_because")  # rows of older releases lack it
+    return why
+
+
+def _model_notes(row: Row) -> list[str]:
+    """Return what must be known of the model before any of its numbers is read."""
+    found = []
+    if why := not_learnt(row):
+        found.append(f"{row['category']}, {row['model']} has learnt nothing: {why}. It cannot be a winner.")
+    if row["supervised"]:
+        found.append(
+            "Supervised: trained on one half of the test images, evaluated on the other, held-out half only. "
+            "The last table shows every model on that half."
+        )
+    if row["tuned_on_labels"]:
+        found.append(
+            "Tuned on labels: its settings were chosen on one half of the test images, with their labels; it "
+            "is evaluated on the other, held-out half only. The last table shows every model on that half."
+        )
+    return found
+
+
+def _false_alarm_note(row: Row) -> str | None:
+    """Return what the rate asked for means, where it is not a supported average."""
+    confidence = row.get("confidence")  # None: on average; rows of older releases lack it
+    if not row["supported"]:
+        bound = "" if confidence is None else f" with a confidence of {confidence:g}"
+        return (
+            f"{row['n_calibration']} calibration images support a rate of "
+            f"{number(row['false_alarm_rate_supported'])} at best{bound}: the threshold is their largest "
+            "score."
+        )
+    if confidence is None:
+        return None
+    return f"Asked with a confidence of {confidence:g} that the rate is not exceeded, rather than on average."
+
+
 def _difference_note(gap: Row | None) -> str | None:
     """Return whether a paired difference to the baseline is shown; None if its interval contains 0."""
     if gap is None or gap["low"] <= 0 <= gap["high"]:
@@ -119,16 +158,8 @@ def _difference_note(gap: Row | None) -> str | None:
 def notes(row: Row) -> dict[str, str]:
     """Return the notes on a row, by the column that each qualifies."""
     said: dict[str, str] = {}
-    if row["supervised"]:
-        said["model"] = (
-            "Supervised: trained on one half of the test images, evaluated on the other, held-out half only. "
-            "The last table shows every model on that half."
-        )
-    if row["tuned_on_labels"]:
-        said["model"] = (
-            "Tuned on labels: its settings were chosen on one half of the test images, with their labels; it "
-            "is evaluated on the other, held-out half only. The last table shows every model on that half."
-        )
+    if found := _model_notes(row):
+        said["model"] = " ".join(found)
     if row["auroc_low"] <= 0.5 <= row["auroc_high"]:
         said["AUROC [95%]"] = "The interval contains 0.50: not shown to be above chance."
     elif row["auroc_high"] < 0.5:
@@ -144,9 +175,6 @@ def notes(row: Row) -> dict[str, str]:
         said["F1"] = "Not better than calling everything defective."
     if row["paper"] and row["paper"]["sees_test_labels"]:
         said["F1 paper"] = "Not a result: the threshold was chosen on the test labels, as in the paper."
-    if not row["supported"]:
-        said["false alarms asked / seen"] = (
-            f"{row['n_calibration']} calibration images support a rate of "
-            f"{number(row['false_alarm_rate_supported'])} at best: the threshold is their largest score."
-        )
+    if note := _false_alarm_note(row):
+        said["false alarms asked / seen"] = note
     return said

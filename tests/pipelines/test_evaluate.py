@@ -73,6 +73,7 @@ def write_scores() -> None:
     threshold = {
         "threshold": THRESHOLD,
         "false_alarm_rate_asked": 0.05,
+        "confidence": 0.9,
         "false_alarm_rate_supported": 0.5,
         "n_calibration": 1,
         "supported": False,
@@ -171,6 +172,7 @@ def test_metrics_are_those_computed_by_hand(runs: tuple[Run, Run]) -> None:
     assert found["aupro"] == pytest.approx(1.0)
     assert (found["pixel_auroc_low"], found["pixel_auroc_high"]) == (1.0, 1.0)
     assert (found["aupro_low"], found["aupro_high"]) == pytest.approx((1.0, 1.0))
+    assert found["confidence"] == 0.9
     assert (found["false_alarm_rate_supported"], found["n_calibration"], found["supported"]) == (
         0.5,
         1,

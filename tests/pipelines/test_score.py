@@ -23,11 +23,13 @@ def test_without_a_confidence_the_rate_is_kept_on_average():
     found = written(None)
     assert (found["threshold"], found["supported"]) == (27.0, True)  # the ⌈31 · 0.9⌉-th
     assert (found["false_alarm_rate_asked"], found["false_alarm_rate_supported"]) == (0.1, 0.1)
+    assert found["confidence"] is None
 
 
 def test_with_a_confidence_the_threshold_is_higher():
     found = written(0.9)
     assert (found["threshold"], found["supported"]) == (29.0, True)  # 1 − .9 ** 30 = .96
+    assert found["confidence"] == 0.9
     assert found["part_thresholds"] == {"error": 29.0}
 
 

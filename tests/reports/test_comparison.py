@@ -38,7 +38,7 @@ def result(category: str = "bracket", model: str = "kd_cae", **changed: Any) -> 
         },
         "all_defective_f1": 0.863, "brightness_matched_auroc": 0.84,
         "clean": at, "paper": paper, "oracle": at | {"f1": 0.94}, "threshold_optimism": 0.03,
-        "false_alarm_rate_asked": 0.05, "false_alarm_rate_supported": 0.05,
+        "false_alarm_rate_asked": 0.05, "confidence": None, "false_alarm_rate_supported": 0.05,
         "n_calibration": 21, "supported": True,
         "supervised": False, "tuned_on_labels": False, "n_labelled_defective": 0, "reconstructs": True,
         "held_out": {
@@ -162,7 +162,22 @@ def test_a_shortcut_is_flagged_in_either_direction(auroc: float) -> None:
         (
             {"supported": False, "n_calibration": 6, "false_alarm_rate_supported": 1 / 7},
             "false alarms asked / seen",
-            "6 calibration images support a rate of 0.14 at best",
+            "6 calibration images support a rate of 0.14 at best: ",
+        ),
+        (
+            {"supported": False, "n_calibration": 6, "false_alarm_rate_supported": 0.32, "confidence": 0.9},
+            "false alarms asked / seen",
+            "6 calibration images support a rate of 0.32 at best with a confidence of 0.9: ",
+        ),
+        (
+            {"confidence": 0.9},
+            "false alarms asked / seen",
+            "Asked with a confidence of 0.9 that the rate is not exceeded, rather than on average.",
+        ),
+        (
+            {"not_learnt_because": "it returns one picture for every image"},
+            "model",
+            "bracket, kd_cae has learnt nothing: it returns one picture for every image. It cannot be",
         ),
     ],
 )
@@ -195,6 +210,33 @@ def test_a_winner_is_declared_where_its_paired_difference_to_every_other_is_abov
     assert comparison.winner(merged) == "kd_cae"
     assert comparison.markdown(merged).count("**0.87 [0.80, 0.93]**") == 1
     assert "kd_cae ranks best" in printed(merged)
+
+
+DEAD = {"not_learnt_because": "it returns one picture for every image"}
+
+
+def test_a_model_that_has_learnt_nothing_is_no_winner_whatever_its_auroc() -> None:
+    other = result(model="ni_cae", auroc=0.60, auroc_low=0.55)
+    merged = rows(result(**DEAD), other, noise={"ni_cae": 4})
+    assert merged[0]["differences"]["ni_cae"]["shown"] == "above"
+    assert comparison.winner(merged) is None
+    assert "no model that has learnt something is above chance" in comparison.verdicts(merged)[0]
+    assert "**" not in comparison.markdown(merged)
+
+
+def test_a_model_shown_to_be_better_than_one_that_has_learnt_nothing_wins() -> None:
+    merged = rows(result(), result(model="ni_cae", **DEAD), noise={"ni_cae": 4})
+    assert comparison.winner(merged) == "kd_cae"
+
+
+def test_a_model_that_has_learnt_nothing_is_marked_in_every_table() -> None:
+    cnn = result(model="cnn", supervised=True, **DEAD)
+    shown, texts = comparison.tables(rows(result(), result(model="ni_cae", **DEAD), cnn))
+    for table in shown:
+        names = [line[table.columns.index("model")] for line in table.lines]
+        assert names == ["kd_cae", "ni_cae (1)", "cnn (2)"]
+    assert "cnn has learnt nothing" in texts[1]
+    assert "Supervised: " in texts[1]
 
 
 def test_a_model_at_chance_beats_nobody() -> None:
@@ -334,10 +376,15 @@ def test_compare_writes_four_files_and_prints_the_table(
     for model in ("kd_cae", "ni_cae"):
         files.write_table(artifacts.report_folder("bracket", model) / "test_scores.csv", scores_table())
         files.write_json(artifacts.report_folder("bracket", model) / "metrics.json", result(model=model))
+        why = "it returns one picture for every image" if model == "ni_cae" else None
+        files.write_json(artifacts.training_report("bracket", model), {"not_learnt_because": why})
     files.write_json(artifacts.report_folder("bracket") / "shortcuts.json", shortcut())
     before = {path for path in Path().rglob("*") if path.is_file()}
     compare.main()
     made = {str(path) for path in Path().rglob("*") if path.is_file()} - {str(path) for path in before}
     assert made == {f"reports/comparison.{kind}" for kind in ("md", "csv", "json", "png")}
     assert printed(files.read_json(Path("reports/comparison.json"))) == capsys.readouterr().out
-    assert "0.87 [0.80, 0.93]" in Path("reports/comparison.md").read_text()
+    text = Path("reports/comparison.md").read_text()
+    assert "0.87 [0.80, 0.93]" in text
+    assert "| ni_cae (1) |" in text
+    assert "- (1) bracket, ni_cae has learnt nothing: it returns one picture for every image." in text

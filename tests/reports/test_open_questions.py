@@ -108,6 +108,19 @@ def test_anogan_is_compared_with_the_best_of_the_others_and_pictured():
     assert f"]({drawn})" in text.split("### d.")[1].split("### e.")[0]
 
 
+def test_a_model_that_has_learnt_nothing_stands_for_no_side_and_is_named():
+    dead = {"not_learnt_because": "it returns one picture for every image"}
+    rows = {
+        ("bottle", "ni_cae"): row("bottle", "ni_cae", auroc=0.99, differences={"pca": gap(0.2, "above")})
+        | dead,
+        ("bottle", "kd_cae"): row("bottle", "kd_cae", auroc=0.7, differences={"pca": gap(-0.1, "below")}),
+        ("bottle", "pca"): row("bottle", "pca", auroc=0.8),
+    }
+    text = report.markdown(evidence(("bottle",), rows=rows))
+    assert table(text, "e.")[2][1] == "kd_cae"
+    assert "Left out, having learnt nothing: bottle ni_cae." in text.split("### e.")[1].split("### f.")[0]
+
+
 def test_a_study_that_could_not_be_made_gives_its_reason():
     gap = study(gap="Too few defects.", statements=[], figures=[], notes=[])
     assert "**bottle**: Too few defects." in report.markdown(evidence(studies={("bottle", "labels"): gap}))

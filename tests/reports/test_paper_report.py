@@ -161,6 +161,13 @@ def test_settings_unlike_the_papers_are_named():
     ]  # fmt: skip
 
 
+def test_a_training_that_has_learnt_nothing_is_named_with_the_papers_table_and_the_trainings():
+    dead = training("bottle", "cnn", not_learnt_because="it gives every image the same log-odds")
+    text = report.markdown(evidence(trainings={("bottle", "cnn"): dead}))
+    assert "bottle: the model has learnt nothing, its numbers say nothing of the method: it gives" in text
+    assert lines_of(text, "Trainings", "bottle")[0][5] == "no better validation loss; has learnt nothing"
+
+
 @pytest.mark.parametrize(
     ("f1", "said"),
     [(0.9, "yes, +0.10"), (0.3, "**no**, −0.50"), (0.8, "**no**, equal"), (0.801, "yes, by less than 0.01")],

@@ -39,8 +39,14 @@ def comparison(rows: Rows) -> Figure:
 
 
 def _name(row: Mapping[str, Any]) -> str:
-    """Return category and model; a supervised model is marked, because its results are of other images."""
-    return f"{row['category']}  {row['model']}" + (", held-out half" if row["supervised"] else "")
+    """Return category and model.
+
+    A supervised model is marked, because its results are of other images, and one that has learnt nothing.
+    """
+    marks = (", held-out half" if row["supervised"] else "") + (
+        ", has learnt nothing" if row.get("not_learnt_because") else ""
+    )
+    return f"{row['category']}  {row['model']}{marks}"
 
 
 def _auroc(axes: Axes, rows: Rows) -> None:

@@ -75,7 +75,8 @@ def _training(training: Mapping[str, Any]) -> tuple[str, ...]:
         escape(settings.get("image_size", "–")),
         f"{training['n_train']} / {training['n_validation']}",
         f"{training['best_epoch']} / {training['epochs']}",
-        "no better validation loss" if training["stopped"] == "early" else "at its limit",
+        ("no better validation loss" if training["stopped"] == "early" else "at its limit")
+        + ("; has learnt nothing" if training.get("not_learnt_because") else ""),
         f"{training['parameters']:,}",
     )
 

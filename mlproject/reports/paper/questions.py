@@ -7,6 +7,7 @@ from mlproject.reports.comparison_columns import (
     HOLM,
     area,
     difference,
+    not_learnt,
     number,
     sees_labels,
     smallest_found,
@@ -99,8 +100,10 @@ def _against(
         gap = ours["differences"][theirs["model"]]
         outcomes.append(gap["shown"])
         lines.append([escape(category), *_cell(ours), *_cell(theirs), _shown(gap)])
+    dead = [f"{c} {m}" for (c, m), row in evidence.rows.items() if m in (*side, *other) and not_learnt(row)]
+    left_out = [f"Left out, having learnt nothing: {joined(map(escape, dead))}."] if dead else []
     if not lines:
-        return ["No category has both."]
+        return ["No category has both.", *left_out]
     counts = {outcome: outcomes.count(outcome) for outcome in ("above", "below", "unclear")}
     sentence = (
         f"Of {len(lines)} categories, the AUROC of {name} is shown to be above that of {rival} in "
@@ -109,13 +112,16 @@ def _against(
         "has several models, the one with the best test AUROC stands for it, which favours that side."
     )
     columns = ("category", name, "AUROC [95%]", rival, "AUROC [95%]", "paired difference [95%]")
-    return [sentence, table(columns, lines, words=2)]
+    return [sentence, table(columns, lines, words=2), *left_out]
 
 
 def _best(evidence: Evidence, category: str, models: Sequence[str]) -> Mapping[str, Any] | None:
-    """Return the row with the highest AUROC, without models that saw labels (evaluated on other images)."""
+    """Return the row with the highest AUROC.
+
+    Models that saw labels are left out, evaluated on other images, and those that have learnt nothing.
+    """
     rows = [evidence.rows[category, model] for model in models if (category, model) in evidence.rows]
-    rows = [row for row in rows if not sees_labels(row) and row["auroc"] is not None]
+    rows = [row for row in rows if not sees_labels(row) and not not_learnt(row) and row["auroc"] is not None]
     return max(rows, key=lambda row: row["auroc"]) if rows else None
 
 
