@@ -1,0 +1,110 @@
+"""What an image looks like around each cell of a grid: gradient orientations, luminance, colour.
+
+In the family of SIFT (Lowe 2004) and HOG (Dalal & Triggs 2005): soft orientation bins, pooled by a Gaussian,
+square-rooted (Arandjelović & Zisserman 2012, RootSIFT). Here at three scales, and in units of the image's own
+mean luminance, so that a brighter or darker lamp changes nothing.
+"""
+
+import math
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from mlproject.data.tensors import LUMA
+
+SCALES = (
+    1,
+    2,
+    4,
+)  # Gaussian sigma, pixels, at which gradients are taken; each is also the step between samples
+ORIENTATIONS = 8  # over the full turn: a dark line and a bright one differ
+LENGTH = len(SCALES) * (ORIENTATIONS + 1) + 2
+DARKEST = 0.02  # mean luminance below which an image is not brightened further
+EPSILON = 1e-8  # squared gradient of what counts as flat
+
+
+@lru_cache(maxsize=64)
+def gaussian_sampling(n_out: int, n_in: int, sigma: float) -> torch.Tensor:
+    """Return (n_out, n_in) float32: rows are Gaussian weights around even centres, summing to 1.
+
+    Smoothing and subsampling by one matrix product, with weights renormalised at the border.
+    """
+    centres = (torch.arange(n_out, dtype=torch.float64) + 0.5) * (n_in / n_out) - 0.5
+    distances = torch.arange(n_in, dtype=torch.float64) - centres[:, None]
+    weights = torch.exp(-0.5 * (distances / sigma) ** 2)
+    weights[weights < 1e-5] = 0  # of the peak's weight
+    return (weights / weights.sum(dim=1, keepdim=True)).float()
+
+
+def sample(maps: torch.Tensor, rows: int, columns: int, sigma: float) -> torch.Tensor:
+    """Return (…, rows, columns) Gaussian-weighted samples of (…, h, w), sigma in the pixels of `maps`."""
+    down = gaussian_sampling(rows, maps.shape[-2], sigma).to(maps.device)
+    across = gaussian_sampling(columns, maps.shape[-1], sigma).to(maps.device)
+    return down @ maps @ across.T
+
+
+def gradient_descriptors(images: torch.Tensor, cell: int, pooling: float) -> torch.Tensor:
+    """Return (n, h // cell, w // cell, LENGTH) float32 descriptors of (n, 3, h, w) RGB images in [0, 1].
+
+    Args:
+        images: height and width must be multiples of `cell` and of 4.
+        cell: step of the grid, pixels.
+        pooling: Gaussian sigma of what a descriptor sums up, pixels; at least 2 × the scale.
+    """
+    height, width = images.shape[-2:]
+    grid = (height // cell, width // cell)
+    luminance = torch.einsum("nchw,c->nhw", images, torch.tensor(LUMA, device=images.device))
+    mean = luminance.mean(dim=(1, 2), keepdim=True).clamp_min(DARKEST)
+    luminance = luminance / mean
+    layers = []
+    for scale in SCALES:
+        reach = max(pooling, 2.0 * scale)
+        smooth = sample(luminance, height // scale, width // scale, scale)
+        energy = _oriented_energy(smooth / scale)
+        pooled = sample(energy, *grid, reach / scale).clamp_min(0)
+        layers.append((pooled * scale + EPSILON).sqrt())  # × scale: coarse edges count as fine ones
+        layers.append(sample(luminance, *grid, reach)[:, None])
+    red, green, blue = (images / mean[:, None]).unbind(1)
+    layers.append(sample(torch.stack([red - green, blue - green], dim=1), *grid, pooling))
+    return torch.cat(layers, dim=1).permute(0, 2, 3, 1).contiguous()
+
+
+def _oriented_energy(luminance: torch.Tensor) -> torch.Tensor:
+    """Return (n, ORIENTATIONS, h, w): gradient magnitude × cos³ of the angle to each, if positive."""
+    padded = F.pad(luminance[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
+    across = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / 2
+    down = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2
+    angles = torch.arange(ORIENTATIONS, device=luminance.device) * (2 * math.pi / ORIENTATIONS)
+    along = across[:, None] * angles.cos()[:, None, None] + down[:, None] * angles.sin()[:, None, None]
+    along = along.clamp_min(0)
+    return along * along * along / (across * across + down * down + EPSILON)[:, None]
+
+
+def with_surroundings(
+    descriptors: torch.Tensor, offsets: tuple[tuple[int, int], ...], weight: float
+) -> torch.Tensor:
+    """Return (n, rows, columns, c · (1 + k)): each cell's descriptor, then weight × those at k offsets.
+
+    Args:
+        descriptors: (n, rows, columns, c).
+        offsets: rows down and columns to the right, in cells; beyond the border its last cell is repeated.
+        weight: how much a neighbour counts against the cell itself.
+    """
+    if not offsets:
+        return descriptors
+    reach = max(max(abs(down), abs(right)) for down, right in offsets)
+    rows, columns = descriptors.shape[1:3]
+    padded = F.pad(descriptors.permute(0, 3, 1, 2), (reach,) * 4, mode="replicate").permute(0, 2, 3, 1)
+    neighbours = [
+        padded[:, reach + down : reach + down + rows, reach + right : reach + right + columns]
+        for down, right in offsets
+    ]
+    return torch.cat([descriptors, *(weight * neighbour for neighbour in neighbours)], dim=-1)
+
+
+def ring(radius: int) -> tuple[tuple[int, int], ...]:
+    """Return the offsets of eight neighbours on a ring of that radius, cells."""
+    near = round(radius / math.sqrt(2))
+    straight = ((radius, 0), (-radius, 0), (0, radius), (0, -radius))
+    return (*straight, (near, near), (near, -near), (-near, near), (-near, -near))
