@@ -1,0 +1,123 @@
+"""A part is found in any position and any lamp, turned back, and its map laid over the photo again."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from mlproject.models.components import alignment
+from mlproject.models.components.alignment import Pose
+from mlproject.models.components.part_pose import extent, find_part, moments
+
+SIZE = 128
+
+
+def photo(x, y, degrees, slope=0.0, lamp=1.0, mark=True):
+    """A bar of 60 × 14 pixels with a thick end, and a dark mark near it, on a grey table that may slope."""
+    rows, columns = torch.meshgrid(torch.arange(SIZE) + 0.5, torch.arange(SIZE) + 0.5, indexing="ij")
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    u = (columns - x) * cosine + (rows - y) * sine
+    v = (rows - y) * cosine - (columns - x) * sine
+    bar = ((u.abs() < 30) & (v.abs() < 7)) | ((u > 18) & (u < 30) & (v.abs() < 13))
+    table = 0.7 + slope * (columns / SIZE - 0.5)
+    grey = torch.where(bar, 0.35 + 0.002 * u, table)
+    if mark:
+        grey = torch.where((u - 10).abs() + (v - 2).abs() < 3, 0.1, grey)
+    return (grey * lamp).expand(3, -1, -1).clone()
+
+
+def positions(n=14, seed=0):
+    random = np.random.default_rng(seed)
+    return [(*random.uniform(45, 83, 2), random.uniform(0, 360)) for _ in range(n)]
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    parts = [find_part(photo(*place)) for place in positions()]
+    return parts, alignment.fit(parts, SIZE, 64, 8)
+
+
+@pytest.mark.parametrize("place", [(64, 64, 0), (50, 70, 30), (70, 60, 100), (60, 60, -45)])
+def test_moments_give_centre_and_axis(place):
+    x, y, angle, ratio = moments(find_part(photo(*place)).mask)
+    along, across = (value * SIZE - place[i] for i, value in enumerate((x, y)))
+    assert math.hypot(along, across) < 6  # the thick end pulls it
+    turned = (math.degrees(angle) - place[2] + 90) % 180 - 90
+    assert abs(turned) < 1.5
+    assert ratio > 2
+
+
+def test_the_box_is_as_long_and_wide_as_the_part():
+    *_, half_length, half_width = extent(find_part(photo(60, 66, 40)).mask, math.radians(40))
+    assert half_length * 2 * SIZE == pytest.approx(60, abs=5)
+    assert half_width * 2 * SIZE == pytest.approx(26, abs=5)
+
+
+def test_a_sloping_lamp_is_divided_out():
+    part = find_part(photo(64, 64, 20, slope=0.3))
+    assert (part.level[:, :20].mean(dim=0) - 1).abs().max() < 0.02
+
+
+def test_nothing_on_the_table_is_no_part():
+    assert not find_part(torch.full((3, SIZE, SIZE), 0.5)).mask.any()
+
+
+@pytest.mark.parametrize("place", positions(6, seed=5))
+def test_a_part_in_any_position_is_turned_back(fitted, place):
+    """Position to a pixel or so, angle to a degree; direction too, which moments alone cannot tell."""
+    _, found = fitted
+    reference = found.pose(find_part(photo(64, 64, 0)))
+    pose = found.pose(find_part(photo(*place, slope=0.1, lamp=1.1)))
+    turned = math.degrees(pose.angle - reference.angle) - place[2]
+    assert abs((turned + 180) % 360 - 180) < 1.5
+    offset = (reference.x - 0.5, reference.y - 0.5)
+    cosine, sine = math.cos(math.radians(place[2])), math.sin(math.radians(place[2]))
+    expected = (
+        place[0] / SIZE + offset[0] * cosine - offset[1] * sine,
+        place[1] / SIZE + offset[0] * sine + offset[1] * cosine,
+    )
+    assert math.hypot(pose.x - expected[0], pose.y - expected[1]) * SIZE < 1.5
+
+
+def test_crops_of_one_part_are_alike(fitted):
+    _, found = fitted
+    crops = torch.stack([found.crop(photo(*place))[0] for place in positions(8, seed=2)])
+    assert float(crops.std(dim=0).mean()) < 0.25 * float(crops.mean(dim=(0, 1)).std())
+
+
+def test_a_map_of_the_crop_lies_over_the_spot_in_the_photo(fitted):
+    _, found = fitted
+    place = positions(3, seed=9)[2]
+    whole, spotted = photo(*place, mark=False), photo(*place)
+    pose = found.pose(find_part(whole))
+    before, after = (
+        found.sample(find_part(image).level, [pose], found.rows, found.columns)[0] for image in (whole, spotted)
+    )
+    laid = found.to_photo((after - before).abs().sum(dim=0), pose, SIZE)
+    truth = (whole - spotted).abs().sum(dim=0) > 0.1
+    assert float(laid[truth].mean()) > 10 * float(laid[~truth].mean())
+
+
+def test_parts_that_vary_in_position_are_aligned_and_fixed_ones_are_left(fitted):
+    parts, found = fitted
+    assert alignment.varies(parts)
+    assert alignment.helps(parts, found)
+    fixed = [find_part(photo(64 + dx, 64, dx)) for dx in np.linspace(-1, 1, 9)]
+    assert not alignment.varies(fixed)
+
+
+def test_no_lone_part_no_alignment():
+    noise = torch.rand((6, 3, SIZE, SIZE), generator=torch.Generator().manual_seed(0))
+    assert alignment.fit([find_part(image) for image in noise], SIZE, 64, 8) is None
+
+
+def test_arrays_and_back(fitted):
+    _, found = fitted
+    again = alignment.from_arrays(alignment.arrays(found))
+    assert torch.equal(again.crop(photo(60, 60, 77))[0], found.crop(photo(60, 60, 77))[0])
+
+
+def test_a_pose_moves_along_its_own_axis():
+    moved = Pose(0.5, 0.5, math.pi / 2).moved(0.1, 0.0)
+    assert (moved.x, moved.y) == (pytest.approx(0.5), pytest.approx(0.6))

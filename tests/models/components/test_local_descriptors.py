@@ -1,0 +1,66 @@
+"""Local descriptors: blind to the lamp, aware of orientation, each cell's surroundings in their places."""
+
+import math
+
+import pytest
+import torch
+
+from mlproject.models.components import local_descriptors
+from mlproject.models.components.local_descriptors import ORIENTATIONS, gradient_descriptors
+
+RANDOM = torch.Generator().manual_seed(0)
+IMAGES = torch.rand((2, 3, 64, 48), generator=RANDOM) * 0.6 + 0.1
+
+
+def stripes(degrees: float) -> torch.Tensor:
+    """A (1, 3, 64, 64) wave whose brightness rises and falls along a direction, clockwise from the x axis."""
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    along = x * math.cos(math.radians(degrees)) + y * math.sin(math.radians(degrees))
+    return (0.5 + 0.3 * torch.sin(along / 4)).expand(1, 3, -1, -1)
+
+
+def test_one_descriptor_a_cell_of_the_grid():
+    assert gradient_descriptors(IMAGES, 4, 2.0).shape == (2, 16, 12, local_descriptors.LENGTH)
+    assert gradient_descriptors(IMAGES, 8, 3.0).shape == (2, 8, 6, local_descriptors.LENGTH)
+
+
+@pytest.mark.parametrize("lamp", [0.5, 0.9, 1.1, 1.3])
+def test_a_brighter_lamp_changes_nothing(lamp):
+    found, expected = (gradient_descriptors(images, 4, 2.0) for images in (IMAGES * lamp, IMAGES))
+    assert (found - expected).abs().max() < 1e-3 * expected.abs().max()
+
+
+@pytest.mark.parametrize("turn", range(0, 180, 45))
+def test_the_strongest_orientations_are_those_of_the_gradient(turn):
+    middle = gradient_descriptors(stripes(turn), 8, 4.0)[0, 3:5, 3:5, :ORIENTATIONS].mean(dim=(0, 1))
+    step = 360 / ORIENTATIONS
+    assert set(middle.topk(2).indices.tolist()) == {round(turn / step), round((turn + 180) / step)}
+
+
+def test_a_spot_changes_only_the_cells_near_it():
+    spoilt = IMAGES.clone()
+    spoilt[:, :, 30:34, 20:24] = 0.95
+    change = (gradient_descriptors(spoilt, 4, 2.0) - gradient_descriptors(IMAGES, 4, 2.0)).abs().sum(dim=3)
+    assert (change[0].argmax() // 12 in (7, 8)) and (change[0].argmax() % 12 in (5, 6))
+    assert change[0, 0].max() < 0.05 * change.max()  # only by the image's mean
+
+
+def test_surroundings_are_those_at_the_offsets_and_repeat_at_the_border():
+    cells = torch.rand((1, 5, 6, 2), generator=RANDOM)
+    wide = local_descriptors.with_surroundings(cells, ((-1, 0), (2, 1)), weight=0.5)
+    assert wide.shape == (1, 5, 6, 6)
+    assert torch.equal(wide[0, 2, 3], torch.cat([cells[0, 2, 3], cells[0, 1, 3] / 2, cells[0, 4, 4] / 2]))
+    assert torch.equal(wide[0, 0, 5, 2:], torch.cat([cells[0, 0, 5] / 2, cells[0, 2, 5] / 2]))
+
+
+def test_a_ring_has_eight_neighbours_at_its_radius():
+    for radius in (2, 4):
+        offsets = local_descriptors.ring(radius)
+        assert len(set(offsets)) == 8
+        assert all(abs(math.hypot(*offset) - radius) < 1 for offset in offsets)
+
+
+def test_sampling_weights_sum_to_one_at_the_border_too():
+    weights = local_descriptors.gaussian_sampling(16, 64, 3.0)
+    torch.testing.assert_close(weights.sum(dim=1), torch.ones(16))
+    assert weights.argmax(dim=1).tolist()[1:-1] == pytest.approx([4 * i + 1.5 for i in range(1, 15)], abs=0.5)
