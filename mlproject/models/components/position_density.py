@@ -26,12 +26,13 @@ BANDWIDTHS = (
     2.0,
 )  # whitened units: the usual spread of one cell along one axis is 1
 RADII = (1, 2)  # cells
-TRIAL_IMAGES = 3  # that choose among them: each has thousands of cells
+TRIAL_IMAGES = 2  # that choose among them: each has thousands of cells
 FLOOR = 0.1  # of the mean spread, added to each cell's
 SMALLEST = 1e-3  # spread and peak of images that are all equal
 NEIGHBOURHOOD = 1.0  # Gaussian sigma over which cells share their variance: one cell alone has few images
 BLOCK = 128  # cells whose distances are held at once: about what a processor's cache holds
 IMAGES = 8  # whose surroundings are put together at once
+MANY_CELLS = 512
 FAR = 1e9  # squared distance of what must not count
 
 
@@ -42,7 +43,7 @@ class PositionDensity:
     Attributes:
         projection: (c, d) float32, from descriptors to whitened values.
         offset: (rows · columns, d) float32, mean of each cell's whitened values.
-        step: (d,) float32, of the whole numbers in `kernels`.
+        step: (rows · columns, d) float32, of the whole numbers in `kernels`.
         kernels: (rows · columns, n, d) int8: a good image's whitened values are offset + step × these.
         bandwidth: () float32, h of the Gaussian kernels, in whitened units.
         mean: (rows, columns) float32, of the energy of good images that were left out, and
@@ -72,7 +73,7 @@ class PositionDensity:
     @cached_property
     def bank(self) -> torch.Tensor:
         """(rows · columns, n, d) float32, whitened values of the good images."""
-        return torch.addcmul(self.offset[:, None], self.kernels, self.step)
+        return torch.addcmul(self.offset[:, None], self.kernels, self.step[:, None])
 
     @cached_property
     def squares(self) -> torch.Tensor:
@@ -116,14 +117,17 @@ def fit(
         each: calls a function for 0 … n - 1.
     """
     chunks = descriptors.split(IMAGES)
-    projection = whitening(*scatter(map(widen, chunks)), length, shrinkage)
+    # every other row and column of a large grid has cells enough for a covariance
+    every = 2 if descriptors.shape[1] * descriptors.shape[2] >= MANY_CELLS else 1
+    seen = (widen(chunk)[:, ::every, ::every] for chunk in chunks)
+    projection = whitening(*scatter(seen), length, shrinkage)
     values = torch.cat([widen(chunk) @ projection for chunk in chunks])
     n, rows, columns, _ = values.shape
     values = values.flatten(1, 2).transpose(0, 1)
     offset = values.mean(dim=1)
     residual = values - offset[:, None]
-    step = residual.abs().amax(dim=(0, 1)).clamp_min(1e-6) / 127
-    kernels = (residual / step).round().to(torch.int8).contiguous()
+    step = residual.abs().amax(dim=1).clamp_min(1e-6) / 127
+    kernels = (residual / step[:, None]).round().to(torch.int8).contiguous()
     one, grid = torch.tensor(1.0), torch.ones(rows, columns)
     density = PositionDensity(projection, offset, step, kernels, one, grid, grid, one, 1, smoothing)
     density = likeliest(density)

@@ -92,7 +92,8 @@ def test_a_map_of_the_crop_lies_over_the_spot_in_the_photo(fitted):
     whole, spotted = photo(*place, mark=False), photo(*place)
     pose = found.pose(find_part(whole))
     before, after = (
-        found.sample(find_part(image).level, [pose], found.rows, found.columns)[0] for image in (whole, spotted)
+        found.sample(find_part(image).level, [pose], found.rows, found.columns)[0]
+        for image in (whole, spotted)
     )
     laid = found.to_photo((after - before).abs().sum(dim=0), pose, SIZE)
     truth = (whole - spotted).abs().sum(dim=0) > 0.1

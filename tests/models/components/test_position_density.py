@@ -1,4 +1,4 @@
-"""The density at each position equals one computed kernel by kernel in float64; an image is never its own witness."""
+"""The density at each position is that of single kernels in float64; no image is its own witness."""
 
 import math
 
@@ -39,7 +39,9 @@ def test_the_energy_is_that_of_brute_force(radius, h, without, monkeypatch):
     monkeypatch.setattr(position_density, "BLOCK", 7)  # cells are taken in several blocks
     found = window_energy(BANK, BANK.square().sum(dim=2), VALUES, radius, h, without)
     for one, values in zip(found, VALUES, strict=True):
-        torch.testing.assert_close(one.double(), brute_force(values, radius, h, without), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            one.double(), brute_force(values, radius, h, without), rtol=1e-4, atol=1e-4
+        )
 
 
 def test_with_a_narrow_kernel_it_is_the_distance_to_the_nearest():
@@ -88,9 +90,9 @@ def test_what_is_unusual_here_is_judged_by_what_is_usual_here():
 def test_eight_bits_keep_the_values():
     descriptors, density, _ = fitted(shift=100.0)
     values = (descriptors + 100.0) @ density.projection
-    spread = values.std(dim=0).mean()
-    error = density.bank.reshape(6, 6, 24, -1).permute(2, 0, 1, 3) - values
-    assert error.abs().max() < 0.05 * spread
+    error = density.bank - values.flatten(1, 2).transpose(0, 1)
+    assert (error.abs() <= density.step[:, None] / 2 + 1e-4).all()
+    assert (density.step < 0.05 * values.flatten(1, 2).std(dim=0)).all()
 
 
 def test_more_than_whitening_the_projection_keeps_what_tells_places_apart():
