@@ -87,7 +87,8 @@ class PatchKDE(Detector):
     Attributes:
         alignment: how parts are cropped; None where the image is taken as it is.
         densities: one a grid, in the order of `grids`.
-        left_out_scores: (n,) each training image's score by all the others; empty in a loaded model.
+        left_out_scores: (n,) float64, each training image's score by all the others. The whitening, and each
+            place's mean and spread, still know the image: these are a little lower than new images'.
     """
 
     Parameters = Parameters
@@ -197,7 +198,7 @@ class PatchKDE(Detector):
         return {PART: scores}, maps
 
     def state(self) -> dict[str, np.ndarray]:
-        arrays = {}
+        arrays = {"left_out_scores": self.left_out_scores}
         for number, density in enumerate(self.densities):
             for name, value in position_density.arrays(density).items():
                 arrays[f"density_{number}.{name}"] = value
@@ -206,6 +207,7 @@ class PatchKDE(Detector):
         return arrays
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        self.left_out_scores = arrays["left_out_scores"]
         self.densities = tuple(
             position_density.from_arrays(_section(arrays, f"density_{number}."))
             for number in range(len(self.grids))
