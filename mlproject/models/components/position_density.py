@@ -29,7 +29,7 @@ RADII = (1, 2)  # cells
 TRIAL_IMAGES = 2  # that choose among them: each has thousands of cells
 FLOOR = 0.1  # of the mean spread, added to each cell's
 SMALLEST = 1e-3  # spread and peak of images that are all equal
-NEIGHBOURHOOD = 1.0  # Gaussian sigma over which cells share their variance: one cell alone has few images
+NEIGHBOURHOOD = 1.5  # Gaussian sigma over which cells share their variance: one cell alone has few images
 BLOCK = 128  # cells whose distances are held at once: about what a processor's cache holds
 IMAGES = 8  # whose surroundings are put together at once
 MANY_CELLS = 512
@@ -112,7 +112,7 @@ def fit(
         descriptors: (n, rows, columns, c) of n good images, at least 3.
         widen: puts the surroundings into (k, rows, columns, c): (k, rows, columns, C).
         length: d, of the whitened values; C at most.
-        shrinkage: share of the mean eigenvalue that is added to each when whitening.
+        shrinkage: share of the mean eigenvalue that is added to each when whitening; more where cells are few.
         smoothing: Gaussian sigma of the maps, cells.
         each: calls a function for 0 … n - 1.
     """
@@ -120,7 +120,9 @@ def fit(
     # every other row and column of a large grid has cells enough for a covariance
     every = 2 if descriptors.shape[1] * descriptors.shape[2] >= MANY_CELLS else 1
     seen = (widen(chunk)[:, ::every, ::every] for chunk in chunks)
-    projection = whitening(*scatter(seen), length, shrinkage)
+    within, total, count = scatter(seen)
+    # few cells in many dimensions: their covariance would call new images unusual
+    projection = whitening(within, total, length, max(shrinkage, 2 * len(within) / count))
     values = torch.cat([widen(chunk) @ projection for chunk in chunks])
     n, rows, columns, _ = values.shape
     values = values.flatten(1, 2).transpose(0, 1)
@@ -140,8 +142,8 @@ def fit(
     return density, density.standardise(energies)
 
 
-def scatter(batches: Iterable[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the covariance within positions and over all cells, (c, c) float64 each.
+def scatter(batches: Iterable[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """Return the covariance within positions and over all cells, (c, c) float64 each, and how many there are.
 
     Args:
         batches: of (k, rows, columns, c).
@@ -156,7 +158,7 @@ def scatter(batches: Iterable[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor
     cells = len(means)
     total = squares / (n * cells)
     centre = means.mean(dim=0)
-    return total - means.T @ means / cells, total - torch.outer(centre, centre)
+    return total - means.T @ means / cells, total - torch.outer(centre, centre), n * cells
 
 
 def whitening(within: torch.Tensor, total: torch.Tensor, length: int, shrinkage: float) -> torch.Tensor:

@@ -100,7 +100,8 @@ def test_more_than_whitening_the_projection_keeps_what_tells_places_apart():
     places = np.zeros((1, 8, 8, 5))
     places[..., 2] = random.normal(0, 10, (8, 8))
     batch = torch.from_numpy(places + random.normal(0, [3, 1, 1, 1, 1], (40, 8, 8, 5))).float()
-    within, total = position_density.scatter(batch.split(7))
+    within, total, count = position_density.scatter(batch.split(7))
+    assert count == 40 * 64
     np.testing.assert_allclose(within.diag(), [9, 1, 1, 1, 1], rtol=0.1)
     projection = position_density.whitening(within, total, 1, 0.001)
     assert int(projection[:, 0].abs().argmax()) == 2
