@@ -191,12 +191,6 @@ class PatchKDE(Detector):
         scores = torch.cat([scores for scores, _ in measured]).double().numpy()
         return Parts({PART: scores}, torch.cat([maps for _, maps in measured]).numpy(), None)
 
-    def traced(self, images: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        if self.alignment is not None:
-            raise UserError("patch_kde cannot be exported to ONNX where it aligns parts: set align: none.")
-        scores, maps = self._maps(self._fitted(_pixels(images)))
-        return {PART: scores}, maps
-
     def state(self) -> dict[str, np.ndarray]:
         arrays = {"left_out_scores": self.left_out_scores}
         for number, density in enumerate(self.densities):
@@ -216,10 +210,9 @@ class PatchKDE(Detector):
         self.alignment = alignment.from_arrays(kept) if kept else None
 
 
-def _pixels(images: np.ndarray | torch.Tensor) -> torch.Tensor:
+def _pixels(images: np.ndarray) -> torch.Tensor:
     """Return (n, 3, s, s) float32 in [0, 1] of (n, s, s, 3) uint8."""
-    tensor = images if isinstance(images, torch.Tensor) else torch.from_numpy(np.array(images))
-    return tensor.permute(0, 3, 1, 2).float() / 255
+    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 255
 
 
 def _enlarged(maps: torch.Tensor, cell: int) -> torch.Tensor:

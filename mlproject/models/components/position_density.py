@@ -112,7 +112,7 @@ def fit(
         descriptors: (n, rows, columns, c) of n good images, at least 3.
         widen: puts the surroundings into (k, rows, columns, c): (k, rows, columns, C).
         length: d, of the whitened values; C at most.
-        shrinkage: share of the mean eigenvalue that is added to each when whitening; more where cells are few.
+        shrinkage: share of the mean eigenvalue that is added to each; more where cells are few.
         smoothing: Gaussian sigma of the maps, cells.
         each: calls a function for 0 … n - 1.
     """
