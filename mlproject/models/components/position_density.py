@@ -17,14 +17,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from mlproject.models.components.local_descriptors import sample
 
-BANDWIDTHS = (
-    0.35,
-    0.5,
-    0.7,
-    1.0,
-    1.4,
-    2.0,
-)  # whitened units: the usual spread of one cell along one axis is 1
+BANDWIDTHS = (0.35, 0.5, 0.7, 1.0, 1.4)  # whitened units: the usual spread of one cell along one axis is 1
 RADII = (1, 2)  # cells
 TRIAL_IMAGES = 2  # that choose among them: each has thousands of cells
 FLOOR = 0.1  # of the mean spread, added to each cell's
