@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,14 +36,29 @@ for _name, _value in SETTINGS.items():
     os.environ.setdefault(_name, _value)
 
 DATABASE = "mlflow.db"
+DVC_COPIES = Path(".dvc/tmp/exps")
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 DESCRIPTION = "mlflow.note.content"
+
+
+def workspace() -> Path:
+    """Return the project's folder: the working directory, or the folder that DVC copied it from.
+
+    `dvc exp run --temp` and `--queue` run in a copy below `.dvc/tmp/exps`, which DVC deletes afterwards, with
+    all that was recorded in it. DVC_ROOT is the folder that the copy was made of.
+    """
+    here, root = Path.cwd(), Path(os.environ.get("DVC_ROOT", "")).resolve()
+    if not here.is_relative_to(root / DVC_COPIES):
+        return here
+    copy = next(folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir())
+    return root / here.relative_to(copy)
 
 
 def uri() -> str:
     """Return MLFLOW_TRACKING_URI, else the project's SQLite file.
 
-    SQLite paths come back absolute: MLflow keeps one engine an address, whatever the directory.
+    SQLite paths come back absolute: MLflow keeps one engine an address, whatever the directory. Relative ones
+    are relative to `workspace`.
     """
     given = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DATABASE}"
     path = _sqlite_file(given)
@@ -195,7 +211,7 @@ def experiment(client: "MlflowClient", dataset: str, note: str | None = None) ->
             f"Anomaly detectors on the data set {dataset}: one parent run a pipeline run, one child a model."
         )
         try:
-            return client.create_experiment(dataset, tags={DESCRIPTION: note})
+            return client.create_experiment(dataset, _artifact_location(), tags={DESCRIPTION: note})
         except MlflowException as error:
             found = client.get_experiment_by_name(dataset)  # another process was first
             if found is None:
@@ -208,9 +224,16 @@ def experiment(client: "MlflowClient", dataset: str, note: str | None = None) ->
     return found.experiment_id
 
 
+def _artifact_location() -> str | None:
+    """Return where a new experiment's artifacts go: MLflow's default (None), but not into a copy by DVC."""
+    if not is_file() or workspace() == Path.cwd():
+        return None
+    return str(workspace() / "mlruns" / uuid.uuid4().hex)
+
+
 def _sqlite_file(address: str) -> Path | None:
     prefix = "sqlite:///"
-    return Path(address.removeprefix(prefix)).absolute() if address.startswith(prefix) else None
+    return workspace() / address.removeprefix(prefix) if address.startswith(prefix) else None
 
 
 def _has_content(path: Path) -> bool:
