@@ -1,4 +1,4 @@
-"""A study in MLflow: a run for the study, one below it for each trial. Made from files, never in the way."""
+"""Tunings in MLflow: a run for each, with a child run for each trial. Made from files, never in the way."""
 
 import importlib.util
 import time
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 if importlib.util.find_spec("mlflow") is None:  # as `import mlflow` would, which takes over a second
     raise ModuleNotFoundError("No module named 'mlflow'", name="mlflow")
 
-WHOLE = "mlproject.study_run"  # on the study's own run only: its trials may be more than a search returns
+WHOLE = "mlproject.study_run"  # on the tuning's own run only: its trials may be more than a search returns
 STUDY, TRIAL, STATE, REASON = (f"mlproject.{name}" for name in ("study", "trial", "trial_state", "reason"))
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 
 
-class StudyRecord:
-    """Tells MLflow of a study. Where the store is away it says so once and is silent: nothing waits for it.
+class TuningRecord:
+    """Tells MLflow of a tuning. Where the store is away it says so once and is silent: nothing waits for it.
 
-    Trials that the store does not have yet are told of at the end, or by the next call of the same study.
+    Trials that the store does not have yet are told of at the end, or by the next call of the same tuning.
     The value goes to worker processes as it is.
     """
 
@@ -37,7 +37,7 @@ class StudyRecord:
         self.run_id: str | None = None
 
     def __enter__(self) -> Self:
-        """Make the study's run, or go on with it."""
+        """Make the tuning's run, or go on with it."""
         with self._quiet():
             client = _client()
             found = client.search_runs([self._experiment(client)], f"tags.`{WHOLE}` = '{self.key}'")
@@ -72,7 +72,7 @@ class StudyRecord:
         said: str,
         files: Mapping[str, Path],
     ) -> None:
-        """Log the trials that the store lacks, then what the study found.
+        """Log the trials that the store lacks, then what the tuning found.
 
         Args:
             trials: every trial.json.
@@ -100,7 +100,7 @@ class StudyRecord:
     def _experiment(self, client: "MlflowClient") -> str:
         # one of its own: dozens of trials would bury the runs that the pipeline compares
         dataset = connection.dataset()
-        note = f"Settings looked for on the data set {dataset}: one parent run a study, one child a trial."
+        note = f"Settings looked for on the data set {dataset}: one parent run a tuning, one child a trial."
         return connection.experiment(client, f"{dataset}-tuning", note)
 
     def _tags(self) -> dict[str, str]:
@@ -109,7 +109,7 @@ class StudyRecord:
     def _create(self, client: "MlflowClient") -> str:
         from mlflow.entities import Param
 
-        name = f"study {self.category} {self.model} {time.strftime('%Y-%m-%d %H:%M')}"
+        name = f"tuning {self.category} {self.model} {time.strftime('%Y-%m-%d %H:%M')}"
         source = f"mlproject tune --category {self.category} --model {self.model}"
         own = {WHOLE: self.key, "mlflow.runName": name, "mlflow.source.name": source}
         tags = self._tags() | own | lineage.git_tags()
@@ -128,7 +128,7 @@ class StudyRecord:
             self.run_id = None
             print(
                 connection.without_password(f"MLflow at {connection.uri()}: {str(error).splitlines()[0]}. ")
-                + "The study goes on; what is missing is logged when `mlproject tune` is called again.",
+                + "The tuning goes on; what is missing is logged when `mlproject tune` is called again.",
                 flush=True,
             )
 
@@ -166,7 +166,7 @@ def _log_trial(
 
 
 def _points(content: Mapping[str, Any]) -> "list[Metric]":
-    """Return losses by epoch, the objective where it was judged on the way, and all parts of the verdict."""
+    """Return losses by epoch, the objective at each rung, and all parts of the verdict."""
     from mlflow.entities import Metric
 
     began, ended = int(content["began"] * 1000), int(content["ended"] * 1000)
@@ -187,7 +187,7 @@ def _points(content: Mapping[str, Any]) -> "list[Metric]":
 
 
 def _log_summary(client: "MlflowClient", run_id: str, summary: Mapping[str, Any]) -> None:
-    """Log tuning.json's numbers as metrics, the best values as tags: they change as a study goes on."""
+    """Log tuning.json's numbers as metrics, the best values as tags: they change as a tuning goes on."""
     from mlflow.entities import Metric, RunTag
 
     now = int(time.time() * 1000)

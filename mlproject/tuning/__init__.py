@@ -1,1 +1,1 @@
-"""Studies: look for settings with which made defects are told apart best. The only importer of optuna."""
+"""Tuning: search for settings with which a model tells made defects apart best; alone imports optuna."""

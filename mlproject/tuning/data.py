@@ -1,8 +1,8 @@
-"""The images that a study sees: no test image, but for the labelled pool where that is asked for.
+"""Images of a tuning: no test image, except the labelled pool where objective is `labelled`.
 
-Nor a calibration image: those set the tuned model's threshold, and what chose the settings must not set it,
-as what chooses the epoch must not. So a study examines on images that the pipeline trains on, and keeps
-them out of its own trainings.
+No calibration image either: those set the tuned model's threshold, and images that chose the settings must
+not set it. So a tuning evaluates on images that the pipeline trains on, and keeps them out of its own
+trainings.
 """
 
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from mlproject.core import params
 from mlproject.data import prepared, split
 from mlproject.models.components.detector import Detector
 from mlproject.tuning import proxy_defects
-from mlproject.tuning.objective import ObjectiveValue, judge
+from mlproject.tuning.objective import ObjectiveValue, evaluate
 from mlproject.tuning.plan import Plan
 
-FOLDS = 5  # one of so many parts of the training images examines
+FOLDS = 5  # parts of the training images; one of them is kept to evaluate on
 
 
 @dataclass(frozen=True)
 class TuningData:
-    """Good images by role, and the images to be told apart.
+    """Good images by role, and the images on which a detector is evaluated.
 
     Attributes:
         train, validation: (n, s, s, 3) uint8 good images, to learn from and to choose the epoch.
         examined: (n, s, s, 3) uint8 good images that set the threshold.
-        images: (m, s, s, 3) uint8 to be told apart, besides the examined images where `reuses`.
+        images: (m, s, s, 3) uint8 to be told apart, in addition to `examined` where `reuses`.
         kinds: (m,) text, "good" or the kind of defect.
         reuses: the examined images are the good ones to be told apart: as made defects lie in those
             very images, nothing but the defect can tell the two apart.
@@ -41,19 +41,27 @@ class TuningData:
     reuses: bool
     n_calibration: int
 
-    def judge(self, detector: Detector, rate: float, strict: bool) -> ObjectiveValue:
-        """Calibrate a fitted detector, and examine it."""
+    def evaluate(self, detector: Detector, rate: float, strict: bool) -> ObjectiveValue:
+        """Calibrate a fitted detector, then return its value of the objective.
+
+        Args:
+            rate: false-alarm rate of the threshold, in (0, 1).
+            strict: too few images for the rate are an error.
+
+        Raises:
+            TooFewImages: see `strict`.
+        """
         detector.calibrate(self.validation)
         calibration = detector.score(self.examined).scores
         scores, kinds = detector.score(self.images).scores, self.kinds
         if self.reuses:
             scores = np.concatenate([calibration, scores])
             kinds = np.concatenate([np.full(len(calibration), "good", dtype=kinds.dtype), kinds])
-        return judge(calibration, scores, kinds, rate, strict)
+        return evaluate(calibration, scores, kinds, rate, strict)
 
 
 def prepare(plan: Plan) -> TuningData:
-    """Return the images of a study, the same for each of its trials.
+    """Return the images of a tuning, the same for each of its trials.
 
     Held-out images are halved as under `split.calibration: half`, also where the pipeline has `cross`.
 
@@ -67,7 +75,7 @@ def prepare(plan: Plan) -> TuningData:
     examined = data.images[roles.train[part == 0]]
     sets_threshold = data.rows(split="train") if settings.calibration == "cross" else roles.calibration
     labelled = plan.objective == "labelled"
-    images, kinds = _labelled(plan, data) if labelled else _made(plan, examined)
+    images, kinds = _labelled(data, seed) if labelled else _made(examined, plan.tuning_seed)
     return TuningData(
         train=data.images[roles.train[part > 0]],
         validation=data.images[roles.validation],
@@ -79,13 +87,13 @@ def prepare(plan: Plan) -> TuningData:
     )
 
 
-def _made(plan: Plan, good: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _made(good: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return good images with made defects, and the kinds of these."""
-    made = proxy_defects.make(good, plan.study_seed)
+    made = proxy_defects.make(good, seed)
     return made.images, np.array(made.kinds)
 
 
-def _labelled(plan: Plan, data: prepared.Prepared) -> tuple[np.ndarray, np.ndarray]:
-    """Return the half of the test images whose labels may be seen, and those; the other half stays sealed."""
-    rows = data.labelled_pool(plan.facts["seed"])
+def _labelled(data: prepared.Prepared, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the test images of the labelled pool and their kinds; the other half stays sealed."""
+    rows = data.labelled_pool(seed)
     return data.images[rows], data.manifest["defect"].to_numpy(str)[rows]

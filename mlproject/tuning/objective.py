@@ -1,4 +1,4 @@
-"""What a study maximises, and how well that chose once the test set is opened. Arrays in, values out."""
+"""Objective of a tuning, and its rank correlation with the test AUROC. Arrays in, values out."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,7 +19,7 @@ class ObjectiveValue:
     Attributes:
         value: what is maximised: the mean of `auroc` and `balanced_accuracy`.
         auroc: of all examined images.
-        balanced_accuracy: at `threshold`: without it no study could choose a false-alarm rate.
+        balanced_accuracy: at `threshold`: without it no tuning could choose a false-alarm rate.
         recall: share of the defective images above the threshold.
         false_alarm_rate: share of the good images above it; bounded by the asked rate where these very
             images set the threshold (the proxy), so it rewards nothing there.
@@ -42,10 +42,10 @@ class ObjectiveValue:
         return asdict(self)
 
 
-def judge(
+def evaluate(
     calibration: np.ndarray, scores: np.ndarray, kinds: np.ndarray, rate: float, strict: bool
 ) -> ObjectiveValue:
-    """Return how well scores tell good from defective.
+    """Return how well scores separate good from defective images.
 
     Args:
         calibration: (m,) scores of good images, for the threshold.
@@ -75,7 +75,9 @@ def judge(
 def _auroc(labels: np.ndarray, scores: np.ndarray) -> float:
     found = metrics.auroc(labels, scores)
     if found is None:
-        raise TooFewImages("A study needs good and defective images to tell apart; one of the two is absent.")
+        raise TooFewImages(
+            "A tuning needs good and defective images to tell apart; one of the two is absent."
+        )
     return found
 
 

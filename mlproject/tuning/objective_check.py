@@ -1,10 +1,11 @@
-"""The sealed evaluation: did the objective choose well? The only code of a study that opens the test set.
+"""Sealed evaluation: does the objective choose well? The only code of a tuning that opens the test set.
 
-Called once the study has its trials; nothing that it finds goes back into one, nor into the tuned file.
+Called once all trials are done; its findings change neither a trial nor the tuned file.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,17 +14,17 @@ from mlproject import models
 from mlproject.data import prepared
 from mlproject.evaluation import metrics
 from mlproject.tuning.objective import spearman, spearman_interval
-from mlproject.tuning.plan import Plan
+from mlproject.tuning.plan import Objective, Plan
 
 CHOOSERS = ("objective", "auroc", "balanced_accuracy")  # the objective, and its two halves
 
 
 @dataclass(frozen=True)
 class TrialOnTestSet:
-    """One complete trial: what the study saw of it, and what the test set says.
+    """One complete trial: its values during the tuning, and those on the test set.
 
     Attributes:
-        objective, auroc, balanced_accuracy: as the study saw them, of the examined images.
+        objective, auroc, balanced_accuracy: as the tuning computed them, of the examined images.
         test_auroc, test_balanced_accuracy: of the test images, the latter at the trial's own threshold.
     """
 
@@ -38,7 +39,7 @@ class TrialOnTestSet:
 def evaluate(
     plan: Plan, verdicts: Mapping[int, Mapping[str, Any]], chosen: int, start: int | None
 ) -> dict[str, Any]:
-    """Return how the objective ranks the complete trials beside how the test AUROC ranks them.
+    """Compare how the objective ranks the complete trials with how the test AUROC ranks them.
 
     Args:
         verdicts: trial's number → `ObjectiveValue` of it, of the complete trials.
@@ -47,12 +48,12 @@ def evaluate(
 
     Returns:
         Counts; Spearman's rank correlations with their bootstrap 95 % intervals; the test AUROC of what the
-        objective chose, beside the start's, the median trial's and the best trial's; and each trial. All over
+        objective chose, of the start, of the median and of the best trial; and each trial. All over
         the complete trials whose models are here: a pruned one keeps none, so what the objective thinks
         little of is under-represented. None for the chosen one or the start where its model is not here.
         Where the test set lacks good or defective images, the counts alone.
     """
-    images, labels = _test_images(plan)
+    images, labels = _test_images(plan.category, plan.facts["seed"], plan.objective)
     here = [number for number in sorted(verdicts) if (plan.trial_folder(number) / "model").is_dir()]
     counts = {
         "n_trials": len(here),
@@ -62,27 +63,29 @@ def evaluate(
     }
     if not here or not counts["n_good"] or not counts["n_defective"]:
         return counts
-    judged = [_judge(plan, number, verdicts[number], images, labels) for number in here]
+    trials = [
+        _on_test_set(number, plan.trial_folder(number) / "model", verdicts[number], images, labels)
+        for number in here
+    ]
     return {
         **counts,
-        **_agreement(judged, plan.study_seed),
-        **_choice(judged, chosen, start),
-        "trials": [asdict(one) for one in judged],
+        **_agreement(trials, plan.tuning_seed),
+        **_choice(trials, chosen, start),
+        "trials": [asdict(trial) for trial in trials],
     }
 
 
-def _test_images(plan: Plan) -> tuple[np.ndarray, np.ndarray]:
+def _test_images(category: str, seed: int, objective: Objective) -> tuple[np.ndarray, np.ndarray]:
     """Return (n, s, s, 3) uint8 test images and their (n,) labels: all, or the half that no trial saw."""
-    data = prepared.load(plan.category)
-    labelled = plan.objective == "labelled"
-    rows = data.held_out(plan.facts["seed"]) if labelled else data.rows(split="test")
+    data = prepared.load(category)
+    rows = data.held_out(seed) if objective == "labelled" else data.rows(split="test")
     return data.images[rows], data.manifest["label"].to_numpy()[rows]
 
 
-def _judge(
-    plan: Plan, number: int, verdict: Mapping[str, Any], images: np.ndarray, labels: np.ndarray
+def _on_test_set(
+    number: int, model: Path, verdict: Mapping[str, Any], images: np.ndarray, labels: np.ndarray
 ) -> TrialOnTestSet:
-    scores = models.load(plan.trial_folder(number) / "model").score(images).scores
+    scores = models.load(model).score(images).scores
     auroc = metrics.auroc(labels, scores)
     balanced = metrics.classification(labels, scores, float(verdict["threshold"]))["balanced_accuracy"]
     assert auroc is not None  # both classes are there
@@ -92,26 +95,26 @@ def _judge(
     )
 
 
-def _agreement(judged: Sequence[TrialOnTestSet], seed: int) -> dict[str, Any]:
-    test = np.array([one.test_auroc for one in judged])
+def _agreement(trials: Sequence[TrialOnTestSet], seed: int) -> dict[str, Any]:
+    test = np.array([trial.test_auroc for trial in trials])
     found: dict[str, Any] = {}
     for name in CHOOSERS:
-        chosen_by = np.array([getattr(one, name) for one in judged])
+        chosen_by = np.array([getattr(trial, name) for trial in trials])
         low, high = spearman_interval(chosen_by, test, seed)
         found[f"spearman_{name}"] = spearman(chosen_by, test)
         found |= {f"spearman_{name}_low": low, f"spearman_{name}_high": high}
     return found
 
 
-def _choice(judged: Sequence[TrialOnTestSet], chosen: int, start: int | None) -> dict[str, Any]:
-    by_number: dict[int | None, TrialOnTestSet] = {one.trial: one for one in judged}
+def _choice(trials: Sequence[TrialOnTestSet], chosen: int, start: int | None) -> dict[str, Any]:
+    by_number: dict[int | None, TrialOnTestSet] = {trial.trial: trial for trial in trials}
     at_chosen, at_start = by_number.get(chosen), by_number.get(start)
     return {
         "chosen_trial": chosen,
         "test_auroc_chosen": at_chosen.test_auroc if at_chosen else None,
         "test_auroc_start": at_start.test_auroc if at_start else None,
-        "test_auroc_median": float(np.median([one.test_auroc for one in judged])),
-        "test_auroc_best": max(one.test_auroc for one in judged),
+        "test_auroc_median": float(np.median([trial.test_auroc for trial in trials])),
+        "test_auroc_best": max(trial.test_auroc for trial in trials),
         "test_balanced_accuracy_chosen": at_chosen.test_balanced_accuracy if at_chosen else None,
         "test_balanced_accuracy_start": at_start.test_balanced_accuracy if at_start else None,
     }

@@ -1,4 +1,4 @@
-"""What a study is: everything that decides its result, in one value that other processes can be given."""
+"""Plan of a tuning: everything that decides its result, in one value that can be sent to other processes."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,23 +20,23 @@ TRIAL = "mlproject.tuning.trial"  # with what it imports and the model, the code
 
 @dataclass(frozen=True)
 class Plan:
-    """A study of one (category, model).
+    """A tuning of one (category, model).
 
     Attributes:
-        facts: `identity.run_facts` of the settings that the study starts from.
+        facts: `identity.run_facts` of the settings that the tuning starts from.
         threshold: the section threshold that it starts from.
-        study_seed: of what is drawn: settings to try, and made defects. Split and weights have `seed`'s.
-        objective: what is told apart: made defects (``proxy``), or half of the test images (``labelled``).
+        tuning_seed: seed of the drawn settings and the made defects; split and weights use `facts["seed"]`.
+        objective: evaluate on made defects (``proxy``) or on half of the test images (``labelled``).
         epochs: the most that a trial trains; None: as the settings say.
         prune: give up trials worse than the median at the same epoch.
-        trials: how many in all; more of them are the same study.
+        trials: how many in all; more of them are the same tuning.
         workers: processes.
-        storage: URL of a database; None for a journal in the study's folder.
+        storage: URL of a database; None for a journal in the tuning's folder.
     """
 
     facts: dict[str, Any]
     threshold: dict[str, Any]
-    study_seed: int
+    tuning_seed: int
     objective: Objective
     epochs: int | None
     prune: bool
@@ -56,9 +56,9 @@ class Plan:
 
     @property
     def key(self) -> str:
-        """16 hex digits: equal for searches that may share their trials, and for no others.
+        """16 hex digits: equal for tunings that may share their trials, and for no others.
 
-        Machines with different numbers of threads may share them: the last digits decide no search.
+        Machines with different numbers of threads may share them: the last digits do not decide the result.
         """
         varied = asdict(self) | {"space": {k: asdict(v) for k, v in self.space().items()}}
         for name in ("facts", "trials", "workers", "storage"):
@@ -67,7 +67,7 @@ class Plan:
 
     @property
     def name(self) -> str:
-        """The study's name in its storage."""
+        """The tuning's name in its storage."""
         return f"{self.category}-{self.model}-{self.key}"
 
     @property
@@ -106,7 +106,7 @@ def load(
     objective: str | None = None,
     storage: str | None = None,
 ) -> Plan:
-    """Return the study that params.yaml describes; what is given replaces its section tune.
+    """Return the tuning that params.yaml describes; what is given replaces its section tune.
 
     Raises:
         UserError: a name or a value is not allowed, or the category is not prepared.
@@ -116,8 +116,8 @@ def load(
     where = f"{params.FILE}: models.{model}"
     if models.detector_class(model).supervised:
         raise UserError(
-            f"{model} learns from labelled defects: made ones would not examine what it learnt, and the "
-            "labelled pool is what it learns from. Studies are for detectors that see good images only."
+            f"{model} learns from labelled defects: made defects would not test what it learnt, and it "
+            "trains on the labelled pool. Only detectors trained on good images alone can be tuned."
         )
     settings = params.value(f"models.{model}")
     models.create(model, settings, where)
@@ -131,7 +131,7 @@ def load(
     return Plan(
         facts=facts,
         threshold=params.load("threshold", params.Threshold).model_dump(),
-        study_seed=facts["seed"] if seed is None else seed,
+        tuning_seed=facts["seed"] if seed is None else seed,
         objective=tune.objective,
         epochs=tune.epochs,
         prune=tune.prune,
@@ -142,10 +142,10 @@ def load(
 
 
 def check_category(category: str) -> None:
-    """Say that a category is none of params.yaml's, before anything is looked for.
+    """Check that a category is in params.yaml and prepared.
 
     Raises:
-        UserError: names the nearest.
+        UserError: it is not; names the nearest, or the command that prepares it.
     """
     if not (artifacts.PREPARED / category).is_dir():
         known = params.value("categories")

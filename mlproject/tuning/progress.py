@@ -1,4 +1,4 @@
-"""What a study shows: a bar on a terminal, a line a trial anywhere else."""
+"""Display of a tuning: a progress bar on a terminal, one line per trial anywhere else."""
 
 from types import TracebackType
 from typing import Any, Self
@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
-class StudyDisplay:
+class TuningDisplay:
     """Context in which each `show(trial.json)` moves the bar or prints a line."""
 
     def __init__(self, title: str, done: int, limit: int) -> None:

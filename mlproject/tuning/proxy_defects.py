@@ -1,4 +1,4 @@
-"""Defects made by procedure, in good images: what a study tells apart without ever seeing a label.
+"""Synthetic defects in good images, on which a tuning evaluates detectors without any label.
 
 Beware: noise.py's `stains` and `patches` are what training may inject, so settings that train on them could
 win by being taught the exam's answers. Hence none of these five kinds comes from noise.py: here a defect is
@@ -19,7 +19,7 @@ from mlproject.models.components.anomaly_maps import gaussian_blur
 from mlproject.training.loop import random_source
 
 VISIBLE = 8 / 255  # a changed pixel: eight grey levels
-SMALLEST_SHARE = 0.0005  # of the pixels that must be so changed: a defect that nobody could see is none
+SMALLEST_SHARE = 0.0005  # of the pixels that must be so changed: an invisible defect does not count
 ATTEMPTS = 20
 
 Kind = Callable[[torch.Tensor, torch.Generator], torch.Tensor]

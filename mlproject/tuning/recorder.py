@@ -1,4 +1,4 @@
-"""Who records a study: MLflow, or nobody where it is not installed."""
+"""Recorder of a tuning: MLflow, or none where it is not installed."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from mlproject.tuning.plan import Plan
 
 if TYPE_CHECKING:
-    from mlproject.tracking.tuning_runs import StudyRecord
+    from mlproject.tracking.tuning_runs import TuningRecord
 
 
 class SilentRecord:
@@ -31,28 +31,28 @@ class SilentRecord:
         said: str,
         files: Mapping[str, Path],
     ) -> None:
-        """Take what the study found."""
+        """Take what the tuning found."""
 
 
-def open_record(plan: Plan, identity: str) -> "StudyRecord | SilentRecord":
-    """Return the record of a study, as a context.
+def open_record(plan: Plan, identity: str) -> "TuningRecord | SilentRecord":
+    """Return the record of a tuning, as a context.
 
     Args:
-        identity: `storage.IDENTITY` of the study.
+        identity: `storage.IDENTITY` of the tuning.
     """
     try:
-        from mlproject.tracking.tuning_runs import StudyRecord
+        from mlproject.tracking.tuning_runs import TuningRecord
     except ModuleNotFoundError as error:
         if error.name != "mlflow":
             raise
-        print("mlflow is not installed: the study is recorded in files only", file=sys.stderr)
+        print("mlflow is not installed: the tuning is recorded in files only", file=sys.stderr)
         return SilentRecord()
     facts = {
-        "study_seed": plan.study_seed,
+        "study_seed": plan.tuning_seed,
         "objective": plan.objective,
         "epochs": plan.epochs,
         "prune": plan.prune,
         "threshold": plan.threshold,
         **plan.facts,
     }
-    return StudyRecord(plan.category, plan.model, identity, facts | {"study": plan.key})
+    return TuningRecord(plan.category, plan.model, identity, facts | {"study": plan.key})

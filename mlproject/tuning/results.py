@@ -1,4 +1,4 @@
-"""What a study leaves: the tuned file, tuning.json, plots."""
+"""Results of a tuning: the tuned file, tuning.json and plots."""
 
 import warnings
 from collections.abc import Callable
@@ -25,25 +25,20 @@ PLOTS = {
 }
 
 
-def folder(plan: Plan) -> Path:
-    """Folder of the plots as pictures."""
-    return artifacts.report_folder(plan.category, plan.model) / "tuning"
-
-
-def counts(study: optuna.Study) -> dict[str, int]:
-    """Return how many trials ended how."""
-    trials = search.counted(study.get_trials(deepcopy=False))
+def counts(tuning: optuna.Study) -> dict[str, int]:
+    """Return the number of complete, pruned and failed trials."""
+    trials = search.counted(tuning.get_trials(deepcopy=False))
     states = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
     return {name: sum(trial.state == state for trial in trials) for name, state in states.items()}
 
 
-def best(study: optuna.Study) -> FrozenTrial | None:
+def best(tuning: optuna.Study) -> FrozenTrial | None:
     """Return the complete trial of the highest objective, the earliest of equals; None if there is none."""
-    found = search.complete(study)
+    found = search.complete(tuning)
     return max(found, key=lambda trial: (trial.value or 0.0, -trial.number)) if found else None
 
 
-def write_tuned(plan: Plan, study: optuna.Study, trial: FrozenTrial) -> Path:
+def write_tuned(plan: Plan, tuning: optuna.Study, trial: FrozenTrial) -> Path:
     """Write data/tuned/<category>/<model>.yaml: the trial's settings, with all the epochs that they have."""
     found = trial.user_attrs[search.VALUES]
     path = artifacts.tuned_file(plan.category, plan.model)
@@ -52,8 +47,8 @@ def write_tuned(plan: Plan, study: optuna.Study, trial: FrozenTrial) -> Path:
         "objective": plan.objective,
         "value": trial.value,
         "trial": trial.number,
-        **counts(study),
-        "seed": plan.study_seed,
+        **counts(tuning),
+        "seed": plan.tuning_seed,
         "epochs": plan.epochs,
         "data_hash": plan.facts["data_hash"],
         "split_seed": plan.facts["seed"],
@@ -66,54 +61,56 @@ def write_tuned(plan: Plan, study: optuna.Study, trial: FrozenTrial) -> Path:
     return path
 
 
-def summary(plan: Plan, study: optuna.Study, chosen: FrozenTrial, sealed: dict[str, Any]) -> dict[str, Any]:
-    """Return what tuning.json says.
+def summary(plan: Plan, tuning: optuna.Study, chosen: FrozenTrial, sealed: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of tuning.json.
 
-    `complete`, `pruned`, `failed` count all trials; `sealed`, see `sealed.evaluate`, is over complete ones.
+    `complete`, `pruned`, `failed` count all trials; `sealed` (of `objective_check.evaluate`) is over the
+    complete ones.
     """
     return {
         "category": plan.category,
         "model": plan.model,
         "study": plan.key,
         "objective": plan.objective,
-        "seed": plan.study_seed,
-        **counts(study),
+        "seed": plan.tuning_seed,
+        **counts(tuning),
         "best_trial": chosen.number,
         "best": chosen.user_attrs["verdict"],
         "best_values": chosen.user_attrs[search.VALUES],
-        "start_trial": start_trial(study),
+        "start_trial": start_trial(tuning),
         "sealed": sealed,
     }
 
 
-def start_trial(study: optuna.Study) -> int | None:
+def start_trial(tuning: optuna.Study) -> int | None:
     """Return the number of the complete trial with params.yaml's own settings."""
-    numbers = [t.number for t in search.complete(study) if t.user_attrs.get(search.SETTINGS)]
+    numbers = [t.number for t in search.complete(tuning) if t.user_attrs.get(search.SETTINGS)]
     return numbers[0] if numbers else None
 
 
-def draw(plan: Plan, study: optuna.Study) -> dict[str, Path]:
+def draw(plan: Plan, tuning: optuna.Study) -> dict[str, Path]:
     """Write Optuna's plots, interactive and as pictures; return artifact name → file.
 
-    A study whose trials are all equally good, or fewer than two, has none: they would show nothing.
+    A tuning whose trials are all equally good, or fewer than two, has none: they would show nothing.
     """
-    folder(plan).mkdir(parents=True, exist_ok=True)  # an output of the stage
-    found = search.complete(study)
+    pictures = artifacts.report_folder(plan.category, plan.model) / "tuning"
+    pictures.mkdir(parents=True, exist_ok=True)  # an output of the stage
+    found = search.complete(tuning)
     if len({trial.value for trial in found}) < 2:
         return {}
     files: dict[str, Path] = {}
     for name, function in PLOTS.items():
-        page, picture = plan.folder / "plots" / f"{name}.html", folder(plan) / f"{name}.png"
-        _page(getattr(optuna.visualization, function), study, page)
+        page, picture = plan.folder / "plots" / f"{name}.html", pictures / f"{name}.png"
+        _page(getattr(optuna.visualization, function), tuning, page)
         with warnings.catch_warnings():
             for category in (optuna.exceptions.ExperimentalWarning, UserWarning):  # few trials, narrow axes
                 warnings.simplefilter("ignore", category)
-            drawing.save_axes(getattr(optuna.visualization.matplotlib, function)(study), picture)
+            drawing.save_axes(getattr(optuna.visualization.matplotlib, function)(tuning), picture)
         files |= {f"plots/{page.name}": page, f"plots/{picture.name}": picture}
     return files
 
 
-def _page(function: Callable[[optuna.Study], Any], study: optuna.Study, path: Path) -> None:
+def _page(function: Callable[[optuna.Study], Any], tuning: optuna.Study, path: Path) -> None:
     """Write a page that needs nothing from the network."""
     with written_file(path) as part:
-        function(study).write_html(part, include_plotlyjs=True)
+        function(tuning).write_html(part, include_plotlyjs=True)

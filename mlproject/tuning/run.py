@@ -1,4 +1,4 @@
-"""What `mlproject tune` and stage `tune` do: a study, its best settings in a file, the sealed evaluation."""
+"""Run a tuning, for `mlproject tune` and stage `tune`: trials, best settings in a file, sealed evaluation."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,80 +8,85 @@ from optuna.trial import FrozenTrial
 from mlproject.core import artifacts, files
 from mlproject.core.errors import UserError
 from mlproject.tuning import data, objective_check, plan, results, search, storage, workers
+from mlproject.tuning.data import TuningData
 from mlproject.tuning.plan import Plan
-from mlproject.tuning.progress import StudyDisplay
+from mlproject.tuning.progress import TuningDisplay
 from mlproject.tuning.recorder import SilentRecord, open_record
 
 if TYPE_CHECKING:
-    from mlproject.tracking.tuning_runs import StudyRecord
+    from mlproject.tracking.tuning_runs import TuningRecord
 
 
 class Stopped(UserError):
-    """The user ended the study early."""
+    """The user ended the tuning early."""
 
     exit_code = 130
 
 
 def tune(category: str, model: str, **options: Any) -> None:
-    """Bring a study to as many trials as planned, then evaluate it; write and print what it found.
+    """Bring a tuning to as many trials as planned, then evaluate it; write and print what it found.
 
     Called again it goes on where it was. Options as of `plan.load`.
 
     Raises:
         Stopped: by Ctrl-C; the best settings so far are written, the test set stays closed.
-        UserError: what the user can mend; or trials of the study still run elsewhere: nothing is written.
+        UserError: a cause that the user can fix; or trials still run elsewhere. Nothing is written.
     """
     plan.check_category(category)
     planned = plan.load(category, model, **options)
-    study = storage.open_study(planned)
-    with storage.readable_errors(planned), open_record(planned, study.user_attrs[storage.IDENTITY]) as record:
-        for number in search.heal(planned, study):
+    tuning = storage.open_tuning(planned)
+    with (
+        storage.readable_errors(planned.storage),
+        open_record(planned, tuning.user_attrs[storage.IDENTITY]) as record,
+    ):
+        for number in search.heal(planned, tuning):
             print(f"trial {number}: its process had died; another takes its place")
-        if line := search.begin(planned, data.prepare(planned), study):
+        images = data.prepare(planned)
+        if line := search.begin(planned, images, tuning):
             print(line)
-        stopped = _run(planned, study, record)
-        if not stopped and (blocked := search.still_running(planned, study)):
+        stopped = _run(planned, images, tuning, record)
+        if not stopped and (blocked := search.still_running(planned, tuning)):
             raise UserError(blocked)
-        chosen = results.best(study)
+        chosen = results.best(tuning)
         if chosen is None and stopped:
             raise Stopped(f"stopped before any of {planned.trials} trials ran to its end; nothing written")
         if chosen is None:
-            raise UserError(_nothing(planned, study))
-        path = results.write_tuned(planned, study, chosen)
+            raise UserError(_no_complete_trial(planned.name, tuning))
+        path = results.write_tuned(planned, tuning, chosen)
         print(f"best: trial {chosen.number}, objective {chosen.value:.4f} → {path}")
         if stopped:
-            left = planned.trials - len(search.counted(study.get_trials(deepcopy=False)))
+            left = planned.trials - len(search.counted(tuning.get_trials(deepcopy=False)))
             raise Stopped(f"stopped with {left} of {planned.trials} trials left; the same command goes on")
-        _evaluate(planned, study, chosen, record)
+        _evaluate(planned, tuning, chosen, record)
 
 
-def _run(planned: Plan, study: optuna.Study, record: search.Record) -> bool:
+def _run(planned: Plan, images: TuningData, tuning: optuna.Study, record: search.Record) -> bool:
     """Run the trials that are left; say whether they were stopped."""
-    done = len(search.counted(study.get_trials(deepcopy=False)))
+    done = len(search.counted(tuning.get_trials(deepcopy=False)))
     title = f"{planned.category} {planned.model}"
-    with workers.stoppable() as stop, StudyDisplay(title, done, planned.trials) as display:
-        workers.run(planned, stop, record, display.show)
-        return stop.is_set() and len(search.counted(study.get_trials(deepcopy=False))) < planned.trials
+    with workers.stoppable() as stop, TuningDisplay(title, done, planned.trials) as display:
+        workers.run(planned, images, tuning, stop, record, display.show)
+        return stop.is_set() and len(search.counted(tuning.get_trials(deepcopy=False))) < planned.trials
 
 
-def _nothing(planned: Plan, study: optuna.Study) -> str:
-    reasons = [t.user_attrs.get("reason") for t in search.counted(study.get_trials(deepcopy=False))]
+def _no_complete_trial(name: str, tuning: optuna.Study) -> str:
+    reasons = [t.user_attrs.get("reason") for t in search.counted(tuning.get_trials(deepcopy=False))]
     last = f" The last one: {reasons[-1]}" if reasons else ""
-    return f"No trial of {planned.name} ran to its end ({len(reasons)} tried).{last}"
+    return f"No trial of {name} ran to its end ({len(reasons)} tried).{last}"
 
 
 def _evaluate(
-    planned: Plan, study: optuna.Study, chosen: FrozenTrial, record: "StudyRecord | SilentRecord"
+    planned: Plan, tuning: optuna.Study, chosen: FrozenTrial, record: "TuningRecord | SilentRecord"
 ) -> None:
     """Open the test set, once there is nothing left to choose; write tuning.json and the plots."""
-    verdicts = {trial.number: trial.user_attrs["verdict"] for trial in search.complete(study)}
-    found = objective_check.evaluate(planned, verdicts, chosen.number, results.start_trial(study))
-    summary = results.summary(planned, study, chosen, found)
+    verdicts = {trial.number: trial.user_attrs["verdict"] for trial in search.complete(tuning)}
+    found = objective_check.evaluate(planned, verdicts, chosen.number, results.start_trial(tuning))
+    summary = results.summary(planned, tuning, chosen, found)
     path = artifacts.report_folder(planned.category, planned.model) / "tuning.json"
     files.write_json(path, summary)
-    figures = results.draw(planned, study)
+    figures = results.draw(planned, tuning)
     tuned = artifacts.tuned_file(planned.category, planned.model)
-    trials = [files.read_json(file) for file in workers.trial_files(planned)]
+    trials = [files.read_json(file) for file in workers.trial_files(planned.folder)]
     said = in_words(summary)
     record.finish(trials, summary, said, {"tuning.json": path, f"tuned/{tuned.name}": tuned, **figures})
     print(said)
@@ -102,9 +107,9 @@ def in_words(summary: dict[str, Any]) -> str:
         agreement += f" [{low:.2f}, {high:.2f}]"
     chosen, start = found["test_auroc_chosen"], found["test_auroc_start"]
     of_chosen = "not known, its model is on another machine" if chosen is None else f"{chosen:.3f}"
-    beside = "" if start is None else f", params.yaml's settings {start:.3f}"
+    of_start = "" if start is None else f", params.yaml's settings {start:.3f}"
     return (
-        f"{ended}. Test AUROC: chosen {of_chosen}{beside}, "
+        f"{ended}. Test AUROC: chosen {of_chosen}{of_start}, "
         f"median {found['test_auroc_median']:.3f}, best {found['test_auroc_best']:.3f}. "
         f"Spearman(objective, test AUROC) over {found['n_trials']} complete trials: {agreement}. "
         "A pruned one keeps no model: median, best and correlation say nothing of it."

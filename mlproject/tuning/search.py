@@ -1,13 +1,14 @@
-"""The course of a study in one process: ask for a trial, run it, tell how it ended, until there are enough.
+"""Search of one process: ask Optuna for a trial, run it, tell how it ended, until there are enough.
 
 A trial is counted when it ran to its end, was pruned, or failed by itself. One that was interrupted, or whose
-process died, stays in the study as failed and is not counted: another takes its place, and draws the same.
+process died, stays in the tuning as failed and is not counted: another takes its place, and draws the same.
 """
 
 import fcntl
 import socket
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import IO, Any, Protocol
 
 import optuna
@@ -26,14 +27,14 @@ VALUES = "values"  # user attribute: also those of which there was no choice
 ITSELF = "failed_by_itself"  # user attribute: it was neither interrupted nor told by others that it failed
 POSITION = "position"  # user attribute: the seed of its draw; that of one that is not counted is free again
 PLACE = "place"  # user attribute: machine and folder of the process that runs it
-SETTINGS = "settings_of_params_yaml"  # user attribute of the trial that the study starts from
+SETTINGS = "settings_of_params_yaml"  # user attribute of the trial that the tuning starts from
 HOPELESS = 5  # so many trials and none without failure: something else is wrong
-# What settings can bring about: diverged, too many components, out of memory. Anything else ends the study.
+# What settings can bring about: diverged, too many components, out of memory. Anything else ends the tuning.
 FAILURES = (UserError, RuntimeError, MemoryError, ArithmeticError)
 
 
 class Record(Protocol):
-    """Who is told of each trial that ended."""
+    """Receiver of each trial that ended."""
 
     def trial(self, content: dict[str, Any]) -> str | None:
         """Take a trial.json; return the id of its run, if it has one."""
@@ -48,47 +49,49 @@ def counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     ]
 
 
-def complete(study: optuna.Study) -> list[FrozenTrial]:
+def complete(tuning: optuna.Study) -> list[FrozenTrial]:
     """Return the trials that ran to their end."""
-    return [t for t in counted(study.get_trials(deepcopy=False)) if t.state == TrialState.COMPLETE]
+    return [t for t in counted(tuning.get_trials(deepcopy=False)) if t.state == TrialState.COMPLETE]
 
 
-def begin(plan: Plan, examination: TuningData, study: optuna.Study) -> str | None:
-    """Let a study have a trial of the settings as they are; return a line to print if they lie outside.
+def begin(plan: Plan, images: TuningData, tuning: optuna.Study) -> str | None:
+    """Queue a trial of params.yaml's own settings, unless there is one.
 
-    It is the first one, unless that was interrupted: then the next.
+    Returns:
+        A line to print where these settings lie outside the search space.
     """
-    with storage.locked(plan), storage.readable_errors(plan):
-        trials = study.get_trials(deepcopy=False)
+    with storage.locked(plan.folder), storage.readable_errors(plan.storage):
+        trials = tuning.get_trials(deepcopy=False)
         alive = [t for t in trials if not t.state.is_finished()]
         if any(t.user_attrs.get(SETTINGS) for t in [*counted(trials), *alive]):
             return None
-        space = _space(plan, examination)
+        space = _space(plan, images)
         values = search_space.current(space, plan.facts["settings"], plan.threshold["false_alarm_rate"])
         if values is None:
             return (
-                "params.yaml's own settings lie outside the search space: the study does not start from them"
+                "params.yaml's own settings lie outside the search space: the tuning does not start from them"
             )
-        study.enqueue_trial(values, user_attrs={SETTINGS: True})
+        tuning.enqueue_trial(values, user_attrs={SETTINGS: True})
     return None
 
 
-def _space(plan: Plan, examination: TuningData) -> search_space.Space:
+def _space(plan: Plan, images: TuningData) -> search_space.Space:
+    """Return the model's search space without false-alarm rates that too few images support."""
     return search_space.supported(
         plan.space(),
-        thresholds.smallest_false_alarm_rate(min(len(examination.examined), examination.n_calibration)),
+        thresholds.smallest_false_alarm_rate(min(len(images.examined), images.n_calibration)),
     )
 
 
 def work(
     plan: Plan,
-    examination: TuningData,
-    study: optuna.Study,
+    images: TuningData,
+    tuning: optuna.Study,
     record: Record,
     stopped: Callable[[], bool],
     ended: Callable[[dict[str, Any]], None],
 ) -> None:
-    """Run trials until the study has as many as planned, or it is stopped.
+    """Run trials until the tuning has as many as planned, or it is stopped.
 
     Args:
         stopped: asked after each epoch.
@@ -98,30 +101,30 @@ def work(
         UserError: all of the first trials failed, one was told as failed by others, the storage is away.
         Exception: whatever is no consequence of a trial's settings, after the trial was told as failed.
     """
-    with storage.readable_errors(plan):
-        while not stopped() and (asked := _ask(plan, study)):
+    with storage.readable_errors(plan.storage):
+        while not stopped() and (asked := _ask(plan, tuning)):
             trial, claim = asked
             with claim:
                 try:
-                    ended(_run(plan, examination, study, trial, record, stopped))
+                    ended(_run(plan, images, tuning, trial, record, stopped))
                 except optuna.exceptions.UpdateFinishedTrialError:
                     raise UserError(f"trial {trial.number} was told as failed while it ran here.") from None
-            _give_up_if_hopeless(study)
+            _give_up_if_hopeless(tuning)
 
 
-def _ask(plan: Plan, study: optuna.Study) -> tuple[optuna.Trial, IO[str]] | None:
+def _ask(plan: Plan, tuning: optuna.Study) -> tuple[optuna.Trial, IO[str]] | None:
     """Return a trial and the held lock that says its process lives; None when there are enough."""
-    with storage.locked(plan):
-        trials = study.get_trials(deepcopy=False)
+    with storage.locked(plan.folder):
+        trials = tuning.get_trials(deepcopy=False)
         taken = counted(trials) + [trial for trial in trials if trial.state == TrialState.RUNNING]
         if len(taken) >= plan.trials:
             return None
         used = {trial.user_attrs.get(POSITION) for trial in taken}
         position = min(set(range(plan.trials)) - used)
-        study.sampler = storage.sampler(plan, position)
-        trial = study.ask()
+        tuning.sampler = storage.sampler(plan.tuning_seed, position)
+        trial = tuning.ask()
         trial.set_user_attr(POSITION, position)
-        trial.set_user_attr(PLACE, _here(plan))
+        trial.set_user_attr(PLACE, _here(plan.folder))
         folder = plan.trial_folder(trial.number)
         folder.mkdir(parents=True, exist_ok=True)
         claim = (folder / "running").open("w", encoding="utf-8")
@@ -129,19 +132,19 @@ def _ask(plan: Plan, study: optuna.Study) -> tuple[optuna.Trial, IO[str]] | None
     return trial, claim
 
 
-def _here(plan: Plan) -> str:
-    return f"{socket.gethostname()}:{plan.folder.absolute()}"
+def _here(folder: Path) -> str:
+    return f"{socket.gethostname()}:{folder.absolute()}"
 
 
-def still_running(plan: Plan, study: optuna.Study) -> str | None:
-    """Return what to tell a user whose study has its trials, but for those that other commands still run."""
-    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+def still_running(plan: Plan, tuning: optuna.Study) -> str | None:
+    """Return what to tell a user whose tuning has its trials, but for those that other commands still run."""
+    running = tuning.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     if not running:
         return None
     places = [f"trial {t.number} ({t.user_attrs.get(PLACE, 'place not known')})" for t in running]
     said = (
         f"Still running elsewhere: {', '.join(places)}. Nothing was chosen and the test set stays closed: "
-        "once they have ended, the same command evaluates the study."
+        "once they have ended, the same command evaluates the tuning."
     )
     if plan.storage:
         said += (
@@ -153,15 +156,15 @@ def still_running(plan: Plan, study: optuna.Study) -> str | None:
 
 
 def _run(
-    plan: Plan, examination: TuningData, study: optuna.Study, asked: optuna.Trial, record: Record,
+    plan: Plan, images: TuningData, tuning: optuna.Study, asked: optuna.Trial, record: Record,
     stopped: Callable[[], bool],
 ) -> dict[str, Any]:  # fmt: skip
     began = time.time()
     values = search_space.draw(
-        _space(plan, examination), plan.facts["settings"], lambda key, domain: _suggest(asked, key, domain)
+        _space(plan, images), plan.facts["settings"], lambda key, domain: _suggest(asked, key, domain)
     )
     asked.set_user_attr(VALUES, values)
-    trial = Trial(plan, examination, asked.number, values)
+    trial = Trial(plan, images, asked.number, values)
 
     def end(state: TrialState, words: str, reason: str = "", value: float | None = None) -> dict[str, Any]:
         content = trial.write(words, reason, began, time.time())
@@ -169,7 +172,7 @@ def _run(
             asked.set_user_attr("mlflow_run", record.trial(content))
         asked.set_user_attr("reason", reason)
         asked.set_user_attr(ITSELF, words == "failed")
-        study.tell(asked, value, state=state)
+        tuning.tell(asked, value, state=state)
         (plan.trial_folder(asked.number) / "running").unlink()
         return content
 
@@ -209,19 +212,19 @@ def _suggest(trial: optuna.Trial, key: str, domain: Range | Choice) -> Value:
     return trial.suggest_float(key, domain.low, domain.high, log=domain.log)
 
 
-def _give_up_if_hopeless(study: optuna.Study) -> None:
-    trials = counted(study.get_trials(deepcopy=False))
+def _give_up_if_hopeless(tuning: optuna.Study) -> None:
+    trials = counted(tuning.get_trials(deepcopy=False))
     if len(trials) >= HOPELESS and all(trial.state == TrialState.FAIL for trial in trials):
         raise UserError(f"All of the first {len(trials)} trials failed: {trials[-1].user_attrs['reason']}")
 
 
-def heal(plan: Plan, study: optuna.Study) -> list[int]:
+def heal(plan: Plan, tuning: optuna.Study) -> list[int]:
     """Tell trials of this folder whose process died as failed, uncounted; return their numbers."""
     found = []
-    with storage.locked(plan):
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+    with storage.locked(plan.folder):
+        for trial in tuning.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             claim = plan.trial_folder(trial.number) / "running"
-            if plan.storage and not claim.exists() and trial.user_attrs.get(PLACE) != _here(plan):
+            if plan.storage and not claim.exists() and trial.user_attrs.get(PLACE) != _here(plan.folder):
                 continue  # another machine's
             claim.parent.mkdir(parents=True, exist_ok=True)  # killed before it was made
             claim.touch()
@@ -230,7 +233,7 @@ def heal(plan: Plan, study: optuna.Study) -> list[int]:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     continue
-                study.tell(trial.number, state=TrialState.FAIL)
+                tuning.tell(trial.number, state=TrialState.FAIL)
                 claim.unlink()
                 found.append(trial.number)
     return found

@@ -1,4 +1,4 @@
-"""Where a study's trials are kept: a journal in its folder, or a database that several machines reach."""
+"""Storage of a tuning's trials: a journal in its folder, or a database that several machines reach."""
 
 import fcntl
 import shutil
@@ -6,6 +6,7 @@ import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -21,60 +22,60 @@ from mlproject.tuning.plan import Plan
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
-IDENTITY = "identity"  # of a study: one whose journal was deleted and that was begun again is another
+IDENTITY = "identity"  # of a tuning: one whose journal was deleted and that was begun again is another
 STARTUP_TRIALS = 8  # drawn at random before the sampler has something to go by
 TABLES = 20  # more than Optuna makes: each may be another machine's at the moment that it is made
 UNPRUNED_TRIALS = 5  # complete ones before any is given up
 
 
-def open_study(plan: Plan) -> optuna.Study:
-    """Return the study, made if there is none.
+def open_tuning(plan: Plan) -> optuna.Study:
+    """Return the Optuna study of a tuning, created if there is none.
 
     Raises:
-        UserError: the database cannot be used; says which, without its password.
+        UserError: the database cannot be used; names it without its password.
     """
     plan.folder.mkdir(parents=True, exist_ok=True)
-    with locked(plan), readable_errors(plan):
-        study = optuna.create_study(
-            storage=_storage(plan),
+    with locked(plan.folder), readable_errors(plan.storage):
+        tuning = optuna.create_study(
+            storage=_database(plan.storage) if plan.storage else _journal(plan.folder),
             study_name=plan.name,
             direction="maximize",
             load_if_exists=True,
             pruner=optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED_TRIALS),
         )
-        if IDENTITY not in study.user_attrs:
-            study.set_user_attr(IDENTITY, uuid.uuid4().hex)
-    return study
+        if IDENTITY not in tuning.user_attrs:
+            tuning.set_user_attr(IDENTITY, uuid.uuid4().hex)
+    return tuning
 
 
-def sampler(plan: Plan, position: int) -> optuna.samplers.BaseSampler:
-    """Return what draws the values of one trial.
+def sampler(tuning_seed: int, position: int) -> optuna.samplers.BaseSampler:
+    """Return the sampler that draws the values of one trial.
 
-    Its seed is the trial's position, not what was drawn before: a study that was cut off and goes on draws
-    as one that was not. No two trials that count have the same: they would be drawn alike.
+    Its seed depends on the trial's position, not on earlier draws: an interrupted tuning that is continued
+    draws the same values as an uninterrupted one. No two counted trials share a position: they would be
+    drawn alike.
     """
     return optuna.samplers.TPESampler(
-        seed=(plan.study_seed * 1_000_003 + position) % 2**32,  # NumPy takes no larger seed
+        seed=(tuning_seed * 1_000_003 + position) % 2**32,  # NumPy takes no larger seed
         n_startup_trials=STARTUP_TRIALS,
         multivariate=True,
         group=True,
     )
 
 
-def _storage(plan: Plan) -> optuna.storages.BaseStorage:
-    if plan.storage:
-        for _ in range(TABLES):
-            # another machine may make the same tables at the same moment: then that one is there, so try on
-            with suppress(IntegrityError, ProgrammingError):
-                return _database(plan.storage)
-        return _database(plan.storage)
-    journal = plan.folder / "journal.log"
+def _journal(folder: Path) -> optuna.storages.JournalStorage:
+    journal = folder / "journal.log"
     _own(journal)
     return optuna.storages.JournalStorage(JournalFileBackend(str(journal), _JournalLock(journal)))
 
 
 def _database(url: str) -> optuna.storages.RDBStorage:
-    return optuna.storages.RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+    connect = partial(optuna.storages.RDBStorage, url, engine_kwargs={"pool_pre_ping": True})
+    for _ in range(TABLES):
+        # another machine may make the same tables at the same moment: then that one is there, so try on
+        with suppress(IntegrityError, ProgrammingError):
+            return connect()
+    return connect()
 
 
 class _JournalLock(JournalFileOpenLock):
@@ -103,25 +104,29 @@ def _own(file: Path) -> None:
 
 
 @contextmanager
-def locked(plan: Plan) -> Iterator[None]:
-    """Keep this machine's other processes from asking for a trial of the same study at the same time."""
-    with (plan.folder / "lock").open("w", encoding="utf-8") as handle:
+def locked(folder: Path) -> Iterator[None]:
+    """Keep this machine's other processes from asking for a trial of the same tuning at the same time."""
+    with (folder / "lock").open("w", encoding="utf-8") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
 @contextmanager
-def readable_errors(plan: Plan) -> Iterator[None]:
-    """Turn a database that is away, or is none, into a UserError."""
+def readable_errors(url: str | None) -> Iterator[None]:
+    """Turn the errors of a database that cannot be reached into a UserError.
+
+    Args:
+        url: of the database; None: a journal, whose errors stay as they are.
+    """
     try:
         yield
     except (SQLAlchemyError, ImportError, optuna.exceptions.StorageInternalError) as error:
-        if plan.storage is None:
+        if url is None:
             raise
         cause = str(error.__cause__ or error).strip().splitlines()[0]
         raise UserError(
-            f"The study's storage {shown(plan.storage)} cannot be used: {cause}\n"
-            "Start it or mend the address; the same command then goes on with what it has."
+            f"The tuning's storage {shown(url)} cannot be used: {cause}\n"
+            "Start the database or correct its address; the same command then continues the tuning."
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""One trial: fit a detector with the values drawn for it, examine it, keep it."""
+"""One trial: fit a detector with the values drawn for it, evaluate it, keep it."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from mlproject.tuning.data import TuningData
 from mlproject.tuning.objective import ObjectiveValue
 from mlproject.tuning.plan import Plan
 
-FIRST_RUNG = 3  # epochs after which a training is first judged; then after twice as many, and so on
+FIRST_RUNG = 3  # epochs before a training is first evaluated for pruning; then after 6, 12, …
 
 
 class Interrupted(Exception):
@@ -23,7 +23,7 @@ class Interrupted(Exception):
 
 
 def is_rung(epoch: int) -> bool:
-    """Say whether a training is judged after this epoch, counted from 1: 3, 6, 12, 24, …"""
+    """Say whether a training is evaluated after this epoch, counted from 1: 3, 6, 12, 24, …"""
     while epoch > FIRST_RUNG and epoch % 2 == 0:
         epoch //= 2
     return epoch == FIRST_RUNG
@@ -31,16 +31,16 @@ def is_rung(epoch: int) -> bool:
 
 @dataclass
 class Trial:
-    """One trial's course, also where it was cut short.
+    """One trial and its record, also where it was cut short.
 
     Attributes:
         history: epoch, loss, validation_loss of every epoch; a loss that is not finite is left out.
-        rungs: epoch → objective, where it was judged on the way.
-        verdict: at its end.
+        rungs: epoch → objective, for the epochs at which it was evaluated.
+        verdict: the objective at its end; None before.
     """
 
     plan: Plan
-    examination: TuningData
+    images: TuningData
     number: int
     values: Mapping[str, Value]
     history: list[dict[str, float]] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Trial:
         Raises:
             UserError: the settings do not fit the images, or training diverged.
         """
-        plan, images = self.plan, self.examination
+        plan, images = self.plan, self.images
         detector = plan.detector(dict(self.values))
 
         def on_epoch(epoch: Epoch) -> None:
@@ -66,12 +66,12 @@ class Trial:
             finite = {name: value for name, value in losses.items() if math.isfinite(value)}
             self.history.append({"epoch": epoch.number, **finite})
             check()
-            # no validation loss: a phase (AnoGAN's first) in which there is nothing to be judged yet
+            # no validation loss: a phase (AnoGAN's first) with nothing to evaluate yet
             number = sum("validation_loss" in row for row in self.history)
-            judged = is_rung(number) and epoch.number < epoch.limit and "validation_loss" in finite
-            if plan.prune and judged:
+            rung = is_rung(number) and epoch.number < epoch.limit and "validation_loss" in finite
+            if plan.prune and rung:
                 detector.after_fit(images.train, images.validation)
-                self.rungs[epoch.number] = self._judge(detector).value
+                self.rungs[epoch.number] = self._evaluate(detector).value
                 report(number, self.rungs[epoch.number])
 
         detector.fit(
@@ -84,14 +84,14 @@ class Trial:
                 on_epoch=on_epoch,
             ),
         )
-        self.verdict = self._judge(detector)
+        self.verdict = self._evaluate(detector)
         detector.save(plan.trial_folder(self.number) / "model")
         return self.verdict
 
-    def _judge(self, detector: Detector) -> ObjectiveValue:
+    def _evaluate(self, detector: Detector) -> ObjectiveValue:
         threshold = self.plan.threshold
         rate = search_space.rate(self.values, threshold["false_alarm_rate"])
-        return self.examination.judge(detector, rate, threshold["strict"])
+        return self.images.evaluate(detector, rate, threshold["strict"])
 
     def write(self, state: str, reason: str, began: float, ended: float) -> dict[str, Any]:
         """Write trial.json, all that the record in MLflow is made of; return it.

@@ -1,7 +1,7 @@
-"""Several processes on one study, and how Ctrl-C reaches them all.
+"""Worker processes of one tuning, and their reaction to Ctrl-C.
 
 The first Ctrl-C lets each process end after its current epoch; the second ends the command at once, and
-what it leaves is mended when the study goes on.
+the next call of `mlproject tune` replaces the trials that it cut off.
 """
 
 import json
@@ -15,6 +15,8 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+import optuna
 
 from mlproject.core.errors import UserError
 from mlproject.tuning import data, search, storage
@@ -42,34 +44,42 @@ def stoppable() -> Iterator[Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def run(plan: Plan, stop: Event, record: search.Record, ended: Ended) -> None:
-    """Work on a study with as many processes as planned, until it has its trials or is stopped.
+def run(
+    plan: Plan,
+    images: data.TuningData,
+    tuning: optuna.Study,
+    stop: Event,
+    record: search.Record,
+    ended: Ended,
+) -> None:
+    """Work on a tuning with as many processes as planned, until it has its trials or is stopped.
+
+    Several processes each open the tuning and its images themselves.
 
     Raises:
-        UserError: as `study.work`; or a process died.
+        UserError: as `search.work`; or a process died.
     """
     if plan.workers > 1:
         _run_processes(plan, stop, record, ended)
         return
-    study = storage.open_study(plan)
-    search.work(plan, data.prepare(plan), study, record, stop.is_set, ended)
+    search.work(plan, images, tuning, record, stop.is_set, ended)
 
 
 def _run_processes(plan: Plan, stop: Event, record: search.Record, ended: Ended) -> None:
-    seen = set(trial_files(plan))
+    seen = set(trial_files(plan.folder))
     processes = _start(plan, stop, record)
     try:
         while any(process.is_alive() for process in processes):
             for process in processes:
                 process.join(POLL / len(processes))
-            for file in sorted(set(trial_files(plan)) - seen):
+            for file in sorted(set(trial_files(plan.folder)) - seen):
                 seen.add(file)
                 ended(json.loads(file.read_text(encoding="utf-8")))
     finally:
         for process in processes:
             process.terminate()
             process.join()
-    for file in sorted(set(trial_files(plan)) - seen):
+    for file in sorted(set(trial_files(plan.folder)) - seen):
         ended(json.loads(file.read_text(encoding="utf-8")))
     codes = [process.exitcode for process in processes if process.exitcode]
     if codes:
@@ -96,19 +106,19 @@ def _start(plan: Plan, stop: Event, record: search.Record) -> list[SpawnProcess]
 
 
 def _work(plan: Plan, stop: Event, record: search.Record, parent: int) -> None:
-    """Be one of the processes."""
+    """Run trials in one of the processes."""
 
     def stopped() -> bool:
         return stop.is_set() or os.getppid() != parent  # also when the command was killed
 
     try:
-        study = storage.open_study(plan)
-        search.work(plan, data.prepare(plan), study, record, stopped, lambda content: None)
+        tuning = storage.open_tuning(plan)
+        search.work(plan, data.prepare(plan), tuning, record, stopped, lambda content: None)
     except UserError as error:
         print(f"error: {error}", flush=True)
         raise SystemExit(error.exit_code) from None
 
 
-def trial_files(plan: Plan) -> list[Path]:
+def trial_files(folder: Path) -> list[Path]:
     """Return the trial.json of every trial that ended on this machine, in order."""
-    return sorted((plan.folder / "trials").glob("*/trial.json"))
+    return sorted((folder / "trials").glob("*/trial.json"))

@@ -1,4 +1,4 @@
-"""A folder with one tiny prepared category, and what tests ask of the studies in it.
+"""Project folder with one tiny prepared category, and helpers that run tunings and read their results.
 
 PYTEST_DONT_REWRITE: the tests import it before pytest loads its fixtures.
 """
@@ -15,9 +15,9 @@ import pytest
 import yaml
 from conftest import ROOT
 
+import mlproject.tuning.results
+import mlproject.tuning.run
 from mlproject.data.prepare import prepare_category
-from mlproject.tuning import results as study_report
-from mlproject.tuning import run as command
 from support.pipeline_project import TINY, write_category
 
 CATEGORY = "disc"
@@ -48,20 +48,20 @@ def fill(folder: Path, prepared: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def drawing(monkeypatch):
-    """Draw no plots, which take longer than tiny studies, but where a test asks for `plots`."""
-    original = study_report.draw
-    monkeypatch.setattr(study_report, "draw", lambda *_: {})
+    """Draw no plots, which take longer than tiny tunings, unless a test asks for `plots`."""
+    original = mlproject.tuning.results.draw
+    monkeypatch.setattr(mlproject.tuning.results, "draw", lambda *_: {})
     return original
 
 
 @pytest.fixture
 def plots(monkeypatch, drawing):
-    """Draw plots after all."""
-    monkeypatch.setattr(study_report, "draw", drawing)
+    """Draw the plots."""
+    monkeypatch.setattr(mlproject.tuning.results, "draw", drawing)
 
 
 @pytest.fixture
-def study_home(tmp_path, monkeypatch, prepared_disc) -> Path:
+def tuning_home(tmp_path, monkeypatch, prepared_disc) -> Path:
     """The working directory of a test, whose MLflow is away."""
     fill(tmp_path, prepared_disc)
     monkeypatch.chdir(tmp_path)
@@ -78,7 +78,7 @@ def edit(change: Any) -> None:
 
 
 def tune(model: str = "pca", **options: Any) -> None:
-    command.tune(CATEGORY, model, **options)
+    mlproject.tuning.run.tune(CATEGORY, model, **options)
 
 
 def trials(model: str = "pca", folder: Path | None = None) -> list[dict[str, Any]]:
@@ -88,7 +88,7 @@ def trials(model: str = "pca", folder: Path | None = None) -> list[dict[str, Any
 
 
 def results(model: str = "pca", folder: Path | None = None) -> list[dict[str, Any]]:
-    """Return what equal studies have in common: neither times, nor numbers, nor what was interrupted."""
+    """Return what equal tunings have in common: neither times, nor numbers, nor what was interrupted."""
     kept = ("state", "reason", "values", "verdict", "rungs", "history")
     return [
         {name: trial[name] for name in kept}

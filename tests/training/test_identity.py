@@ -75,7 +75,7 @@ def test_what_is_varied_is_in_the_key_and_what_decides_nothing_is_not():
     assert run_key(on_gpu | {"threads": 1}) == run_key(on_gpu)
 
 
-def test_images_of_another_size_are_another_training_cell_and_tuning(study_home, prepared_disc):
+def test_images_of_another_size_are_another_training_cell_and_tuning(tuning_home, prepared_disc):
     before = keys()
     raw, folder = prepared_disc.parent / "raw" / CATEGORY, artifacts.PREPARED / CATEGORY
     prepare_category(raw, folder, 40, workers=1)
@@ -85,7 +85,7 @@ def test_images_of_another_size_are_another_training_cell_and_tuning(study_home,
     assert keys() == before
 
 
-def test_comments_docstrings_and_locations_change_no_key_and_code_does(study_home, code):
+def test_comments_docstrings_and_locations_change_no_key_and_code_does(tuning_home, code):
     before = keys()
     code("core/artifacts.py", "RAW = ", "# a comment\nRAW = ")
     code("core/artifacts.py", "RAW = ", "NEW = Path('elsewhere')\nRAW = ")
@@ -101,7 +101,7 @@ class Cut(Exception):
 
 
 @pytest.fixture
-def cut_off(study_home, monkeypatch):
+def cut_off(tuning_home, monkeypatch):
     """A KD-CAE whose training was cut off in its second epoch of four."""
     monkeypatch.setattr(train, "_streamed", lambda facts, key: SilentRun())
     edit(lambda tree: tree["models"][MODEL].update(epochs=4, patience=4))

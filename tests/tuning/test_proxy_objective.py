@@ -1,4 +1,4 @@
-"""Made defects and the verdict on them: local, visible, repeatable; a trained model is far above chance."""
+"""Made defects are local, visible and repeatable; the objective of a trained model is far above chance."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from mlproject.core.errors import TooFewImages
 from mlproject.models.components.combination import Combination
 from mlproject.training.run_options import RunOptions
 from mlproject.tuning import proxy_defects
-from mlproject.tuning.objective import judge, spearman, spearman_interval
+from mlproject.tuning.objective import evaluate, spearman, spearman_interval
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_a_trained_detector_is_far_above_chance_and_one_that_guesses_is_not(defe
     def verdict(detector):
         detector.calibrate(small_images.train[:20])
         images = np.concatenate([small_images.validation, defects.images])
-        return judge(
+        return evaluate(
             detector.score(small_images.validation).scores, detector.score(images).scores, kinds, 0.1, False
         )
 
@@ -65,7 +65,7 @@ def test_a_trained_detector_is_far_above_chance_and_one_that_guesses_is_not(defe
     assert found.auroc > 0.85
     assert found.value > 0.7
     guesses = np.random.default_rng(0).normal(size=len(kinds))
-    chance = judge(guesses[:12], guesses, kinds, 0.1, False)
+    chance = evaluate(guesses[:12], guesses, kinds, 0.1, False)
     assert 0.35 < chance.auroc < 0.65
 
 
@@ -73,7 +73,7 @@ def test_the_verdict_by_hand():
     calibration = np.arange(1.0, 10.0)  # nine: a rate of .2 leaves the eighth as the threshold
     scores = np.array([1.0, 9.0, 8.5, 0.5])
     kinds = np.array(["good", "good", "scratch", "stain"])
-    found = judge(calibration, scores, kinds, 0.2, False)
+    found = evaluate(calibration, scores, kinds, 0.2, False)
     assert found.threshold == 8.0
     assert (found.recall, found.false_alarm_rate, found.balanced_accuracy) == (0.5, 0.5, 0.5)
     assert found.auroc == 0.25  # of four pairs one is in order
@@ -84,10 +84,10 @@ def test_the_verdict_by_hand():
 
 def test_a_rate_that_cannot_be_supported_is_flagged_or_an_error():
     scores, kinds = np.array([1.0, 5.0]), np.array(["good", "stain"])
-    found = judge(np.array([1.0, 2.0]), scores, kinds, 0.05, strict=False)
+    found = evaluate(np.array([1.0, 2.0]), scores, kinds, 0.05, strict=False)
     assert (found.threshold, found.supported) == (2.0, False)
     with pytest.raises(TooFewImages):
-        judge(np.array([1.0, 2.0]), scores, kinds, 0.05, strict=True)
+        evaluate(np.array([1.0, 2.0]), scores, kinds, 0.05, strict=True)
 
 
 def test_rank_correlation_is_spearmans_ties_included():

@@ -1,9 +1,8 @@
-"""What belongs to one study and what does not, how it goes on after a cut, and what others' trials mean."""
+"""Trials that belong to one tuning and those that do not; a tuning cut off; trials of other machines."""
 
 import json
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -14,9 +13,7 @@ from support.tuning_project import trials, tune
 
 from mlproject.core.errors import UserError
 from mlproject.training import code_hash
-from mlproject.tuning import data, plan, storage
-from mlproject.tuning import search as course
-from mlproject.tuning import trial as one
+from mlproject.tuning import data, plan, search, storage, trial
 from mlproject.tuning.recorder import SilentRecord
 
 pytest_plugins = ["support.tuning_project"]
@@ -37,7 +34,7 @@ def code(tmp_path, monkeypatch):
     code_hash.code_hash.cache_clear()
 
 
-def test_trials_are_of_the_code_that_made_them(study_home, code):
+def test_trials_are_of_the_code_that_made_them(tuning_home, code):
     """Else a stage that DVC reruns for its code would find its trials, run none, and tell the old result."""
     tune(trials=2)
     code("tuning/proxy_defects.py")
@@ -48,43 +45,43 @@ def test_trials_are_of_the_code_that_made_them(study_home, code):
 @pytest.mark.parametrize(
     "name", ["tuning/data.py", "tuning/objective.py", "models/pca.py", "evaluation/metrics.py"]
 )
-def test_code_that_decides_a_trial_is_in_the_key(study_home, code, name):
+def test_code_that_decides_a_trial_is_in_the_key(tuning_home, code, name):
     before = plan.load("disc", "pca").key
     code(name)
     assert plan.load("disc", "pca").key != before
 
 
 @pytest.mark.parametrize("name", ["tuning/progress.py", "tracking/tuning_runs.py", "models/kd_cae.py"])
-def test_code_that_decides_no_trial_is_not(study_home, code, name):
+def test_code_that_decides_no_trial_is_not(tuning_home, code, name):
     before = plan.load("disc", "pca").key
     code(name)
     assert plan.load("disc", "pca").key == before
 
 
-def test_a_process_killed_before_its_trial_had_a_folder_is_healed(study_home):
+def test_a_process_killed_before_its_trial_had_a_folder_is_healed(tuning_home):
     planned = plan.load("disc", "pca")
-    study = storage.open_study(planned)
-    study.ask()
-    assert course.heal(planned, study) == [0]
+    tuning = storage.open_tuning(planned)
+    tuning.ask()
+    assert search.heal(planned, tuning) == [0]
     tune(trials=2)
     assert [trial["number"] for trial in trials()] == [1, 2]
 
 
 def interrupted(planned):
-    """Leave a study as Ctrl-C does that ends trial 0, the start, after trial 1 is complete."""
-    study = storage.open_study(planned)
+    """Leave a tuning as Ctrl-C does that ends trial 0, the start, after trial 1 is complete."""
+    tuning = storage.open_tuning(planned)
     images = data.prepare(planned)
-    course.begin(planned, images, study)
-    first, claim = course._ask(planned, study)
-    asked = iter([course._ask(planned, study)])
+    search.begin(planned, images, tuning)
+    first, claim = search._ask(planned, tuning)
+    asked = iter([search._ask(planned, tuning)])
     with claim, pytest.MonkeyPatch.context() as patch, SilentRecord() as record:
-        patch.setattr(course, "_ask", lambda *_: next(asked, None))
-        course.work(planned, images, study, record, lambda: False, lambda content: None)
-        course._run(planned, images, study, first, record, lambda: True)
-    return study
+        patch.setattr(search, "_ask", lambda *_: next(asked, None))
+        search.work(planned, images, tuning, record, lambda: False, lambda content: None)
+        search._run(planned, images, tuning, first, record, lambda: True)
+    return tuning
 
 
-def test_a_study_of_several_processes_cut_off_repeats_no_trial_and_keeps_its_start(study_home, monkeypatch):
+def test_a_tuning_of_several_processes_cut_off_repeats_no_trial_and_keeps_its_start(tuning_home, monkeypatch):
     project.edit(lambda tree: tree["models"]["ni_cae"].update(epochs=1))
     planned = plan.load("disc", "ni_cae", trials=4)
     interrupted(planned)
@@ -97,31 +94,31 @@ def test_a_study_of_several_processes_cut_off_repeats_no_trial_and_keeps_its_sta
     assert project.report("ni_cae")["sealed"]["test_auroc_start"] is not None
 
 
-def test_the_settings_as_they_are_are_never_pruned(study_home, monkeypatch):
+def test_the_settings_as_they_are_are_never_pruned(tuning_home, monkeypatch):
     """Also where other processes' trials ended before: it is what the chosen ones are compared with."""
-    monkeypatch.setattr(one, "FIRST_RUNG", 1)
+    monkeypatch.setattr(trial, "FIRST_RUNG", 1)
     monkeypatch.setattr(optuna.Trial, "should_prune", lambda trial: True)
     project.edit(lambda tree: tree["models"]["ni_cae"].update(epochs=2))
     tune("ni_cae", trials=3)
     assert [trial["state"] for trial in trials("ni_cae")] == ["complete", "pruned", "pruned"]
 
 
-def test_nothing_is_chosen_or_evaluated_while_another_machine_runs_a_trial(study_home):
-    storage_url = "sqlite:///study.db"
-    study = storage.open_study(plan.load("disc", "pca", storage=storage_url))
-    study.ask().set_user_attr(course.PLACE, "mill:/data/work")
+def test_nothing_is_chosen_or_evaluated_while_another_machine_runs_a_trial(tuning_home):
+    address = "sqlite:///study.db"
+    tuning = storage.open_tuning(plan.load("disc", "pca", storage=address))
+    tuning.ask().set_user_attr(search.PLACE, "mill:/data/work")
     with pytest.raises(UserError, match=r"trial 0 \(mill:/data/work\)[^$]*--state fail --trial-number 0"):
-        tune(trials=3, storage=storage_url)
+        tune(trials=3, storage=address)
     assert [trial["number"] for trial in trials()] == [1, 2]
     assert not Path("data/tuned").exists()
     assert not Path("reports").exists()
-    study.tell(0, state=TrialState.FAIL)  # as the message says
-    tune(trials=3, storage=storage_url)
+    tuning.tell(0, state=TrialState.FAIL)  # as the message says
+    tune(trials=3, storage=address)
     assert [trial["number"] for trial in trials()] == [1, 2, 3]
     assert project.report()["failed"] + project.report()["complete"] == 3
 
 
-def test_what_was_chosen_is_never_another_trial_than_the_best(study_home, capsys):
+def test_what_was_chosen_is_never_another_trial_than_the_best(tuning_home, capsys):
     tune(trials=3, storage="sqlite:///study.db")
     best = project.report()["best_trial"]
     planned = plan.load("disc", "pca", storage="sqlite:///study.db")
@@ -136,19 +133,18 @@ def test_what_was_chosen_is_never_another_trial_than_the_best(study_home, capsys
     assert f"over {found['complete'] - 1} complete trials" in said
 
 
-def test_a_trial_that_was_given_up_while_it_ran_is_a_line_of_text(study_home, monkeypatch):
+def test_a_trial_that_was_given_up_while_it_ran_is_a_line_of_text(tuning_home, monkeypatch):
     def told_by_others(self, report, check):
-        storage.open_study(self.plan).tell(self.number, state=TrialState.FAIL)
+        storage.open_tuning(self.plan).tell(self.number, state=TrialState.FAIL)
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(one.Trial, "run", told_by_others)
+    monkeypatch.setattr(trial.Trial, "run", told_by_others)
     with pytest.raises(UserError, match="trial 0 was told as failed while it ran here"):
         tune(trials=1)
 
 
 @pytest.mark.parametrize("seed", [0, 4294, 4295, 2**40])
-def test_a_study_takes_any_seed(seed):
+def test_a_tuning_takes_any_seed(seed):
     """NumPy's generators take seeds below 2³² only."""
-    given = SimpleNamespace(study_seed=seed)
-    first, second = (storage.sampler(given, position)._rng.rng.random() for position in (0, 1))
+    first, second = (storage.sampler(seed, position)._rng.rng.random() for position in (0, 1))
     assert first != second

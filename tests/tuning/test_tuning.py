@@ -1,7 +1,9 @@
-"""Studies: same seed same trials, resumed as if never cut off, no test image seen, no failure in silence."""
+"""Tunings: same seed same trials, resumed as if never cut off, no test image seen, no failure in silence."""
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -15,45 +17,41 @@ from mlproject.core.errors import UserError
 from mlproject.data import prepared, split
 from mlproject.models.pca import PCA
 from mlproject.training import run_settings
-from mlproject.tuning import data as examination
-from mlproject.tuning import objective_check, plan, storage, workers
-from mlproject.tuning import search as course
-from mlproject.tuning import trial as one
-from mlproject.tuning.run import Stopped
+from mlproject.tuning import data, objective_check, plan, run, search, storage, trial, workers
 
 pytest_plugins = ["support.tuning_project"]
 
 
 @pytest.fixture
-def other(study_home, tmp_path_factory, prepared_disc):
+def other(tuning_home, tmp_path_factory, prepared_disc):
     """Another folder with the same category."""
     made = tmp_path_factory.mktemp("other")
     project.fill(made, prepared_disc)
     return made
 
 
-def test_same_seed_same_trials_other_seed_others(study_home, other, monkeypatch):
+def test_same_seed_same_trials_other_seed_others(tuning_home, other, monkeypatch):
     tune("ni_cae", trials=3)
     monkeypatch.chdir(other)
     tune("ni_cae", trials=3)
-    assert results("ni_cae", study_home) == results("ni_cae", other)
-    monkeypatch.chdir(study_home)
+    assert results("ni_cae", tuning_home) == results("ni_cae", other)
+    monkeypatch.chdir(tuning_home)
     shutil.rmtree("artifacts")
     tune("ni_cae", trials=3, seed=1)
-    assert results("ni_cae", study_home)[1:] != results("ni_cae", other)[1:]
+    assert results("ni_cae", tuning_home)[1:] != results("ni_cae", other)[1:]
 
 
-def test_a_study_continued_is_the_study_run_at_once(study_home, other, monkeypatch):
+def test_a_tuning_continued_is_the_tuning_run_at_once(tuning_home, other, monkeypatch):
     """12 trials: past those drawn at random, so the sampler's memory is what the storage gives it."""
     for wanted in (2, 9, 12):
         tune(trials=wanted)
     monkeypatch.chdir(other)
     tune(trials=12)
-    assert len(results(folder=study_home)) == 12
-    assert results(folder=study_home) == results(folder=other)
+    assert len(results(folder=tuning_home)) == 12
+    assert results(folder=tuning_home) == results(folder=other)
 
 
-def test_the_first_trial_is_the_settings_as_they_are(study_home):
+def test_the_first_trial_is_the_settings_as_they_are(tuning_home):
     tune("kd_cae", trials=1)
     ((first,), settings) = trials("kd_cae"), plan.load("disc", "kd_cae").facts["settings"]
     assert first["values"]["latent_channels"] == settings["latent_channels"]
@@ -61,7 +59,7 @@ def test_the_first_trial_is_the_settings_as_they_are(study_home):
     assert report("kd_cae")["start_trial"] == first["number"]
 
 
-def test_test_images_and_their_labels_do_not_touch_the_objective(study_home, other, monkeypatch):
+def test_test_images_and_their_labels_do_not_touch_the_objective(tuning_home, other, monkeypatch):
     prepared = other / "data/prepared/disc"
     manifest = pd.read_csv(prepared / "manifest.csv")
     test = (manifest["split"] == "test").to_numpy()
@@ -74,13 +72,13 @@ def test_test_images_and_their_labels_do_not_touch_the_objective(study_home, oth
     fair = report()["sealed"]
     monkeypatch.chdir(other)
     tune(trials=4)
-    assert results(folder=study_home) == results(folder=other)
+    assert results(folder=tuning_home) == results(folder=other)
     assert report()["sealed"] != fair, "the sealed evaluation alone opens them"
 
 
-def test_the_labelled_objective_sees_its_half_and_is_judged_on_the_other(study_home):
+def test_the_labelled_objective_sees_its_half_and_is_evaluated_on_the_other(tuning_home):
     planned = plan.load("disc", "pca", objective="labelled")
-    seen, (unseen, labels) = examination.prepare(planned), objective_check._test_images(planned)
+    seen, (unseen, labels) = data.prepare(planned), objective_check._test_images("disc", 0, "labelled")
     assert set(seen.kinds) == {"good", "bar"}
     assert len(seen.images) + len(unseen) == 12
     assert not {image.tobytes() for image in seen.images} & {image.tobytes() for image in unseen}
@@ -91,8 +89,8 @@ def test_the_labelled_objective_sees_its_half_and_is_judged_on_the_other(study_h
     assert run_settings.read_tuned(Path("data/tuned/disc/pca.yaml")).labels == halves
 
 
-def test_proxy_images_are_held_out_good_images_with_defects(study_home):
-    images = examination.prepare(plan.load("disc", "pca"))
+def test_proxy_images_are_held_out_good_images_with_defects(tuning_home):
+    images = data.prepare(plan.load("disc", "pca"))
     names = ("train", "validation", "examined")
     roles = [{image.tobytes() for image in getattr(images, name)} for name in names]
     assert not roles[0] & roles[1] | roles[0] & roles[2] | roles[1] & roles[2]
@@ -102,20 +100,20 @@ def test_proxy_images_are_held_out_good_images_with_defects(study_home):
 
 
 @pytest.mark.parametrize("objective", ["proxy", "labelled"])
-def test_a_study_sees_no_image_that_will_set_the_threshold(study_home, objective):
+def test_a_tuning_sees_no_image_that_will_set_the_threshold(tuning_home, objective):
     planned = plan.load("disc", "pca", objective=objective)
-    images, data = examination.prepare(planned), prepared.load("disc")
-    good = data.rows(split="train")
+    images, category = data.prepare(planned), prepared.load("disc")
+    good = category.rows(split="train")
     share = planned.facts["split"]["validation_share"]
-    roles = split.split(data.paths(good), share, planned.facts["seed"], "half")
-    kept = {image.tobytes() for image in data.images[good[roles.calibration]]}
+    roles = split.split(category.paths(good), share, planned.facts["seed"], "half")
+    kept = {image.tobytes() for image in category.images[good[roles.calibration]]}
     seen = (images.train, images.validation, images.examined, images.images)
     assert not kept & {image.tobytes() for part in seen for image in part}
     assert images.n_calibration == len(kept) > 0
     assert len(images.train) + len(images.examined) == len(roles.train)
 
 
-def test_settings_that_do_not_fit_are_a_failed_trial_with_its_reason(study_home):
+def test_settings_that_do_not_fit_are_a_failed_trial_with_its_reason(tuning_home):
     tune(trials=8)
     failed = [trial for trial in trials() if trial["state"] == "failed"]
     assert failed, "components is drawn up to 64, there are 32 training images"
@@ -124,16 +122,16 @@ def test_settings_that_do_not_fit_are_a_failed_trial_with_its_reason(study_home)
     assert report()["complete"] == 8 - len(failed)
 
 
-def test_a_mistake_in_the_code_ends_the_study_and_is_no_pruned_trial(study_home, monkeypatch):
+def test_a_mistake_in_the_code_ends_the_tuning_and_is_no_pruned_trial(tuning_home, monkeypatch):
     monkeypatch.setattr(PCA, "measure", lambda self, images: {}["no such key"])
     with pytest.raises(KeyError):
         tune()
-    (trial,) = trials()
-    assert (trial["state"], trial["reason"]) == ("failed", "KeyError: 'no such key'")
+    (failed,) = trials()
+    assert (failed["state"], failed["reason"]) == ("failed", "KeyError: 'no such key'")
     assert not Path("data/tuned/disc/pca.yaml").exists()
 
 
-def test_a_study_in_which_nothing_works_stops_and_says_why(study_home, monkeypatch):
+def test_a_tuning_in_which_nothing_works_stops_and_says_why(tuning_home, monkeypatch):
     def refuse(self, *arguments, **options):
         raise RuntimeError("out of memory")
 
@@ -143,27 +141,27 @@ def test_a_study_in_which_nothing_works_stops_and_says_why(study_home, monkeypat
     assert [trial["state"] for trial in trials()] == ["failed"] * 5
 
 
-def test_a_trial_worse_than_the_median_is_pruned_and_leaves_no_model(study_home, monkeypatch):
-    monkeypatch.setattr(one, "FIRST_RUNG", 1)
+def test_a_trial_worse_than_the_median_is_pruned_and_leaves_no_model(tuning_home, monkeypatch):
+    monkeypatch.setattr(trial, "FIRST_RUNG", 1)
     monkeypatch.setattr(storage, "UNPRUNED_TRIALS", 2)
     project.edit(lambda tree: tree["models"]["ni_cae"].update(epochs=6, patience=6))
     tune("ni_cae", trials=8)
     found = trials("ni_cae")
     pruned = [trial for trial in found if trial["state"] == "pruned"]
     assert pruned
-    for trial in pruned:
-        epoch = max(trial["rungs"], key=int)
-        earlier = [t["rungs"][epoch] for t in found[: trial["number"]] if t["state"] == "complete"]
-        assert trial["rungs"][epoch] <= np.median(earlier)
-        assert "worse than the median" in trial["reason"]
-        assert len(trial["history"]) == int(epoch)
+    for ended in pruned:
+        epoch = max(ended["rungs"], key=int)
+        earlier = [t["rungs"][epoch] for t in found[: ended["number"]] if t["state"] == "complete"]
+        assert ended["rungs"][epoch] <= np.median(earlier)
+        assert "worse than the median" in ended["reason"]
+        assert len(ended["history"]) == int(epoch)
     folders = {path.parent.name for path in Path("artifacts/disc/ni_cae/study").glob("*/trials/*/model")}
     assert folders == {f"{trial['number']:04d}" for trial in found if trial["state"] == "complete"}
     assert report("ni_cae")["pruned"] == len(pruned)
 
 
-def test_judging_on_the_way_changes_no_weight(study_home, monkeypatch):
-    monkeypatch.setattr(one, "FIRST_RUNG", 1)
+def test_evaluation_during_training_changes_no_weight(tuning_home, monkeypatch):
+    monkeypatch.setattr(trial, "FIRST_RUNG", 1)
     project.edit(lambda tree: tree["models"]["kd_cae"].update(epochs=3, patience=3))
     tune("kd_cae", trials=1)
     project.edit(lambda tree: tree["tune"].update(prune=False))
@@ -174,63 +172,57 @@ def test_judging_on_the_way_changes_no_weight(study_home, monkeypatch):
     assert with_rungs["verdict"] == without["verdict"]
 
 
-def test_epochs_without_a_validation_loss_are_neither_judged_nor_counted(study_home):
+def test_epochs_without_a_validation_loss_are_neither_evaluated_nor_counted(tuning_home):
     """AnoGAN's first epochs are its GAN's: an encoder that has learnt nothing would decide who is pruned.
 
     Were they counted, its encoder would never meet a rung: with 50 epochs each these are 48 and 96.
     """
     project.edit(lambda tree: tree["models"]["anogan"].update(epochs=4, patience=4, filters=2))
     tune("anogan", trials=1)
-    (trial,) = trials("anogan")
-    assert trial["state"] == "complete"
-    assert ["validation_loss" in row for row in trial["history"]] == [False] * 4 + [True] * 4
-    assert set(trial["rungs"]) == {"7"}, "the encoder's third"
+    (only,) = trials("anogan")
+    assert only["state"] == "complete"
+    assert ["validation_loss" in row for row in only["history"]] == [False] * 4 + [True] * 4
+    assert set(only["rungs"]) == {"7"}, "the encoder's third"
 
 
-def test_a_kept_model_scores_as_its_trial_said(study_home):
+def test_a_kept_model_scores_as_its_trial_said(tuning_home):
     tune("ni_cae", trials=2)
     planned = plan.load("disc", "ni_cae", trials=2)
-    images = examination.prepare(planned)
-    for trial in trials("ni_cae"):
-        detector = models.load(planned.trial_folder(trial["number"]) / "model")
-        again = images.judge(detector, trial["values"]["threshold.false_alarm_rate"], strict=False)
-        assert again.value == trial["verdict"]["value"]
+    images = data.prepare(planned)
+    for kept in trials("ni_cae"):
+        detector = models.load(planned.trial_folder(kept["number"]) / "model")
+        again = images.evaluate(detector, kept["values"]["threshold.false_alarm_rate"], strict=False)
+        assert again.value == kept["verdict"]["value"]
 
 
-def test_fewer_epochs_for_trials_are_not_what_is_written(study_home):
+def test_fewer_epochs_for_trials_are_not_what_is_written(tuning_home):
     tune("ni_cae", trials=1, epochs=1)
     assert len(trials("ni_cae")[0]["history"]) == 1
     assert tuned("ni_cae")["settings"]["epochs"] == 2
     assert tuned("ni_cae")["study"]["epochs"] == 1
 
 
-def test_a_stopped_study_leaves_the_best_so_far_and_the_test_set_closed(study_home, monkeypatch):
+def test_a_stopped_tuning_leaves_the_best_so_far_and_the_test_set_closed(tuning_home, monkeypatch):
     opened = []
     monkeypatch.setattr(objective_check, "evaluate", lambda *arguments: opened.append(arguments))
-    original = course._run
+    original = search._run
 
     def stop_after_two(*arguments):
         content = original(*arguments)
         if content["number"] == 1:
-            monkeypatch.setattr(workers.course, "_ask", lambda *_: None)
-            signal_self()
+            monkeypatch.setattr(workers.search, "_ask", lambda *_: None)
+            os.kill(os.getpid(), signal.SIGINT)
         return content
 
-    def signal_self():
-        import os
-        import signal
-
-        os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr(course, "_run", stop_after_two)
-    with pytest.raises(Stopped, match="4 of 6 trials left"):
+    monkeypatch.setattr(search, "_run", stop_after_two)
+    with pytest.raises(run.Stopped, match="4 of 6 trials left"):
         tune(trials=6)
     assert tuned()["study"]["complete"] == 2
     assert not opened
     assert not Path("reports/categories/disc/pca/tuning.json").exists()
 
 
-def test_the_best_settings_are_a_file_that_the_pipeline_takes(study_home):
+def test_the_best_settings_are_a_file_that_the_pipeline_takes(tuning_home):
     tune(trials=6)
     best = max((t for t in trials() if t["verdict"]), key=lambda t: (t["verdict"]["value"], -t["number"]))
     written = run_settings.read_tuned(Path("data/tuned/disc/pca.yaml"))
@@ -240,7 +232,7 @@ def test_the_best_settings_are_a_file_that_the_pipeline_takes(study_home):
     models.create("pca", written.settings)
 
 
-def test_plots_are_pages_without_the_network_and_pictures(study_home, plots):
+def test_plots_are_pages_without_the_network_and_pictures(tuning_home, plots):
     tune(trials=6)
     pages = sorted(Path("artifacts/disc/pca/study").glob("*/plots/*.html"))
     assert [page.stem for page in pages] == ["history", "importance", "parallel", "slice"]
@@ -259,9 +251,7 @@ def test_plots_are_pages_without_the_network_and_pictures(study_home, plots):
         (("disc", "pca", {"storage": "nonsense"}), "cannot be used"),
     ],
 )
-def test_mistakes_are_a_line_of_text(study_home, arguments, message):
-    from mlproject.tuning import run
-
+def test_mistakes_are_a_line_of_text(tuning_home, arguments, message):
     category, model, options = arguments
     with pytest.raises(UserError, match=message):
         run.tune(category, model, **options)

@@ -1,4 +1,4 @@
-"""Studies in real processes: several at once, stopped, killed, over PostgreSQL, recorded by MLflow."""
+"""Tunings in real processes: several at once, stopped, killed, over PostgreSQL, recorded by MLflow."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def numbers(found):
     return [trial["number"] for trial in found]
 
 
-def test_several_processes_share_a_study_and_make_no_trial_too_many(study_home):
+def test_several_processes_share_a_tuning_and_make_no_trial_too_many(tuning_home):
     code, printed = project.run("--model", "pca", "--workers", "3", "--trials", "9")
     assert code == 0, printed
     assert numbers(trials()) == list(range(9))
@@ -46,12 +46,12 @@ def long_trials():
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_ctrl_c_ends_every_process_after_its_epoch(study_home, workers):
+def test_ctrl_c_ends_every_process_after_its_epoch(tuning_home, workers):
     project.run("--model", "ni_cae", "--trials", "1", "--epochs", "2")
     (first,) = trials("ni_cae")
     long_trials()
     process = project.start("--model", "ni_cae", "--trials", "4", "--workers", workers)
-    folders = study_home / "artifacts/disc/ni_cae/study"
+    folders = tuning_home / "artifacts/disc/ni_cae/study"
     wait_for(process, lambda: len(list(folders.glob("*/trials/*/running"))) >= int(workers))
     os.killpg(process.pid, signal.SIGINT)
     printed, _ = process.communicate(timeout=120)
@@ -65,7 +65,7 @@ def test_ctrl_c_ends_every_process_after_its_epoch(study_home, workers):
     assert first["state"] == "complete"
 
 
-def test_ctrl_c_after_some_trials_writes_the_best_of_them(study_home):
+def test_ctrl_c_after_some_trials_writes_the_best_of_them(tuning_home):
     process = project.start("--model", "pca", "--trials", "500")
     wait_for(process, lambda: len(trials()) >= 3)
     process.send_signal(signal.SIGINT)
@@ -77,9 +77,9 @@ def test_ctrl_c_after_some_trials_writes_the_best_of_them(study_home):
     assert not Path("reports/categories/disc/pca/tuning.json").exists()
 
 
-def test_a_killed_trial_is_replaced_by_the_same(study_home, tmp_path_factory, prepared_disc, monkeypatch):
+def test_a_killed_trial_is_replaced_by_the_same(tuning_home, tmp_path_factory, prepared_disc, monkeypatch):
     process = project.start("--model", "ni_cae", "--trials", "3")
-    wait_for(process, lambda: list(study_home.glob("artifacts/*/*/study/*/trials/0001/running")))
+    wait_for(process, lambda: list(tuning_home.glob("artifacts/*/*/study/*/trials/0001/running")))
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     code, printed = project.run("--model", "ni_cae", "--trials", "3")
@@ -90,7 +90,7 @@ def test_a_killed_trial_is_replaced_by_the_same(study_home, tmp_path_factory, pr
     project.fill(other, prepared_disc)
     monkeypatch.chdir(other)
     tune("ni_cae", trials=3)
-    assert results("ni_cae") == results("ni_cae", study_home)
+    assert results("ni_cae") == results("ni_cae", tuning_home)
 
 
 @pytest.fixture
@@ -134,12 +134,14 @@ def server(binaries: Path, home: Path) -> Iterator[str]:
         call(binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop")
 
 
-def test_two_commands_share_a_study_over_postgresql(study_home, tmp_path_factory, prepared_disc, postgresql):
+def test_two_commands_share_a_tuning_over_postgresql(
+    tuning_home, tmp_path_factory, prepared_disc, postgresql
+):
     """As on two machines: each has its own folder, and the database is all that they share."""
     other = tmp_path_factory.mktemp("machine")
     project.fill(other, prepared_disc)
     arguments = ("--model", "pca", "--trials", "8", "--storage", postgresql)
-    processes = [project.start(*arguments, folder=place) for place in (study_home, other)]
+    processes = [project.start(*arguments, folder=place) for place in (tuning_home, other)]
     printed = [process.communicate(timeout=300)[0] for process in processes]
     codes = [process.returncode for process in processes]
     assert 0 in codes, printed
@@ -150,25 +152,27 @@ def test_two_commands_share_a_study_over_postgresql(study_home, tmp_path_factory
     # each asks under a lock of its own machine: the two may both take what was the last trial
     assert len(here) + len(there) in (8, 9)
     found = []
-    for place in (study_home, other):
+    for place in (tuning_home, other):
         again = project.start(*arguments, folder=place)
         assert again.communicate(timeout=300) and again.returncode == 0
         found.append(json.loads((place / "reports/categories/disc/pca/tuning.json").read_text()))
     assert found[0]["best_trial"] == found[1]["best_trial"]
     sealed = [report["sealed"] for report in found]
-    assert {one["chosen_trial"] for one in sealed} == {found[0]["best_trial"]}
-    assert [one["test_auroc_chosen"] is None for one in sealed].count(True) == 1, "one machine has its model"
+    assert {each["chosen_trial"] for each in sealed} == {found[0]["best_trial"]}
+    assert [each["test_auroc_chosen"] is None for each in sealed].count(True) == 1, (
+        "one machine has its model"
+    )
 
 
-def test_several_processes_share_a_study_over_postgresql(study_home, postgresql):
+def test_several_processes_share_a_tuning_over_postgresql(tuning_home, postgresql):
     code, printed = project.run("--model", "pca", "--workers", "2", "--trials", "6", "--storage", postgresql)
     assert code == 0, printed
     assert numbers(trials()) == list(range(6))
     assert "secret" not in printed
 
 
-def test_a_database_that_is_away_is_a_line_of_text_without_the_password(study_home):
-    code, printed = project.run("--model", "pca", "--storage", "postgresql://me:secret@127.0.0.1:9/studies")
+def test_a_database_that_is_away_is_a_line_of_text_without_the_password(tuning_home):
+    code, printed = project.run("--model", "pca", "--storage", "postgresql://me:secret@127.0.0.1:9/tunings")
     assert code == 2
     assert "me:***@127.0.0.1:9" in printed
     assert "secret" not in printed
@@ -176,13 +180,13 @@ def test_a_database_that_is_away_is_a_line_of_text_without_the_password(study_ho
 
 
 @pytest.fixture
-def recorded(study_home, monkeypatch):
-    """An MLflow store in the study's folder."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{study_home}/mlflow.db")
+def recorded(tuning_home, monkeypatch):
+    """An MLflow store in the tuning's folder."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tuning_home}/mlflow.db")
 
 
 def runs():
-    """Return the study's run and the trials' below it, by their numbers."""
+    """Return the tuning's run and the trials' below it, by their numbers."""
     client = connection.connect()
     found = client.search_runs([connection.experiment(client, "sample-tuning")])
     parents = [run for run in found if "mlflow.parentRunId" not in run.data.tags]
@@ -192,9 +196,9 @@ def runs():
     return parents[0], sorted(below, key=lambda run: int(run.data.tags["mlproject.trial"]))
 
 
-def test_trials_are_runs_below_the_studys_run(study_home, recorded, plots):
+def test_trials_are_runs_below_the_tunings_run(tuning_home, recorded, plots):
     tune(trials=8)
-    study, below = runs()
+    tuning, below = runs()
     found = trials()
     assert [run.info.status for run in below] == [
         {"complete": "FINISHED", "failed": "FAILED"}[trial["state"]] for trial in found
@@ -206,26 +210,26 @@ def test_trials_are_runs_below_the_studys_run(study_home, recorded, plots):
             assert run.data.metrics["by_kind.scratch"] == trial["verdict"]["by_kind"]["scratch"]
         else:
             assert "training images have" in run.data.tags["mlproject.reason"]
-    assert study.info.status == "FINISHED"
-    assert study.data.metrics["sealed.test_auroc_chosen"] == project.report()["sealed"]["test_auroc_chosen"]
-    assert "Test AUROC: chosen" in study.data.tags[connection.DESCRIPTION]
-    assert study.data.tags["best.components"] == str(project.report()["best_values"]["components"])
+    assert tuning.info.status == "FINISHED"
+    assert tuning.data.metrics["sealed.test_auroc_chosen"] == project.report()["sealed"]["test_auroc_chosen"]
+    assert "Test AUROC: chosen" in tuning.data.tags[connection.DESCRIPTION]
+    assert tuning.data.tags["best.components"] == str(project.report()["best_values"]["components"])
     client = connection.connect()
-    plots_kept = {Path(item.path).name for item in client.list_artifacts(study.info.run_id, "plots")}
+    plots_kept = {Path(item.path).name for item in client.list_artifacts(tuning.info.run_id, "plots")}
     assert {"history.html", "history.png", "slice.html", "parallel.png", "importance.html"} <= plots_kept
-    assert [item.path for item in client.list_artifacts(study.info.run_id, "tuned")] == ["tuned/pca.yaml"]
+    assert [item.path for item in client.list_artifacts(tuning.info.run_id, "tuned")] == ["tuned/pca.yaml"]
 
 
-def test_what_a_store_that_was_away_has_missed_is_logged_later(study_home, monkeypatch):
+def test_what_a_store_that_was_away_has_missed_is_logged_later(tuning_home, monkeypatch):
     tune(trials=3)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{study_home}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tuning_home}/mlflow.db")
     tune(trials=4)
     tune(trials=4)
     _, below = runs()
     assert [run.data.tags["mlproject.trial"] for run in below] == ["0", "1", "2", "3"]
 
 
-def test_a_study_of_more_trials_than_a_search_returns_has_one_run(study_home, recorded, monkeypatch):
+def test_a_tuning_of_more_trials_than_a_search_returns_has_one_run(tuning_home, recorded, monkeypatch):
     from mlflow import MlflowClient
 
     search = MlflowClient.search_runs
@@ -237,12 +241,12 @@ def test_a_study_of_more_trials_than_a_search_returns_has_one_run(study_home, re
     tune(trials=3)
     tune(trials=4)
     monkeypatch.undo()
-    monkeypatch.chdir(study_home)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{study_home}/mlflow.db")
+    monkeypatch.chdir(tuning_home)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tuning_home}/mlflow.db")
     assert [run.data.tags["mlproject.trial"] for run in runs()[1]] == ["0", "1", "2", "3"]
 
 
-def test_a_deleted_experiment_is_told_once_and_no_study_waits_for_it(study_home, recorded, capsys):
+def test_a_deleted_experiment_is_told_once_and_no_tuning_waits_for_it(tuning_home, recorded, capsys):
     client = connection.connect()
     client.delete_experiment(connection.experiment(client, "sample-tuning"))
     tune(trials=2)
