@@ -1,4 +1,4 @@
-"""Exact kernel density, ours beside scikit-learn's, in one run on one thread: time and error.
+"""Exact kernel density, ours and scikit-learn's, in one run on one thread: time and error.
 
 Run: python benchmarks/kernel_density.py
 """

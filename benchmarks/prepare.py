@@ -1,4 +1,4 @@
-"""How fast prepare is beside one-process Pillow, and whether its memory grows with the number of images.
+"""Speed of prepare compared with one-process Pillow, and whether its memory grows with the number of images.
 
     python benchmarks/prepare.py --folder ../shared/mvtec-native/transistor
 

@@ -82,7 +82,7 @@ def _write_training(
     folder: Path, facts: dict[str, Any], generator: Generator, history: History,
     n_train: int, seconds: float,
 ) -> None:  # fmt: skip
-    """Write history.csv, which equal runs repeat byte for byte, and run.json, which has times besides."""
+    """Write history.csv, which equal runs repeat byte for byte, and run.json, which also has times."""
     files.write_table(folder / "history.csv", pd.DataFrame(history))
     run = facts | {
         "n_train": n_train,

@@ -1,4 +1,4 @@
-"""What surrounds the code agrees with itself: Makefile, hooks, constraints, licence, sizes, paths."""
+"""Consistency of what surrounds the code: Makefile, hooks, constraints, licence, sizes, paths."""
 
 import ast
 import configparser
@@ -59,6 +59,17 @@ def made_by(target: str) -> str:
 def test_files_are_short(path):
     lines = len(path.read_text().splitlines())
     assert lines <= 400, f"{path.name} has {lines} lines: is it still one idea?"
+
+
+def test_module_docstrings_name_the_module_and_pose_no_riddle():
+    """They begin with a noun or a verb, such as "Storage of …", not with "What …" or "Which …"."""
+    found = {
+        str(path.relative_to(ROOT)): opening
+        for path in sorted((ROOT / "mlproject").rglob("*.py"))
+        if (opening := (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split(" ")[0])
+        in ("What", "Which")
+    }
+    assert not found
 
 
 def test_no_file_names_a_folder_of_one_machine():

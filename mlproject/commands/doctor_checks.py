@@ -1,4 +1,4 @@
-"""What could be wrong with this machine or this clone, each question answered with its remedy."""
+"""Checks of this machine and this clone: each finding comes with its remedy."""
 
 import functools
 import json

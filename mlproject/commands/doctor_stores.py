@@ -1,4 +1,4 @@
-"""Whether DVC's and MLflow's stores can be used from here. Neither is imported: both take seconds."""
+"""Checks that DVC's and MLflow's stores can be used from here. Neither is imported: both take seconds."""
 
 import os
 import sqlite3

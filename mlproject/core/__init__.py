@@ -1,1 +1,1 @@
-"""What every stage stands on: errors, parameters, files and where they lie."""
+"""Foundation of every stage: errors, parameters, files and their locations."""

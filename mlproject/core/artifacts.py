@@ -1,4 +1,4 @@
-"""Where every result lies, from raw images to reports: one function a file or folder."""
+"""Locations of all results, from raw images to reports: one function per file or folder."""
 
 from pathlib import Path
 

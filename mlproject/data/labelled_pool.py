@@ -1,8 +1,8 @@
-"""Which test images a supervised model may learn from: half of them; it is judged on the other half only.
+"""Labelled pool: the half of the test images that a supervised model trains on.
 
-MVTec AD trains on good images alone, so labels are to be had from its test set and nowhere else. The half
-that is learnt from is the *labelled pool*; every model is also judged on the *held-out* half by itself,
-so that a supervised one can be compared.
+MVTec AD trains on good images alone, so only its test set has labelled defects. A supervised model is
+evaluated on the other, *held-out* half only; every other model is evaluated on that half as well, so that
+the two can be compared.
 """
 
 import hashlib
@@ -12,9 +12,9 @@ import numpy as np
 
 
 def held_out(paths: Sequence[str], defects: Sequence[str], seed: int) -> np.ndarray:
-    """Return (n,) bool, which test images stay out of the labelled pool: half of each type, the odd one too.
+    """Return (n,) bool, the test images outside the labelled pool: half of each type, the odd one too.
 
-    A type with a single image is thus never learnt from, and still judged.
+    A type with a single image is thus never trained on, but still tested.
 
     Args:
         paths: of the n test images, relative to the category's folder.

@@ -18,7 +18,13 @@ from mlproject.data import labelled_pool, split
 
 @dataclass(frozen=True)
 class Prepared:
-    """A prepared category.
+    """A prepared category, as `load` returns it.
+
+    >>> manifest = pd.DataFrame({"path": ["train/good/0.png", "test/hole/0.png"], "split": ["train", "test"]})
+    >>> images, masks = np.zeros((2, 64, 64, 3), np.uint8), np.zeros((1, 64, 64), np.uint8)
+    >>> data = Prepared("disc", 64, "", "", images, masks, manifest)
+    >>> data.paths(data.rows(split="test"))
+    ['test/hole/0.png']
 
     Attributes:
         images: (n, S, S, 3) uint8 RGB, mapped from the file.

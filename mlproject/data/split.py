@@ -1,4 +1,4 @@
-"""Which role each good image has: fixed by its own path and the seed, whatever other images there are.
+"""Roles of the good images: each is fixed by the image's path and the seed, independent of other images.
 
 Plain hashing has that property too, but leaves the counts to chance: of MVTec's 209 bottles, seed 0 put
 9 in calibration where 21 were asked for, too few for a false-alarm rate of .05. So the hash of the name

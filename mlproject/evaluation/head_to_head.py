@@ -38,6 +38,12 @@ class Side:
 class HeadToHead:
     """Both models on the n images that both were tested on.
 
+    >>> images = pd.DataFrame({"path": ["a.png", "b.png"], "defect": ["good", "hole"], "label": [0, 1]})
+    >>> champion = Side("version 1 (pca)", np.array([0.2, 0.4]), threshold=0.5, parts={})
+    >>> challenger = Side("version 2 (kd_cae)", np.array([0.2, 0.9]), threshold=0.5, parts={})
+    >>> HeadToHead("bottle", images, champion, challenger).differ
+    array([False,  True])
+
     Attributes:
         images: columns path, defect, label (1 = defective).
     """

@@ -1,4 +1,4 @@
-"""Generators by name: the file's name is the generator's name, so there is no list to edit."""
+"""Registry of generators: a file's name is its generator's name, so there is no list to edit."""
 
 import importlib
 import pkgutil

@@ -1,4 +1,4 @@
-"""The contract that every generator keeps: fit, sample, save, load. It makes images; it judges none."""
+"""Base class of all generators: fit, sample, save, load. A generator makes images and scores none."""
 
 import json
 from abc import ABC, abstractmethod

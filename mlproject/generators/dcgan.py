@@ -1,4 +1,4 @@
-"""DCGAN (the paper's section 3.3.3, after Radford et al. 2016): two convolutional networks play a game."""
+"""DCGAN (the paper's section 3.3.3, after Radford et al. 2016): a generator against a discriminator."""
 
 import itertools
 import math
@@ -102,7 +102,7 @@ def initialise(network: nn.Module) -> None:
 
 
 class DCGAN(Generator):
-    """Only the generating network is saved; the judging one is needed while it learns.
+    """Deep convolutional GAN. Only the generator network is saved; the discriminator is for training alone.
 
     Attributes:
         network, discriminator: as `build_generator` and `build_discriminator` return them, taught by `fit`.
@@ -193,19 +193,19 @@ class DCGAN(Generator):
         with torch.autocast(self.device, torch.bfloat16, enabled=precision == "bfloat16"):
             made = game.generator(z)
             # real and generated apart: each has batch statistics of its own (Radford et al.)
-            says_real = self._judge(game, real, random)
-            says_made = self._judge(game, made.detach(), random)
+            says_real = self._discriminate(game, real, random)
+            says_made = self._discriminate(game, made.detach(), random)
             # softplus(-x) is -log sigmoid(x): the log-odds need no sigmoid that could saturate
             loss = F.softplus(-says_real).mean() + F.softplus(says_made).mean()
         _step(game.discriminator_step, loss)
         with torch.autocast(self.device, torch.bfloat16, enabled=precision == "bfloat16"):
             # non-saturating (eq. 6): -log D(G(z)), not log(1 - D(G(z)))
-            generator_loss = F.softplus(-self._judge(game, made, random)).mean()
+            generator_loss = F.softplus(-self._discriminate(game, made, random)).mean()
         _step(game.generator_step, generator_loss)
         beliefs = says_real.sigmoid().mean(), says_made.sigmoid().mean()
         return torch.stack([loss, generator_loss, *beliefs]).detach()
 
-    def _judge(self, game: Game, images: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+    def _discriminate(self, game: Game, images: torch.Tensor, random: torch.Generator) -> torch.Tensor:
         if spread := self.settings.instance_noise:  # 0 draws nothing
             images = images + spread * torch.randn(images.shape, generator=random).to(images.device)
         return game.discriminator(images).float()

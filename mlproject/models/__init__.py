@@ -1,4 +1,4 @@
-"""Detectors by name: each file in this folder is one; there is no list to edit."""
+"""Registry of detectors: each file in this folder is one; there is no list to edit."""
 
 import importlib
 import pkgutil

@@ -1,6 +1,6 @@
-"""AnoGAN: an image judged by how well a GAN that has only seen good ones can make it again.
+"""AnoGAN: anomaly scores from how well a GAN trained on good images can reproduce an image.
 
-The paper (section 5) names it as what it could not do. Here as f-AnoGAN (Schlegl et al. 2019, "f-AnoGAN:
+The paper (section 5) leaves it as future work. Implemented here as f-AnoGAN (Schlegl et al. 2019, "f-AnoGAN:
 Fast unsupervised anomaly detection with generative adversarial networks"): a DCGAN learns to make good
 images, then an encoder learns to find the z from which it makes a given one.
 """
@@ -168,7 +168,7 @@ class AnoGAN(ReconstructionDetector):
         }
 
     def _features(self, images: torch.Tensor) -> torch.Tensor:
-        """Return what the discriminator judges by: all of its layers but the last."""
+        """Return the discriminator's features: the output of all its layers but the last."""
         return self.gan.discriminator[:-1](images)
 
     def encode_decode(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""CNN: the supervised network of the paper (3.4), which is shown defects, and so needs labels."""
+"""CNN: the supervised network of the paper (3.4), which trains on labelled good and defective images."""
 
 from typing import Any, Literal
 
@@ -178,19 +178,19 @@ class CNN(Detector):
         return {"features": self.features, "head": self.head}
 
     def measure(self, images: np.ndarray) -> Parts:
-        log_odds, maps = zip(*blocks.one_by_one(self._judged, images), strict=True)
+        log_odds, maps = zip(*blocks.one_by_one(self._predict_one, images), strict=True)
         parts = {"log_odds": torch.cat(log_odds).double().numpy()}
         return Parts(parts, torch.cat(maps).float().numpy(), None)
 
     @torch.inference_mode()
-    def _judged(self, image: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    def _predict_one(self, image: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the log-odds (1,) and the map (1, h, w) of a (1, s, s, 3) image."""
         pixels = tensors.network_images(image, self.settings.image_size, self.settings.colour)
         batch = self._normalised(pixels.to(self.device).float().div_(255))
-        log_odds, maps = self._judge(batch.to(memory_format=torch.channels_last))
+        log_odds, maps = self._predict(batch.to(memory_format=torch.channels_last))
         return log_odds.cpu(), maps.cpu()
 
-    def _judge(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _predict(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return log-odds (n,) and maps (n, h, w) of (n, c, h, w) normalised images."""
         features = self.features(batch)
         pool, flatten, first, relu, last = self.head
@@ -207,7 +207,7 @@ class CNN(Detector):
 
     def traced(self, images: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         pixels = tensors.fit_network(images, self.settings.image_size, self.settings.colour)
-        log_odds, maps = self._judge(self._normalised(pixels.float().div(255)))
+        log_odds, maps = self._predict(self._normalised(pixels.float().div(255)))
         return {"log_odds": log_odds.double()}, maps
 
     def parameter_count(self) -> int:

@@ -1,4 +1,4 @@
-"""KD-CAE: a convolutional autoencoder judged by reconstruction error and latent density (paper, 3.5.1)."""
+"""KD-CAE: convolutional autoencoder scored by reconstruction error and latent density (paper, 3.5.1)."""
 
 import math
 from collections.abc import Mapping

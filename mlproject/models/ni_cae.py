@@ -1,4 +1,4 @@
-"""NI-CAE: an autoencoder trained on noise-injected images, judged by SSIM difference (paper, 3.5.2)."""
+"""NI-CAE: autoencoder trained on noise-injected images, scored by SSIM difference (paper, 3.5.2)."""
 
 from typing import ClassVar
 

@@ -82,7 +82,14 @@ CONTEXT = Grid(cell=8, pooling=3.0, rings=(2, 4), length=96)
 
 
 class PatchKDE(Detector):
-    """Judges each spot of an image by how often good images look like that there.
+    """Scores each spot of an image by how often good images look like that at the same place.
+
+    >>> good = np.random.default_rng(0).integers(100, 120, (12, 32, 32, 3), dtype=np.uint8)
+    >>> settings = Parameters(image_size=32, align="none", shrinkage=0.005, context=False, smoothing=0.5)
+    >>> detector = PatchKDE(settings)
+    >>> history = detector.fit(good[:8], good[8:], RunOptions(seed=0))
+    >>> detector.measure(good[:2]).maps.shape
+    (2, 32, 32)
 
     Attributes:
         alignment: how parts are cropped; None where the image is taken as it is.
@@ -113,7 +120,7 @@ class PatchKDE(Detector):
     ) -> History:
         """As `Detector.fit`, in one epoch; seed, device, precision and checkpoint change nothing.
 
-        The loss is the mean score of training images, each judged by the others, and the mean score of
+        The loss is the mean score of training images, each scored by the others, and the mean score of
         validation images.
 
         Raises:

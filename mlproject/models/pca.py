@@ -1,4 +1,4 @@
-"""PCA: an image remade from the principal components of the good ones: what an autoencoder must beat."""
+"""PCA: reconstruction from the principal components of good images; the baseline of the autoencoders."""
 
 import time
 from typing import ClassVar

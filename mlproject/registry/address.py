@@ -1,4 +1,4 @@
-"""Which version of a registered model a person means by `bottle@champion`, `bottle/7` or a full address."""
+"""Addresses of registered versions: `bottle@champion`, `bottle/7` or a full address."""
 
 import re
 from collections.abc import Iterator

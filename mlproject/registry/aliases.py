@@ -1,4 +1,4 @@
-"""The aliases `champion` and `previous` of a registered model, moved so that nobody's move is lost unseen."""
+"""Aliases `champion` and `previous` of a registered model, moved so that no concurrent move is lost."""
 
 import uuid
 from collections.abc import Callable
@@ -113,7 +113,7 @@ def _move(
         raise LostRace(
             f"{name}: somebody else moved the champion meanwhile: from {_called(expected)} to "
             f"{_called(now)}. "
-            f"Version {version} was not judged against that: nothing was changed. Run the command again."
+            f"Version {version} was not compared with that one: nothing was changed. Run the command again."
         )
     mark()
     client.set_registered_model_tag(name, HISTORY, " ".join(past[-REMEMBERED:]))

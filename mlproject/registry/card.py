@@ -1,4 +1,4 @@
-"""What travels with a registered model: its card, its worst mistakes, and the scores it was judged by."""
+"""Files stored with a registered model: its card, its worst mistakes, and its scores on the test images."""
 
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ def model_card(dataset: str, facts: Facts, *, in_registry: bool = False) -> str:
     """Return what somebody who has only the model must know of it, as Markdown.
 
     Args:
-        in_registry: for the registry's pages, which have no files beside the text.
+        in_registry: for the registry's pages, which have no files next to the text.
     """
     run, m = facts.training, facts.metrics
     shortcut = f"{facts.shortcuts['strongest']}: {_three(facts.shortcuts['strongest_auroc'])}"

@@ -1,4 +1,4 @@
-"""What a model must show before it becomes champion. Each check takes figures and says one line of them."""
+"""Gate that a model must pass to become champion. Each check takes numbers and returns one line on them."""
 
 import json
 import re
@@ -163,7 +163,7 @@ def latency(milliseconds: float, repeats: int, settings: Promote) -> Check:
 
 
 def memory(megabytes: float, settings: Promote) -> Check:
-    """Compare the peak memory of a process that loads the model and judges one image with its budget."""
+    """Compare the peak memory of a process that loads the model and scores one image with its budget."""
     said = f"{megabytes:.0f} MB at its peak in a process of its own, budget {settings.memory_mb:g} MB"
     return Check("memory", megabytes <= settings.memory_mb, said)
 

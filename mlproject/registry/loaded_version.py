@@ -1,4 +1,4 @@
-"""A registered version brought here, ready to judge in any folder: weights and figures, never its code."""
+"""Registered version, downloaded and ready to score: weights and numbers, never its code."""
 
 import base64
 import json

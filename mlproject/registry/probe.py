@@ -1,4 +1,4 @@
-"""A registered model in a process of its own: what it answers, how fast, in how much memory.
+"""Probe of a registered model in its own process: its predictions, its latency, its memory.
 
 Run as a script (`python -P probe.py JOB.json`). It imports nothing of this project: the model brings its
 own copy of the code, as it does where it is served. The job names the model's folder, image files, how often
@@ -35,11 +35,11 @@ def main(job: dict[str, Any]) -> None:
         model.predict(_table(job["images"][start : start + CHUNK]), params={"maps": job["maps"]})
         for start in range(0, len(job["images"]), CHUNK)
     ]
-    judged = pd.concat(chunks, ignore_index=True)
+    predictions = pd.concat(chunks, ignore_index=True)
     out = Path(job["out"])
-    if job["maps"] and "anomaly_map" in judged and judged["anomaly_map"].notna().all():
-        np.save(out / "maps.npy", np.stack(judged["anomaly_map"].to_list()).astype(np.float32))
-    answers |= {name: judged[name].tolist() for name in ("score", "threshold", "defective")}
+    if job["maps"] and "anomaly_map" in predictions and predictions["anomaly_map"].notna().all():
+        np.save(out / "maps.npy", np.stack(predictions["anomaly_map"].to_list()).astype(np.float32))
+    answers |= {name: predictions[name].tolist() for name in ("score", "threshold", "defective")}
     (out / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
 
 

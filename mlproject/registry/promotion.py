@@ -1,4 +1,4 @@
-"""A registered version judged by the gate, made champion, and marked with what the gate said."""
+"""Promotion of a registered version: run the gate, make it champion, record the gate's checks in its tags."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -75,7 +75,7 @@ def checks(challenger: "ModelVersion", against: "ModelVersion | None", settings:
     """Yield what the gate says, one check at a time: the later ones take seconds.
 
     Args:
-        against: the champion; None: the first one is judged against chance.
+        against: the champion; None: the first one is compared with chance.
 
     Raises:
         UserError: a version's files are gone.
@@ -141,7 +141,7 @@ def promote(
     """Leave on a version what the gate said, then make it champion.
 
     Args:
-        against: the champion that it was judged against.
+        against: the champion that it was compared with.
         made: the checks; where one is not met, `why` must say why it is promoted all the same.
 
     Raises:

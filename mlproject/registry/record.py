@@ -1,4 +1,4 @@
-"""Everything that the files know and the store does not, logged: stage register and `mlproject register`."""
+"""Log everything that the files hold and the store does not: stage register and `mlproject register`."""
 
 from mlproject.core import artifacts, params
 from mlproject.registry import pages, register

@@ -1,4 +1,4 @@
-"""A registered version brought back: the scores recorded with it, its threshold, what it answers now."""
+"""Recorded data of a registered version: its scores, its threshold, and what it predicts now."""
 
 import hashlib
 import json

@@ -45,7 +45,7 @@ class Registered(NamedTuple):
 def register(dataset: str, category: str, model: str, run_id: str) -> Registered:
     """Make a version of this pair's model unless there is one; bring its tags up to date.
 
-    Equal weights, description, threshold and prepared size, judged on the same images, are the same
+    Equal weights, description, threshold and prepared size, tested on the same images, are the same
     version: that is all that is served, and the record that travels with it. Processes of one machine
     wait for each other (`store.lock`); two machines that register the same model on one server in the
     same second may both make one.
@@ -209,7 +209,7 @@ def _signature() -> "ModelSignature":
 
 
 def _example() -> str:
-    """Return a plain grey image as the base64 of a PNG file: nobody's photo."""
+    """Return a plain grey image as the base64 of a PNG file, so that no photo is published."""
     from PIL import Image
 
     file = BytesIO()

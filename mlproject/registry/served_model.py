@@ -1,6 +1,6 @@
 """The model that others load: MLflow runs this file (models-from-code); nothing is unpickled.
 
-Beside it travel the detector's folder, its threshold, the prepared image size, and the few files of
+With it are stored the detector's folder, its threshold, the prepared image size, and the few files of
 `mlproject` that it needs. In: a table with a column `image`; each cell an image file's bytes, the same
 as base64 text, or an array (h, w), (h, w, 1), (h, w, 3) or (h, w, 4) of any size, nested lists included.
 Out: one row each with score, threshold and defective; with `maps=True` also the anomaly map (h, w) and

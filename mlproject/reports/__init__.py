@@ -1,1 +1,1 @@
-"""What people read: the comparison, figures, the paper's report."""
+"""Reports for people: the comparison, figures, the paper's report."""

@@ -1,4 +1,4 @@
-"""Where the record is kept: its address, its database, its experiments, and whether it answers."""
+"""Connection to MLflow: its address, its database, its experiments, and whether it answers."""
 
 import fcntl
 import hashlib

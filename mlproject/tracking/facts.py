@@ -1,4 +1,4 @@
-"""What the files say of one (category, model): settings, history, figures, hashes, lineage. No MLflow."""
+"""Facts of one (category, model) from its files: settings, history, figures, hashes, lineage. No MLflow."""
 
 import functools
 import hashlib
@@ -185,7 +185,7 @@ def git_tags() -> dict[str, str]:
     """Return commit and state of the working tree; nothing where there is no git.
 
     dvc.lock and reports/ do not count as changes: the pipeline itself writes them, and their hashes are
-    recorded beside.
+    recorded separately.
     """
     commit = _git("rev-parse", "HEAD")
     if commit is None:

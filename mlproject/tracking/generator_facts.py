@@ -1,4 +1,4 @@
-"""What the files say of one (category, generator): `facts.Facts` of what makes images and judges none."""
+"""Facts of one (category, generator), read from its files: as `facts.Facts`, without scores."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a version's tags say of where it comes from: enough to make it again, and to judge that alone."""
+"""Lineage tags of a version: enough to reproduce it, and to see whether that is possible."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ def tags_from_files(facts: object) -> dict[str, str]:
     """Return commit and tree for the tags of a run that is made from files, some time after its training.
 
     The tree that is clean now may not be the one that it was trained with: only where dvc.lock shows that
-    it was is it called clean. Of a generator or a study, which no gate judges, nothing is said.
+    it was is it called clean. Of a generator or a study, which pass no gate, nothing is said.
 
     Args:
         facts: of a detector, a generator or a study.

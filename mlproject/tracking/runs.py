@@ -158,7 +158,7 @@ def _log_comparison(client: "MlflowClient", parent: "Run") -> None:
 
 
 def _complete(client: "MlflowClient", run_id: str, facts: Recorded) -> None:
-    """Log what the run lacks; the content hash comes last, so that a cut is seen and mended."""
+    """Log what the run lacks; the content hash comes last, so an interrupted upload is completed later."""
     from mlflow.entities import Param, RunTag
 
     run = client.get_run(run_id)

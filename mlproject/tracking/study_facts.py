@@ -1,4 +1,4 @@
-"""What the files say of one (category, study): `facts.Facts` of what compares trainings."""
+"""Facts of one (category, study), read from its files: as `facts.Facts`, over several trainings."""
 
 from dataclasses import dataclass
 from pathlib import Path

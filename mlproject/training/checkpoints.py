@@ -1,4 +1,4 @@
-"""What a training that was killed goes on from: one file an epoch, whole or not there, no code inside."""
+"""Checkpoints that a killed training resumes from: one file per epoch, complete or absent, without code."""
 
 from io import BytesIO
 from pathlib import Path

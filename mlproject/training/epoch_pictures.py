@@ -1,4 +1,4 @@
-"""Pictures made while training, one PNG an epoch: reconstructions below originals; grids of made images."""
+"""Pictures made while training, one PNG per epoch: reconstructions below originals; grids of made images."""
 
 from pathlib import Path
 

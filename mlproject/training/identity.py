@@ -25,7 +25,7 @@ def run_key(facts: Mapping[str, Any], varied: Mapping[str, Any] | None = None) -
     Args:
         facts: DECISIVE, as `run_facts` returns them and run.json holds them. What a run.json of an earlier
             release lacks counts as unknown, so its key is that of no new training.
-        varied: what decides the result besides, JSON values: a study's cell or a tuning's plan.
+        varied: what else decides the result, JSON values: a study's cell or a tuning's plan.
     """
     decisive = {name: facts.get(name) for name in DECISIVE}
     decisive["versions"] = {name: (facts.get("versions") or {}).get(name) for name in COMPUTING}

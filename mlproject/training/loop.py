@@ -65,7 +65,7 @@ class Epoch:
 
 @dataclass
 class Progress:
-    """Everything that a resumed training needs besides the network and the optimiser."""
+    """State that a resumed training needs in addition to the network and the optimiser."""
 
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0

@@ -1,4 +1,4 @@
-"""What a long training shows: a bar on a terminal, plain lines anywhere else."""
+"""Progress display of a training: a bar on a terminal, plain lines anywhere else."""
 
 import time
 from pathlib import Path

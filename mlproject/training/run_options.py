@@ -1,4 +1,4 @@
-"""How one training runs: all that `fit` is told besides the images and the model's own settings."""
+"""Options of one training: all that `fit` is given in addition to images and the model's own settings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

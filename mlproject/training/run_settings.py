@@ -1,7 +1,7 @@
-"""The settings that one (category, model) runs with: params.yaml's, or those that a study found for the pair.
+"""Settings that one (category, model) runs with: those of params.yaml, or those that its tuning found.
 
 Stage `settings` resolves them into files, one for training and one for the threshold, so that another
-study of one pair, or another threshold, reruns only what depends on it.
+tuning of one pair, or another threshold, reruns only what depends on it.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from mlproject.core.params import Section, Threshold
 
 
 class TunedThreshold(Section):
-    """What a study says of the section threshold."""
+    """Values that a tuning found for the section threshold."""
 
     false_alarm_rate: float
 
@@ -72,7 +72,7 @@ def _is_tuned() -> bool:
 
 
 def read_tuned(path: Path) -> Tuned:
-    """Return what a study wrote.
+    """Return the file that a tuning wrote.
 
     Raises:
         UserError: the file holds something else.
@@ -85,7 +85,7 @@ def read_tuned(path: Path) -> Tuned:
 
 
 def write_tuned(path: Path, tuned: Tuned) -> None:
-    """Write it through a temporary name."""
+    """Write the tuned file whole or not at all."""
     text = yaml.safe_dump(tuned.model_dump(), sort_keys=False, allow_unicode=True)
     files.write_text(
         path,
@@ -100,7 +100,7 @@ def model_settings(category: str, model: str) -> tuple[dict[str, Any], str]:
 
 
 def labels_seen(category: str, model: str) -> dict[str, Any] | None:
-    """Return `Tuned.labels` of the settings that the stage resolved; the pair is judged on the other half."""
+    """Return `Tuned.labels` of the resolved settings; the pair is evaluated on the other half."""
     found: dict[str, Any] | None = files.read_json(artifacts.settings_file(category, model))["labels"]
     return found
 

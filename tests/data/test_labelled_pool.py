@@ -1,4 +1,4 @@
-"""The half of the test images that a supervised model may learn from, and the half that it is judged on."""
+"""The half of the test images that a supervised model trains on, and the half that it is tested on."""
 
 import numpy as np
 

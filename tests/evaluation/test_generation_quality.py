@@ -10,7 +10,7 @@ from mlproject.evaluation.generation_quality import Reference
 
 
 def parts(count, seed):
-    """Return images of a disc and a bar: places, sizes, colours and light drawn anew for each."""
+    """Return images of a disc and a bar: places, sizes, colours and light drawn separately for each."""
     random = np.random.default_rng(seed)
     y, x = np.mgrid[:64, :64]
     images = np.empty((count, 64, 64, 3))

@@ -1,4 +1,4 @@
-"""Champion beside challenger: the measures, which images are shown, one colour scale."""
+"""Champion and challenger: the measures, the images shown, one colour scale."""
 
 import numpy as np
 import pandas as pd

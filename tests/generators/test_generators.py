@@ -128,9 +128,9 @@ def test_parameter_counts_in_closed_form(size, filters, latent):
     widths = channels(size, filters)
     pairs = sum(a * b for a, b in itertools.pairwise(widths))
     made = 16 * (latent * widths[-1] + pairs + 3 * widths[0]) + 2 * sum(widths)
-    judging = 16 * (3 * widths[0] + pairs + widths[-1]) + 2 * sum(widths[1:])
+    discriminating = 16 * (3 * widths[0] + pairs + widths[-1]) + 2 * sum(widths[1:])
     assert sum(p.numel() for p in dcgan.build_generator(settings).parameters()) == made
-    assert sum(p.numel() for p in dcgan.build_discriminator(settings).parameters()) == judging
+    assert sum(p.numel() for p in dcgan.build_discriminator(settings).parameters()) == discriminating
 
 
 def test_at_full_size_it_is_the_network_that_everyone_knows():

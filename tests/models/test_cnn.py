@@ -34,7 +34,7 @@ def trained(**changes):
 
 
 def test_learns_defects_from_labels():
-    """Floor well above chance on bars across discs, judged on images it was not shown; seed 0: 1.00."""
+    """Floor well above chance on bars across discs, tested on images it was not shown; seed 0: 1.00."""
     rng = np.random.default_rng(0)
 
     def photos(n, defective):
@@ -98,7 +98,7 @@ def test_the_map_is_grad_cam():
 
     detector = trained(image_size=37)
     pixels = torch.rand((3, 3, 37, 37), generator=torch.Generator().manual_seed(0))
-    log_odds, maps = detector._judge(pixels)
+    log_odds, maps = detector._predict(pixels)
     features = detector.features(pixels).detach().requires_grad_()
     by_head = detector.head(features)[:, 0]
     (gradient,) = torch.autograd.grad(by_head.sum(), features)

@@ -125,7 +125,7 @@ def test_a_score_does_not_depend_on_its_batch(fitted, small_images, count):
 
 
 def test_a_score_does_not_depend_on_the_number_of_threads(fitted, small_images):
-    """The CPUs of the machine that judges are not those of the one that set the threshold."""
+    """The CPUs of the machine that scores are not those of the one that set the threshold."""
     before = torch.get_num_threads()
     scores = []
     try:
@@ -174,7 +174,7 @@ def test_a_misspelt_setting_names_the_nearest():
 @pytest.mark.parametrize("size", [32, 64, 100, 144])
 @pytest.mark.parametrize("name", models.names())
 def test_an_image_size_makes_a_network_or_is_refused_by_name(name, size, small_images):
-    """What the settings allow can be trained and judges images; what cannot be is said before."""
+    """What the settings allow can be trained and scores images; what cannot be is said before."""
     settings = DEFAULTS[name] | {"image_size": size} | {k: 1 for k in ("epochs",) if k in DEFAULTS[name]}
     try:
         detector = models.create(name, settings, f"params.yaml: models.{name}")

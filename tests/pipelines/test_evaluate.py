@@ -244,7 +244,7 @@ def test_the_papers_literal_thresholds_are_applied_where_settings_are_the_papers
     assert run_stage().metrics["paper_literal"] is None
 
 
-def test_a_supervised_model_is_judged_on_images_it_has_not_learnt_from(
+def test_a_supervised_model_is_tested_on_images_it_has_not_learnt_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -77,7 +77,7 @@ def test_a_champion_that_was_set_by_hand_is_returned_to(bare):
     assert aliases()["champion"] == 2
 
 
-def test_who_was_judged_against_another_champion_is_told_and_changes_nothing(bare):
+def test_who_was_compared_with_another_champion_is_told_and_changes_nothing(bare):
     moves.promote(bare, NAME, "1", None)
     moves.promote(bare, NAME, "2", "1")
     with pytest.raises(moves.LostRace, match=r"from version 1 to version 2.*nothing was changed"):
@@ -149,7 +149,7 @@ def test_two_machines_at_once_never_both_believe_they_won(bare, moment, nth):
 
 
 def test_two_processes_at_once_make_one_champion(fresh):
-    """Both judge against no champion, then wait for the lock; the second finds the first's champion."""
+    """Both compare with no champion, then wait for the lock; the second finds the first's champion."""
     command = [
         sys.executable,
         "-c",

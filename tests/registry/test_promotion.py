@@ -28,7 +28,7 @@ def lines(out):
     }
 
 
-def test_the_first_champion_is_judged_against_chance(fresh, mlproject):
+def test_the_first_champion_is_compared_with_chance(fresh, mlproject):
     code, out, err = mlproject("promote", "bottle", "--model", "kd_cae")
     assert (code, err) == (0, "")
     assert "against chance, 0.5" in lines(out)["above chance"]
@@ -141,7 +141,7 @@ def test_without_the_images_nothing_is_measured(fresh, mlproject):
     assert "Not promoted: same scores, latency, memory." in out
 
 
-def test_a_version_of_an_older_release_is_judged_by_its_runs_scores(fresh, mlproject, monkeypatch):
+def test_a_version_of_an_older_release_is_compared_by_its_runs_scores(fresh, mlproject, monkeypatch):
     """It had neither scores with it nor lineage; the images are known by the data hash."""
 
     def older(dataset, facts, folder):

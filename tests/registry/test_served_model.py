@@ -239,10 +239,10 @@ def test_more_pixels_at_a_time_than_allowed_are_refused_until_there_is_room(serv
             first = pool.submit(ask, address, half, half)  # one after another, so 10,000 pixels at a time
             assert begun.wait(60)
             refused = ask(address, half)
-            beside = pool.submit(ask, address, small)
+            second = pool.submit(ask, address, small)
         finally:
             finish.set()
-        assert [first.result().status_code, beside.result().status_code] == [200, 200]
+        assert [first.result().status_code, second.result().status_code] == [200, 200]
     assert refused.status_code == 503
     assert int(refused.headers["Retry-After"]) > 0
     assert request_guard.PIXELS in refused.json()["message"]

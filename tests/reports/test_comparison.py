@@ -1,4 +1,4 @@
-"""The comparison: every number beside its baseline, flags where they belong, no winner without evidence."""
+"""The comparison: every number next to its baseline, flags where they belong, no winner without evidence."""
 
 import io
 import json
@@ -122,7 +122,7 @@ def test_a_supervised_model_is_marked_and_all_are_shown_on_the_held_out_half() -
     assert shown[3].lines[1][:4] == ("bracket", "cnn", "31", "10 / 32")
     assert cell(merged, "model", 1) == "cnn (1)"
     assert texts[0].startswith("Supervised: trained on one half of the test images")
-    assert comparison.winner(merged) is None  # judged on other images than the rest
+    assert comparison.winner(merged) is None  # tested on other images than the rest
 
 
 def test_a_model_tuned_on_labels_is_marked_and_ranked_with_none_as_a_supervised_one_is() -> None:

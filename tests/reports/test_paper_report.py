@@ -105,9 +105,9 @@ def test_table_3_takes_the_row_without_noise_from_the_noise_study():
     assert without == ["bottle", "without", "0.3703", "0.87", "–", "0.81", "0.86", "**no**, −0.05"]
 
 
-def test_where_the_study_trained_both_anew_their_rows_stand_together():
-    anew = study(settings={"image_size": 64, "epochs": None, "patience": None})
-    text = report.markdown(evidence(studies={("bottle", "noise"): anew}))
+def test_where_the_study_retrained_both_their_rows_stand_together():
+    retrained = study(settings={"image_size": 64, "epochs": None, "patience": None})
+    text = report.markdown(evidence(studies={("bottle", "noise"): retrained}))
     rows = lines_of(text, "Table 3", "bottle")[:3]
     assert [cells[1] for cells in rows] == ["with", "with, in the study", "without"]
     assert rows[1][2:7] == ["–", "0.87", "–", "0.91", "0.86"], "the paper's number stands beside one row"

@@ -23,8 +23,8 @@ def test_a_study_that_says_nothing_has_no_interval_to_explain():
 
 def test_table_3_has_the_papers_protocol_for_the_studys_rows_too():
     by_rule = {"ni_cae_without_noise": {"f1": 0.84, "sees_test_labels": True}}
-    anew = study(paper=by_rule, settings={"image_size": 64, "epochs": None, "patience": None})
-    decisions = tables.ni_cae(evidence(studies={("bottle", "noise"): anew}))[1]
+    retrained = study(paper=by_rule, settings={"image_size": 64, "epochs": None, "patience": None})
+    decisions = tables.ni_cae(evidence(studies={("bottle", "noise"): retrained}))[1]
     lines = [line.strip("| ").split(" | ") for line in decisions.split("\n") if line.startswith("| bottle")]
     assert [(cells[1], cells[4], cells[5]) for cells in lines] == [
         ("with", "0.89 †", "0.91"),

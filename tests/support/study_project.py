@@ -47,10 +47,10 @@ def write_params(**changes: Any) -> None:
     for settings in tree["models"].values():
         settings |= {name: value for name, value in small.items() if name in settings}
     tree["generators"]["dcgan"] |= {"filters": 2, "epochs": 1}
-    anew = {"image_size": None, "epochs": None, "patience": None}
-    tree["studies"]["noise"] |= {"kinds": ["gaussian"], "variances": [0.05], **anew}
-    tree["studies"]["labels"] |= anew | {"levels": [0, 2, 50], "filters": None, "hidden": None}
-    tree["studies"]["generated"] |= {"cnn": anew, "kd_cae": anew}
+    own = {"image_size": None, "epochs": None, "patience": None}
+    tree["studies"]["noise"] |= {"kinds": ["gaussian"], "variances": [0.05], **own}
+    tree["studies"]["labels"] |= own | {"levels": [0, 2, 50], "filters": None, "hidden": None}
+    tree["studies"]["generated"] |= {"cnn": own, "kd_cae": own}
     Path("params.yaml").write_text(yaml.safe_dump(tree | changes))
 
 

@@ -59,7 +59,7 @@ def python(code: str, environment: dict[str, str]) -> subprocess.CompletedProces
 
 @pytest.mark.parametrize("environment", [FOLDER_FIRST], indirect=True)
 def test_mlflow_alone_opens_the_folder(environment):
-    """The trap itself: when this fails, MLflow has mended it and project_file.py can go."""
+    """The trap itself: when this fails, MLflow has fixed it and mlproject_file.py can go."""
     result = python("import mlflow.projects; mlflow.projects.load_project('.')", environment)
     assert "IsADirectoryError" in result.stderr
 

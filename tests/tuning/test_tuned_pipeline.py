@@ -84,7 +84,7 @@ def test_a_key_that_is_none_names_the_nearest(project):
     assert "Traceback" not in printed
 
 
-def test_settings_chosen_by_labels_are_judged_on_the_images_whose_labels_they_have_not_seen(project):
+def test_settings_chosen_by_labels_are_evaluated_on_the_images_whose_labels_they_have_not_seen(project):
     kept = tuned_file(project).read_text()
     prepared = json.loads((project.folder / "data/prepared/disc/prepared.json").read_text())
     study = {"objective": "labelled", "data_hash": prepared["data_hash"], "split_seed": 0}

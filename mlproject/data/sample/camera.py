@@ -1,4 +1,4 @@
-"""What every photo of the built-in sample shares: pose, light, lens and sensor.
+"""Camera of the built-in sample: pose, light, lens and sensor that all its photos share.
 
 Scenes (`sample_bracket`, `sample_weave`) are float64 arrays (SIZE, SIZE, 3) of linear light, 0 to about 1;
 coordinates are pixels from the centre, x to the right and y down. Float64 throughout: its last bits differ

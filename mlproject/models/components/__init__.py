@@ -1,1 +1,1 @@
-"""What detectors are built from."""
+"""Building blocks of the detectors."""

@@ -1,4 +1,4 @@
-"""Where an image differs from its reconstruction: map → image score. Higher = more anomalous."""
+"""Anomaly maps: difference of an image and its reconstruction, and image scores. Higher = more anomalous."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""What the autoencoders share: a network of the form decoder(encoder(x)), trained to return a good image."""
+"""Base class of the autoencoders: a network decoder(encoder(x)), trained to return a good image."""
 
 from abc import abstractmethod
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""How several partial scores become one, whose ROC is that of the rule in use."""
+"""Combination of several partial scores into one, whose ROC is that of the decision rule."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,6 +10,11 @@ import numpy as np
 @dataclass(frozen=True)
 class Combination:
     """One score from several parts: score = max_k (part_k − centre_k) / scale_k.
+
+    >>> good = {"error": np.array([1.0, 3.0]), "density": np.array([10.0, 30.0])}
+    >>> combination = Combination.fit(good)
+    >>> combination.apply({"error": np.array([2.0, 5.0]), "density": np.array([20.0, 20.0])})
+    array([0., 3.])
 
     With a threshold t this is the paper's OR of one threshold a part (section 3.5.1), each at
     centre_k + t · scale_k; so the ROC of the score is that of the rule in use.

@@ -1,4 +1,4 @@
-"""The contract that every detector keeps: fit, calibrate, score, save, load."""
+"""Base class of all detectors: fit, calibrate, score, save, load."""
 
 import json
 from abc import ABC, abstractmethod
@@ -67,6 +67,15 @@ class Scored(Parts):
 class Detector(ABC):
     """An image anomaly detector.
 
+    >>> from mlproject import models
+    >>> good = np.random.default_rng(0).integers(100, 120, (40, 32, 32, 3), dtype=np.uint8)
+    >>> detector = models.create("pca", params.value("models.pca") | {"image_size": 32})
+    >>> history = detector.fit(good[:20], good[20:30], RunOptions(seed=0))
+    >>> detector.calibrate(good[30:])
+    >>> good_score, inverted_score = detector.score(np.stack([good[0], 255 - good[0]])).scores
+    >>> bool(inverted_score > good_score)
+    True
+
     Images are always (n, s, s, 3) uint8 RGB at the prepared size; the model itself shrinks them,
     makes them grey and scales them, so that whoever holds a saved model need not know how.
 
@@ -75,7 +84,7 @@ class Detector(ABC):
         paper_rule: how the paper set this model's thresholds, a name in `paper_protocol.RULES`;
             None for a model that the paper does not have.
         supervised: it learns from labelled images too (`data/labelled_pool.py`).
-        search_space: what a study may vary, by dotted key of `Parameters`, and the false-alarm rate.
+        search_space: what a tuning may vary, by dotted key of `Parameters`, and the false-alarm rate.
         added_settings: what an older release's saved models lack → the value that they worked with.
         settings: the model's section of params.yaml.
         combination: how parts become one score; None until `calibrate`.
@@ -126,9 +135,9 @@ class Detector(ABC):
         return None
 
     def after_fit(self, train: np.ndarray, validation: np.ndarray) -> None:  # noqa: B027
-        """Learn, from the network as it stands, what scoring needs besides. Nothing by default.
+        """Compute from the trained network what scoring needs in addition. Nothing by default.
 
-        `fit` calls it at its end; a study calls it between epochs too, to see how far a training has come.
+        `fit` calls it at its end; a tuning calls it between epochs too, to see how far a training has come.
         It draws no random number and leaves the network's weights alone, so the training goes on the same.
         """
 

@@ -1,4 +1,4 @@
-"""How bright an anomaly map is shown: one scale for a category and model, never one for each image."""
+"""Colour scale of anomaly maps: one for each category and model, never one for each image."""
 
 from dataclasses import dataclass
 

@@ -25,6 +25,10 @@ NEGLIGIBLE_NATS = 50.0  # a term this far below the largest adds less than float
 class GaussianKernelDensity:
     """The density (1/n) Σ_i N(x; x_i, h² I).
 
+    >>> density = GaussianKernelDensity(np.array([[0.0], [2.0]]), bandwidth=1.0)
+    >>> density.log_density(np.array([[1.0], [9.0]])).round(3)
+    array([ -1.419, -26.112])
+
     ‖a − b‖² = ‖a‖² + ‖b‖² − 2ab makes all distances of a block one matrix product, which is fast,
     but cancels digits where a and b are close compared with their norms. Hence: everything is
     centred first, which keeps the norms at the size of the spread; the product is taken in

@@ -1,4 +1,4 @@
-"""A network as a list of layers, read off the modules that were really built (paper, Figs. 1 and 2)."""
+"""Table of a network's layers, read from the modules that were really built (paper, Figs. 1 and 2)."""
 
 from typing import Any
 

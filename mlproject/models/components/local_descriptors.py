@@ -1,4 +1,4 @@
-"""What an image looks like around each cell of a grid: gradient orientations, luminance, colour.
+"""Local descriptors of each cell of a grid: gradient orientations, luminance, colour.
 
 In the family of SIFT (Lowe 2004) and HOG (Dalal & Triggs 2005): soft orientation bins, pooled by a Gaussian,
 square-rooted (Arandjelović & Zisserman 2012, RootSIFT). Here at three scales, and in units of the image's own

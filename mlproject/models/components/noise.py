@@ -1,4 +1,4 @@
-"""Ways to corrupt an image. Each takes (n, c, h, w) float images in [0, 1] and keeps them there.
+"""Noise to corrupt images with. Each kind takes (n, c, h, w) float images in [0, 1] and keeps them there.
 
 Gaussian, salt-and-pepper, Poisson and speckle are the paper's and its authors' (section 3.5.2, eq. 7).
 Stains and patches are structured: they look like defects, so undoing them teaches what belongs there.

@@ -1,4 +1,4 @@
-"""Where a part lies in a photo with a plain background: what differs, its centre, axis and box."""
+"""Pose of a part in a photo with a plain background: its mask, centre, axis and box."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Kernel density of local descriptors, position by position: how unusual is this spot for this place?
+"""Kernel density of local descriptors, one for each position of the grid.
 
 The paper's kernel density (3.5.1), not on one vector an image but on one a cell. At each cell the kernels
 stand on the descriptors that the good images have there and up to `radius` cells away; radius and bandwidth
@@ -84,7 +84,8 @@ class PositionDensity:
     def standardise(self, energy: torch.Tensor) -> torch.Tensor:
         """Return energies (k, rows, columns) as maps."""
         raw = (energy - self.mean) / self.spread
-        return sample(raw, *raw.shape[-2:], self.smoothing) / self.peak
+        rows, columns = raw.shape[-2:]
+        return sample(raw, rows, columns, self.smoothing) / self.peak
 
     def left_out(self, image: int) -> torch.Tensor:
         """Return (1, rows, columns), the energy of one of the bank's images by all the others."""

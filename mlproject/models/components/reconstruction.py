@@ -1,4 +1,4 @@
-"""What every model shares that remakes an image as a good one: judged by where the two differ."""
+"""Base class of models that reconstruct an image: scored by where image and reconstruction differ."""
 
 from abc import abstractmethod
 from typing import Any, ClassVar
@@ -152,7 +152,7 @@ class ReconstructionDetector(Detector):
         return tensors.display_images(self.encode_decode(self._batch(images))[1])
 
     def latent_parts(self, codes: torch.Tensor) -> dict[str, np.ndarray]:
-        """Return further partial scores, judged from the codes alone. None by default."""
+        """Return further partial scores, computed from the codes alone. None by default."""
         return {}
 
     def traced_latent_parts(self, codes: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""What a study may vary of a model: ranges and choices by dotted key. Knows nothing of who draws from them.
+"""Search space of a tuning: ranges and choices by dotted key. Independent of who draws from them.
 
 A model's `search_space` names keys of its own section of params.yaml ("map.smoothing"), and RATE. A section
 whose `kind` is null is absent: its other keys are then not asked for. A choice of one is set, not asked.

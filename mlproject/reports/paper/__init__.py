@@ -1,1 +1,1 @@
-"""The report: the paper's tables, figures and open questions beside what was found here."""
+"""The report: the paper's tables, figures and open questions, each next to the results found here."""

@@ -1,1 +1,1 @@
-"""What each study's tables say, in words."""
+"""Conclusions of each study in words, from its tables."""

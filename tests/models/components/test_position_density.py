@@ -78,7 +78,7 @@ def test_left_out_maps_are_standardised_and_peak_at_one():
     assert abs(float(maps.mean())) < 0.05
 
 
-def test_what_is_unusual_here_is_judged_by_what_is_usual_here():
+def test_an_odd_descriptor_scores_higher_where_good_images_vary_less():
     descriptors, density, _ = fitted()
     odd = descriptors[:1].clone()
     odd[0, 0, 0], odd[0, 4, 4] = 8.0, 8.0  # the same, where good images vary and where they do not
