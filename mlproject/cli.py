@@ -50,5 +50,16 @@ app.command()(ui.ui)
 
 
 def main() -> None:
-    """Run the command line; a UserError is printed as text alone and exits with 2."""
-    script.run(lambda *arguments: app(list(arguments), prog_name="mlproject"))
+    """Run the command line; a UserError, or a fault of MLflow's store, is one line and exit code 2."""
+    script.run(_run)
+
+
+def _run(*arguments: str) -> None:
+    try:
+        app(list(arguments), prog_name="mlproject")
+    except Exception as error:
+        from mlproject.tracking import connection
+
+        if told := connection.plain(error):
+            raise told from None
+        raise

@@ -17,7 +17,7 @@ def compare(
     """Show the champion and a challenger (default: the newest other version) on the same test images."""
     from mlproject.core import params
     from mlproject.evaluation import head_to_head
-    from mlproject.registry import gate, head_to_head_record, promotion
+    from mlproject.registry import gate, head_to_head_record, promotion, version_tags
     from mlproject.registry.address import find_version
     from mlproject.tracking import connection
 
@@ -28,7 +28,7 @@ def compare(
     challenger = chosen or promotion.newest_other(client, champion)
     if str(challenger.version) == str(champion.version):
         raise UserError(f"{champion.name} version {champion.version} is the champion itself.")
-    name = champion.tags.get("category", category)
+    name = version_tags.category(champion)
     folder, pair = head_to_head_record.write(name, champion, challenger, settings.bootstrap)
     typer.echo(
         "\n".join(

@@ -18,7 +18,7 @@ def promote(
     if force != bool(why and why.strip()):
         raise UserError('--force and --why go together: --force --why "the old one misses cracks"')
     from mlproject.core import params
-    from mlproject.registry import gate, promotion
+    from mlproject.registry import gate, promotion, version_tags
     from mlproject.tracking import connection
 
     settings = params.load("promote", gate.Promote)
@@ -27,9 +27,7 @@ def promote(
     if challenger is None:
         raise UserError("Give --model or --version; `mlproject compare` shows two versions side by side.")
     against = promotion.champion(client, challenger.name)
-    title = (
-        f"{challenger.name} version {challenger.version} ({challenger.tags.get('architecture', 'unknown')})"
-    )
+    title = f"{challenger.name} version {challenger.version} ({version_tags.architecture(challenger)})"
     if against and str(against.version) == str(challenger.version):
         typer.echo(f"{title} is the champion already.")
         return

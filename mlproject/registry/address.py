@@ -1,4 +1,4 @@
-"""Addresses of registered versions: `bottle@champion`, `bottle/7` or a full address."""
+"""Addresses of registered versions: `bottle@champion`, `bottle/7` or a full `models:/` address."""
 
 import re
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mlproject.core import params
 from mlproject.core.errors import UserError, unknown_name
+from mlproject.registry import version_tags
 from mlproject.tracking import connection
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _is_of(client: "MlflowClient", full: str, category: str) -> bool:
     if not full.endswith(end):
         return False
     versions = client.search_model_versions(f"name = '{full}'")
-    return any(model_name("", version.tags.get("category", "")) == end for version in versions)
+    return any(model_name("", version_tags.category(version)) == end for version in versions)
 
 
 def find_version(client: "MlflowClient", text: str) -> "ModelVersion":
@@ -103,4 +104,4 @@ def find_version(client: "MlflowClient", text: str) -> "ModelVersion":
 
 def _listed(versions: "dict[str, ModelVersion]") -> str:
     ordered = sorted(versions.values(), key=lambda version: int(version.version))
-    return ", ".join(f"{v.version} ({v.tags.get('architecture', '?')})" for v in ordered) or "(none)"
+    return ", ".join(f"{v.version} ({version_tags.architecture(v)})" for v in ordered) or "(none)"

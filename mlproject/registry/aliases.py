@@ -1,10 +1,11 @@
-"""Aliases `champion` and `previous` of a registered model, moved so that no concurrent move is lost."""
+"""The aliases `champion` and `previous` of a registered model, moved so that no other move is lost."""
 
 import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mlproject.core.errors import UserError
+from mlproject.registry import description
 from mlproject.registry.address import CHAMPION
 from mlproject.tracking import connection
 
@@ -113,7 +114,7 @@ def _move(
         raise LostRace(
             f"{name}: somebody else moved the champion meanwhile: from {_called(expected)} to "
             f"{_called(now)}. "
-            f"Version {version} was not compared with that one: nothing was changed. Run the command again."
+            f"Version {version} was not compared with that: nothing was changed. Run the command again."
         )
     mark()
     client.set_registered_model_tag(name, HISTORY, " ".join(past[-REMEMBERED:]))
@@ -122,6 +123,7 @@ def _move(
     elif PREVIOUS in read(client, name):
         client.delete_registered_model_alias(name, PREVIOUS)
     client.set_registered_model_alias(name, CHAMPION, version)
+    description.update(client, name)
     after = client.get_registered_model(name)
     champion = str(after.aliases.get(CHAMPION))
     if after.tags.get(MOVE) != move or champion != version:

@@ -1,4 +1,4 @@
-"""Files stored with a registered model: its card, its worst mistakes, and its scores on the test images."""
+"""Files that travel with a registered model: its card, its worst mistakes, and its recorded scores."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import pandas as pd
 
 from mlproject.core import artifacts, files
 from mlproject.evaluation import intervals
-from mlproject.tracking.facts import Facts
+from mlproject.tracking.detector_facts import DetectorFacts
 
 RECORDED = "recorded.csv"
 MISTAKES = "mistakes.png"
@@ -15,7 +15,7 @@ TESTED = ("test", "pool")  # subsets that are not train/good; "pool": labelled i
 BOOTSTRAP, SEED = 1000, 0
 
 
-def write(dataset: str, facts: Facts, folder: Path) -> dict[str, str]:
+def write(dataset: str, facts: DetectorFacts, folder: Path) -> dict[str, str]:
     """Write the files into `folder`; return what MLflow's pyfunc calls them and where they lie."""
     card, recorded = folder / "README.md", folder / RECORDED
     card.write_text(model_card(dataset, facts), encoding="utf-8")
@@ -26,7 +26,7 @@ def write(dataset: str, facts: Facts, folder: Path) -> dict[str, str]:
     return found
 
 
-def recorded_scores(facts: Facts) -> pd.DataFrame:
+def recorded_scores(facts: DetectorFacts) -> pd.DataFrame:
     """Return the rows of scores.csv that are no training images, each with its file's sha256.
 
     A hash is left empty where the prepared images are others by now.
@@ -48,11 +48,11 @@ def file_hashes(category: str, data_hash: str) -> dict[str, str]:
     return dict(zip(manifest["path"], manifest["sha256"], strict=True))
 
 
-def model_card(dataset: str, facts: Facts, *, in_registry: bool = False) -> str:
-    """Return what somebody who has only the model must know of it, as Markdown.
+def model_card(dataset: str, facts: DetectorFacts, *, in_registry: bool = False) -> str:
+    """Return the model's card, for somebody who has only the model, as Markdown.
 
     Args:
-        in_registry: for the registry's pages, which have no files next to the text.
+        in_registry: for the registry's pages, which show no files next to the text.
     """
     run, m = facts.training, facts.metrics
     shortcut = f"{facts.shortcuts['strongest']}: {_three(facts.shortcuts['strongest_auroc'])}"
@@ -101,7 +101,7 @@ def _tuned(metrics: dict[str, Any]) -> list[str]:
     ]
 
 
-def _decisions(facts: Facts) -> list[str]:
+def _decisions(facts: DetectorFacts) -> list[str]:
     """Return the lines about decisions at the threshold: F1, recall and false alarms with intervals."""
     m, clean = facts.metrics, facts.metrics["clean"]
     test = files.read_table(facts.files["scores/scores.csv"]).query("subset == 'test'")
@@ -117,11 +117,11 @@ def _decisions(facts: Facts) -> list[str]:
     ]
 
 
-def _mistakes(facts: Facts, in_registry: bool) -> list[str]:
+def _mistakes(facts: DetectorFacts, in_registry: bool) -> list[str]:
     if f"report/figures/{MISTAKES}" not in facts.files:
         return []
     if in_registry:
-        return [f"Its worst mistakes: `report/figures/{MISTAKES}` of its run, and beside this card.", ""]
+        return [f"Its worst mistakes: `report/figures/{MISTAKES}` of its run, and next to this card.", ""]
     return [f"![Its worst mistakes and its clearest decisions on test images]({MISTAKES})", ""]
 
 

@@ -1,4 +1,4 @@
-"""Gate that a model must pass to become champion. Each check takes numbers and returns one line on them."""
+"""Checks that a version must pass before it becomes champion: each takes figures and returns one line."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from mlproject.evaluation import intervals, metrics, thresholds
 BOOTSTRAP_SEED = 0  # not that of training: the same scores have the same interval
 FEWEST = 5  # test images of a class: of fewer, luck alone ranks all rightly in over 1 of 252 tries
 LUCK = 0.025  # what the rank test may give chance, as the interval's lower end does
-# tag → what it must look like, and what a reader calls it
+# name → what it must look like, and what a reader calls it
 LINEAGE = {
     "git_commit": (re.compile(r"[0-9a-f]{40}"), "git commit"),
     "git_tree": (re.compile("clean|dirty"), "state of the working tree"),
@@ -168,20 +168,24 @@ def memory(megabytes: float, settings: Promote) -> Check:
     return Check("memory", megabytes <= settings.memory_mb, said)
 
 
-def lineage(tags: Mapping[str, str]) -> Check:
-    """Ask of a version's tags whether they say how to make it again."""
+def lineage(recorded: Mapping[str, str]) -> Check:
+    """Check that a version's lineage is complete enough to make the version again.
+
+    Args:
+        recorded: values by the names of `LINEAGE`.
+    """
     name = "lineage"
-    missing = [said for tag, (form, said) in LINEAGE.items() if not form.fullmatch(tags.get(tag, ""))]
+    missing = [said for key, (form, said) in LINEAGE.items() if not form.fullmatch(recorded.get(key, ""))]
     if missing:
         return Check(name, False, f"missing: {', '.join(missing)}")
-    commit = f"commit {tags['git_commit'][:10]}"
-    if tags["git_tree"] != "clean":
+    commit = f"commit {recorded['git_commit'][:10]}"
+    if recorded["git_tree"] != "clean":
         why = "trained with uncommitted changes; commit them, then `dvc repro`"
         return Check(name, False, f"{commit}, but {why}")
-    count = len(json.loads(tags["parameters"]))
+    count = len(json.loads(recorded["parameters"]))
     said = (
-        f"{commit}, clean tree, data {tags['data_hash'][:10]}, dvc.lock {tags['lock_hash'][:10]}, "
-        f"{count} parameters, seed {tags['seed']}, run {tags['run_id'][:10]}"
+        f"{commit}, clean tree, data {recorded['data_hash'][:10]}, dvc.lock {recorded['lock_hash'][:10]}, "
+        f"{count} parameters, seed {recorded['seed']}, run {recorded['run_id'][:10]}"
     )
     return Check(name, True, said)
 

@@ -15,7 +15,7 @@ from mlproject.data.decode import decode_bytes, decode_mask, open_image
 from mlproject.evaluation import head_to_head
 from mlproject.evaluation.head_to_head import HeadToHead, Side
 from mlproject.registry import recorded_version
-from mlproject.registry.recorded_version import Package
+from mlproject.registry.recorded_version import RecordedVersion
 from mlproject.reports.figures import disagreements, drawing
 from mlproject.reports.figures.disagreements import COLUMNS, Shown
 
@@ -75,7 +75,7 @@ def log(client: "MlflowClient", folder: Path, champion: "ModelVersion", challeng
     return place
 
 
-def _pair(category: str, old: Package, new: Package) -> HeadToHead:
+def _pair(category: str, old: RecordedVersion, new: RecordedVersion) -> HeadToHead:
     """Return both on the images that they share."""
     both = recorded_version.shared(old, new)
     if both.empty:
@@ -86,13 +86,13 @@ def _pair(category: str, old: Package, new: Package) -> HeadToHead:
     return HeadToHead(category, both[["path", "defect", "label"]], _side(old, both), _side(new, both))
 
 
-def _side(side: Package, both: pd.DataFrame) -> Side:
+def _side(side: RecordedVersion, both: pd.DataFrame) -> Side:
     rows = side.test.set_index("path").loc[both["path"]]
     parts = {name: rows[name].to_numpy(dtype=float) for name in rows.columns.difference(ABOUT)}
     return Side(side.title, rows["score"].to_numpy(dtype=float), side.threshold, parts)
 
 
-def _draw_gallery(pair: HeadToHead, old: Package, new: Package, path: Path) -> str:
+def _draw_gallery(pair: HeadToHead, old: RecordedVersion, new: RecordedVersion, path: Path) -> str:
     """Write the gallery; return why there is none, or nothing."""
     wrong = recorded_version.unchanged(new, pair.category)[1]
     if wrong:

@@ -1,4 +1,4 @@
-"""Registered version, downloaded and ready to score: weights and numbers, never its code."""
+"""A registered version, downloaded and ready to score images: its weights and figures, never its code."""
 
 import base64
 import json
@@ -18,9 +18,10 @@ from mlproject.core import files
 from mlproject.core.errors import UserError
 from mlproject.data.decode import decode_bytes
 from mlproject.models.components import detector as base
-from mlproject.registry import recorded_version
+from mlproject.registry import recorded_version, version_tags
 from mlproject.registry.address import find_version
-from mlproject.tracking import connection, facts
+from mlproject.tracking import connection
+from mlproject.tracking.facts import files_in
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,7 +31,7 @@ NOT_TRAINED_ON = ("calibration", "test")
 
 
 @dataclass(frozen=True, eq=False)
-class Loaded:
+class LoadedVersion:
     """A detector with all that its use needs.
 
     Attributes:
@@ -75,7 +76,7 @@ def connect() -> "MlflowClient":
     return connection.open_registry()
 
 
-def load(address: str) -> Loaded:
+def load(address: str) -> LoadedVersion:
     """Return the version that an address names, such as ``bottle@champion``.
 
     Raises:
@@ -84,30 +85,24 @@ def load(address: str) -> Loaded:
     return load_version(find_version(connect(), address))
 
 
-def load_version(version: "ModelVersion") -> Loaded:
+def load_version(version: "ModelVersion") -> LoadedVersion:
     """Download a version and load its detector; no code that lies with it is run.
 
     Where that code is not what runs here, a line on the error stream says so.
 
     Raises:
-        UserError: what was registered is no model of this project, or its files are gone.
+        UserError: as `recorded_version.download`.
     """
-    from mlflow.artifacts import download_artifacts
-
-    with tempfile.TemporaryDirectory() as folder, recorded_version.files_of(version):
-        path = Path(download_artifacts(artifact_uri=version.source, dst_path=folder))
+    with tempfile.TemporaryDirectory() as folder:
+        path = recorded_version.download(version, Path(folder))
         kept = path / "artifacts"
-        if (path / "MLmodel").is_file() and not (kept / "threshold.json").is_file():
-            raise UserError(
-                f"{version.name} version {version.version}: has no threshold.json: mlproject did not make it"
-            )
         threshold = files.read_json(kept / "threshold.json", required=("threshold",))["threshold"]
         image_size = files.read_json(kept / "prepared.json", required=("image_size",))["image_size"]
-        found = Loaded(
+        found = LoadedVersion(
             name=version.name,
             version=str(version.version),
-            category=version.tags.get("category", version.name),
-            architecture=version.tags.get("architecture", "?"),
+            category=version_tags.category(version),
+            architecture=version_tags.architecture(version),
             run_id=version.run_id or "",
             detector=models.load(kept / "model"),
             threshold=threshold,
@@ -130,7 +125,7 @@ def _other_code(packaged: Path) -> list[str]:
     installed = Path(mlproject.__file__).parent
     return [
         name
-        for name, file in facts.files_in(packaged).items()
+        for name, file in files_in(packaged).items()
         if file.suffix == ".py"
         and not ((installed / name).is_file() and (installed / name).read_bytes() == file.read_bytes())
     ]
@@ -162,7 +157,7 @@ def offered(address: str) -> list[Offered]:
     for alias, number in client.get_registered_model(asked.name).aliases.items():
         aliases.setdefault(str(number), []).append(alias)
     versions = {int(v.version): v for v in client.search_model_versions(f"name = '{asked.name}'")}
-    newest = {versions[number].tags.get("architecture"): number for number in sorted(versions)}
+    newest = {version_tags.architecture(versions[number]): number for number in sorted(versions)}
     chosen = sorted({*newest.values(), *map(int, aliases)} - {int(asked.version)}, reverse=True)
     return [
         Offered(_label(version, aliases.get(str(version.version), [])), version)
@@ -172,7 +167,7 @@ def offered(address: str) -> list[Offered]:
 
 def _label(version: "ModelVersion", aliases: list[str]) -> str:
     named = f" ({', '.join(sorted(aliases))})" if aliases else ""
-    return f"{version.tags.get('architecture', '?')}, version {version.version}{named}"
+    return f"{version_tags.architecture(version)}, version {version.version}{named}"
 
 
 def good_scores(version: "ModelVersion") -> np.ndarray:

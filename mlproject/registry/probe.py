@@ -35,11 +35,11 @@ def main(job: dict[str, Any]) -> None:
         model.predict(_table(job["images"][start : start + CHUNK]), params={"maps": job["maps"]})
         for start in range(0, len(job["images"]), CHUNK)
     ]
-    predictions = pd.concat(chunks, ignore_index=True)
+    scored = pd.concat(chunks, ignore_index=True)
     out = Path(job["out"])
-    if job["maps"] and "anomaly_map" in predictions and predictions["anomaly_map"].notna().all():
-        np.save(out / "maps.npy", np.stack(predictions["anomaly_map"].to_list()).astype(np.float32))
-    answers |= {name: predictions[name].tolist() for name in ("score", "threshold", "defective")}
+    if job["maps"] and "anomaly_map" in scored and scored["anomaly_map"].notna().all():
+        np.save(out / "maps.npy", np.stack(scored["anomaly_map"].to_list()).astype(np.float32))
+    answers |= {name: scored[name].tolist() for name in ("score", "threshold", "defective")}
     (out / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
 
 

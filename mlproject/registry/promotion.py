@@ -1,4 +1,4 @@
-"""Promotion of a registered version: run the gate, make it champion, record the gate's checks in its tags."""
+"""Promotion of a registered version: run the gate, move the alias, keep what the gate said as tags."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 
 from mlproject.core import artifacts
 from mlproject.core.errors import UserError, unknown_name
-from mlproject.registry import aliases, gate, recorded_version
+from mlproject.registry import aliases, gate, recorded_version, version_tags
 from mlproject.registry.address import CHAMPION, find_model, find_version
 from mlproject.registry.gate import Check, Promote
-from mlproject.registry.recorded_version import Package
+from mlproject.registry.recorded_version import RecordedVersion
+from mlproject.tracking import connection, lineage
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
-
-ARCHITECTURE = "architecture"
 
 
 def versions(client: "MlflowClient", name: str) -> "list[ModelVersion]":
@@ -46,9 +45,9 @@ def choose(
     if model is None:
         return None
     found = versions(client, registered.name)
-    of_model = [version for version in found if version.tags.get(ARCHITECTURE) == model]
+    of_model = [version for version in found if version_tags.architecture(version) == model]
     if not of_model:
-        known = {version.tags.get(ARCHITECTURE, "unknown") for version in found}
+        known = {version_tags.architecture(version) for version in found}
         raise unknown_name(f"{registered.name}: a version of {model}", model, known)
     return of_model[-1]
 
@@ -89,10 +88,22 @@ def checks(challenger: "ModelVersion", against: "ModelVersion | None", settings:
             yield _against(recorded_version.fetch(against, Path(folder)), new, settings)
         yield _false_alarms(new, settings)
         yield from _loaded_back(new, settings)
-        yield gate.lineage(challenger.tags)
+        yield gate.lineage(_lineage(challenger))
 
 
-def _against(old: Package, new: Package, settings: Promote) -> Check:
+def _lineage(version: "ModelVersion") -> dict[str, str]:
+    """Return a version's lineage with the settings of its stages, which its run keeps."""
+    from mlflow.exceptions import MlflowException
+
+    found = version_tags.lineage(version)
+    try:
+        tags = connection.connect().get_run(version.run_id or "").data.tags
+    except MlflowException:  # deleted
+        tags = {}
+    return found | {"parameters": tags.get(lineage.PARAMETERS, "")}
+
+
+def _against(old: RecordedVersion, new: RecordedVersion, settings: Promote) -> Check:
     both = recorded_version.shared(old, new)
     if both.empty:
         why = f"{old.title} and it were tested on different images; `dvc repro` tests both on the same"
@@ -101,16 +112,16 @@ def _against(old: Package, new: Package, settings: Promote) -> Check:
     return gate.not_worse(labels, before, after, settings)
 
 
-def _false_alarms(new: Package, settings: Promote) -> Check:
+def _false_alarms(new: RecordedVersion, settings: Promote) -> Check:
     if new.asked is None:
         return gate.cannot("false alarms", "the share that was asked for is not recorded with it")
     good = new.test[new.test["label"] == 0]
     return gate.false_alarms(good["score"].to_numpy(dtype=float), new.threshold, new.asked, settings)
 
 
-def _loaded_back(new: Package, settings: Promote) -> Iterator[Check]:
+def _loaded_back(new: RecordedVersion, settings: Promote) -> Iterator[Check]:
     """Yield what needs the model itself: the same scores, latency, memory."""
-    category = new.version.tags.get("category", "")
+    category = version_tags.category(new.version)
     here, wrong = recorded_version.unchanged(new, category)
     names = ("same scores", "latency", "memory")
     if here.empty:

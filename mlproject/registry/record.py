@@ -1,10 +1,27 @@
-"""Log everything that the files hold and the store does not: stage register and `mlproject register`."""
+"""Record in MLflow everything that the files know and it lacks: stage register and `mlproject register`."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
 from mlproject.core import artifacts, params
+from mlproject.core.errors import UserError
 from mlproject.registry import pages, register
 from mlproject.tracking import connection, runs
 from mlproject.tracking.generator_facts import GeneratorFacts
 from mlproject.tracking.study_facts import StudyFacts
+
+
+class _Result(NamedTuple):
+    """One result of params.yaml: its name, a file that shows that it is there, and how it is recorded.
+
+    `record` returns the run's id and what is printed.
+    """
+
+    title: str
+    report: Path
+    record: Callable[[], tuple[str, str]]
 
 
 def record_all() -> None:
@@ -13,8 +30,8 @@ def record_all() -> None:
     Where the store is away a line says so and nothing else happens: the files stand, the next call logs.
 
     Raises:
-        UserError: the experiment was deleted, or results are incomplete.
-        mlflow.exceptions.MlflowException: the store answers, but refuses.
+        UserError: some could not be recorded (the others are), the experiment was deleted, or the store
+            answers but fails.
     """
     from mlflow.exceptions import MlflowException
 
@@ -23,55 +40,69 @@ def record_all() -> None:
         return
     try:
         _record(connection.dataset())
-    except (MlflowException, OSError):
+    except (MlflowException, OSError) as error:
         if connection.reachable():
-            raise
+            raise connection.plain(error) or error from None
         print(connection.away_message("nothing is lost"))
 
 
 def _record(dataset: str) -> None:
-    run_ids = []
-    for category in params.value("categories"):
-        for model in params.value("detectors"):
-            if not (artifacts.report_folder(category, model) / "metrics.json").is_file():
-                print(f"{category} {model}: no results yet, left out (`dvc repro` makes them)")
-                continue
-            run_id = runs.record(dataset, category, model)
-            version = register.register(dataset, category, model, run_id)
-            what = "new" if version.new else "known"
-            print(f"{category} {model}: {version.name} version {version.version} ({what})")
+    from mlflow.exceptions import MlflowException
+
+    connection.experiment(connection.connect(), dataset)
+    run_ids, failed, count = [], [], 0
+    for result in _results(dataset):
+        if not result.report.is_file():
+            print(f"{result.title}: no results yet, left out (`dvc repro` makes them)")
+            continue
+        count += 1
+        try:
+            run_id, said = result.record()
+        except (MlflowException, UserError) as error:
+            if not connection.reachable():
+                raise
+            print(f"{result.title}: not recorded: {connection.plain(error) or error}")
+            failed.append(result.title)
+        else:
             run_ids.append(run_id)
-    made = _record_generators(dataset) + _record_studies(dataset)
-    if run_ids or made:
-        runs.join(dataset, [*run_ids, *made])
+            print(f"{result.title}: {said}")
     if run_ids:
+        runs.join(dataset, run_ids)
         _print_links(dataset)
+    if failed:
+        raise UserError(f"{len(failed)} of {count} results could not be recorded: {', '.join(failed)}")
 
 
-def _record_generators(dataset: str) -> list[str]:
-    """Record every generator; return their runs. They make images, so they are no registered detectors."""
-    run_ids = []
-    for category in params.value("categories"):
-        for generator in params.value("generators_used"):
-            if not (artifacts.report_folder(category, generator) / "quality.json").is_file():
-                print(f"{category} {generator}: no results yet, left out (`dvc repro` makes them)")
-                continue
-            run_ids.append(runs.log(dataset, GeneratorFacts.read(category, generator)))
-            print(f"{category} {generator}: recorded")
-    return run_ids
+def _results(dataset: str) -> Iterator[_Result]:
+    categories = params.value("categories")
+    for category in categories:
+        for model in params.value("detectors"):
+            report = artifacts.report_folder(category, model) / "metrics.json"
+            yield _Result(f"{category} {model}", report, partial(_detector, dataset, category, model))
+    for category in categories:
+        for name in params.value("generators_used"):
+            report = artifacts.report_folder(category, name) / "quality.json"
+            yield _Result(f"{category} {name}", report, partial(_generator, dataset, category, name))
+    for category in categories:
+        for name in params.value("studies_used"):
+            report = artifacts.study_report_folder(category, name) / "summary.json"
+            yield _Result(f"{category} study {name}", report, partial(_study, dataset, category, name))
 
 
-def _record_studies(dataset: str) -> list[str]:
-    """Record every study; return their runs: metrics by level, the table, the figure, the answer in words."""
-    run_ids = []
-    for category in params.value("categories"):
-        for study in params.value("studies_used"):
-            if not (artifacts.study_report_folder(category, study) / "summary.json").is_file():
-                print(f"{category} study {study}: no results yet, left out (`dvc repro` makes them)")
-                continue
-            run_ids.append(runs.log(dataset, StudyFacts.read(category, study)))
-            print(f"{category} study {study}: recorded")
-    return run_ids
+def _detector(dataset: str, category: str, model: str) -> tuple[str, str]:
+    run_id = runs.record(dataset, category, model)
+    version = register.register(dataset, category, model, run_id)
+    return run_id, f"{version.name} version {version.version} ({'new' if version.new else 'known'})"
+
+
+def _generator(dataset: str, category: str, generator: str) -> tuple[str, str]:
+    """Record a generator. It makes images and is no registered detector."""
+    return runs.log(dataset, GeneratorFacts.read(category, generator)), "recorded"
+
+
+def _study(dataset: str, category: str, study: str) -> tuple[str, str]:
+    """Record a study: metrics by level, the table, the figure, the answer in words."""
+    return runs.log(dataset, StudyFacts.read(category, study)), "recorded"
 
 
 def _print_links(dataset: str) -> None:

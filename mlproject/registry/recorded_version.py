@@ -1,8 +1,9 @@
-"""Recorded data of a registered version: its scores, its threshold, and what it predicts now."""
+"""A registered version, downloaded and verified: its recorded scores, and what it answers now."""
 
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ import pandas as pd
 
 from mlproject.core import artifacts, files
 from mlproject.core.errors import UserError
-from mlproject.registry import card
+from mlproject.registry import card, hashes, version_tags
 from mlproject.tracking import connection
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ REPEATS = 20  # predictions that the latency is the median of
 
 
 @dataclass(frozen=True)
-class Package:
+class RecordedVersion:
     """A version's files on this disk.
 
     Attributes:
@@ -47,7 +48,7 @@ class Package:
     @property
     def title(self) -> str:
         """Version and architecture."""
-        return f"version {self.version.version} ({self.version.tags.get('architecture', 'unknown')})"
+        return f"version {self.version.version} ({version_tags.architecture(self.version)})"
 
     @property
     def test(self) -> pd.DataFrame:
@@ -57,7 +58,7 @@ class Package:
 
 @dataclass(frozen=True)
 class Answers:
-    """What the model says when loaded in a process of its own.
+    """Answers of a model that was loaded in a process of its own.
 
     Attributes:
         scores: (n,) float64, one an image.
@@ -90,76 +91,81 @@ def files_of(version: "ModelVersion") -> Iterator[str]:
     except (MlflowException, OSError) as error:
         why = connection.without_password(str(error))
         raise UserError(
-            f"{uri}: its files cannot be brought back ({why}). `dvc repro` registers it again."
+            f"{uri}: its files cannot be brought back ({why}). "
+            "`mlproject register`, where it was trained, registers it again."
         ) from None
 
 
-def fetch(version: "ModelVersion", into: Path) -> Package:
-    """Bring a version's files into a new folder below `into`.
-
-    Versions of an older release have no scores with them: then their run's are taken.
+def download(version: "ModelVersion", into: Path) -> Path:
+    """Bring a version's files into a folder and verify each; return where they lie.
 
     Raises:
-        UserError: its files are gone.
+        UserError: they are gone, are not what was registered, or the registry holds no hash of them.
     """
-    import mlflow
+    from mlflow.artifacts import download_artifacts
 
+    recorded = version_tags.lineage(version).get("files")
+    if recorded is None:
+        raise UserError(
+            f"{version.name} version {version.version}: the registry holds no hash of its files: it was not "
+            "made by this release of mlproject. `mlproject register` where it was trained registers it again."
+        )
+    with files_of(version) as uri:
+        folder = Path(download_artifacts(uri, dst_path=str(into)))
+        hashes.verify(folder, uri, recorded)
+    for compiled in list(folder.rglob("__pycache__")):  # in no list, and Python would run it
+        shutil.rmtree(compiled)
+    return folder
+
+
+def fetch(version: "ModelVersion", into: Path) -> RecordedVersion:
+    """Bring a version's files into a new folder below `into`.
+
+    Raises:
+        UserError: as `download`.
+    """
     folder = into / str(version.version)
     folder.mkdir(parents=True)
-    with files_of(version) as uri:
-        mlflow.artifacts.download_artifacts(uri, dst_path=str(folder))
-        recorded = folder / "artifacts" / card.RECORDED
-        if not recorded.is_file():
-            run_file = f"runs:/{version.run_id}/scores/scores.csv"
-            recorded = Path(mlflow.artifacts.download_artifacts(run_file, dst_path=str(folder)))
-        threshold = files.read_json(folder / "artifacts/threshold.json", required=("threshold",))
-    return Package(
+    folder = download(version, folder)
+    recorded = files.read_table(folder / "artifacts" / card.RECORDED)
+    threshold = files.read_json(folder / "artifacts/threshold.json", required=("threshold",))
+    return RecordedVersion(
         version,
         folder.resolve(),
-        _with_hashes(files.read_table(recorded), version),
+        recorded[recorded["subset"].isin(card.TESTED)].reset_index(drop=True),
         float(threshold["threshold"]),
         threshold.get("false_alarm_rate_asked"),
     )
 
 
-def _with_hashes(table: pd.DataFrame, version: "ModelVersion") -> pd.DataFrame:
-    """Return the tested rows; hashes that an older release left out come from the same prepared data."""
-    table = table[table["subset"].isin(card.TESTED)].reset_index(drop=True)
-    if "sha256" in table:
-        return table
-    category, data_hash = version.tags.get("category", ""), version.tags.get("data_hash", "")
-    known = card.file_hashes(category, data_hash) if category else {}
-    return table.assign(sha256=table["path"].map(known))
-
-
-def shared(champion: Package, challenger: Package) -> pd.DataFrame:
+def shared(champion: RecordedVersion, challenger: RecordedVersion) -> pd.DataFrame:
     """Return the test images that both have scores of, one row an image.
 
     Columns: path, defect, label, sha256, champion and challenger (scores). The same path with another
     content is another image; unknown contents are the same if both models name the same data hash.
     """
     left, right = champion.test, challenger.test
-    same_data = champion.version.tags.get("data_hash") == challenger.version.tags.get("data_hash")
+    data = [version_tags.lineage(side.version).get("data_hash") for side in (champion, challenger)]
     both = right.merge(left[["path", "score", "label", "sha256"]], on="path", suffixes=("", "_champion"))
     same = both["sha256"] == both["sha256_champion"]
-    if same_data:
+    if data[0] == data[1]:
         same |= both["sha256"].isna() | both["sha256_champion"].isna()
     both = both[same & (both["label"] == both["label_champion"])].reset_index(drop=True)
     both = both.rename(columns={"score": "challenger", "score_champion": "champion"})
     return both[["path", "defect", "label", "sha256", "champion", "challenger"]]
 
 
-def unchanged(package: Package, category: str) -> tuple[pd.DataFrame, str]:
+def unchanged(version: RecordedVersion, category: str) -> tuple[pd.DataFrame, str]:
     """Return the recorded rows whose image files are here as they were, and what is wrong with the rest."""
-    if package.recorded["sha256"].isna().any():
-        return package.recorded.iloc[:0], (
+    if version.recorded["sha256"].isna().any():
+        return version.recorded.iloc[:0], (
             "it does not say which files its scores are of, and data/prepared has other images; "
             "`mlproject register` where it was trained makes a version that does"
         )
     states = [
-        _state(artifacts.RAW / category / row.path, row.sha256) for row in package.recorded.itertuples()
+        _state(artifacts.RAW / category / row.path, row.sha256) for row in version.recorded.itertuples()
     ]
-    here = package.recorded[[state == "" for state in states]].reset_index(drop=True)
+    here = version.recorded[[state == "" for state in states]].reset_index(drop=True)
     wrong = [state for state in states if state]
     if not wrong:
         return here, "" if len(here) else "no image was recorded"
@@ -178,30 +184,30 @@ def _state(path: Path, sha256: str) -> str:
     return ""
 
 
-def ask(package: Package, images: Sequence[Path], maps: bool = False) -> Answers:
+def ask(version: RecordedVersion, images: Sequence[Path], maps: bool = False) -> Answers:
     """Load the model in a fresh process that runs the code it came with; return what it says of images.
 
     Raises:
         UserError: it does not load or answer; tells the last line of what it said.
     """
-    out = package.folder.parent / f"{package.folder.name}-answers"
+    out = version.folder.parent / f"{version.folder.name}-answers"
     out.mkdir(exist_ok=True)
     job: dict[str, Any] = {
-        "model": str(package.folder),
+        "model": str(version.folder),
         "images": [str(path) for path in images],
         "repeats": REPEATS,
         "maps": maps,
         "out": str(out),
     }
     (out / "job.json").write_text(json.dumps(job), encoding="utf-8")
-    done = subprocess.run(  # noqa: S603 - this interpreter, a file of this package
+    done = subprocess.run(  # noqa: S603 - this interpreter, a file of this version
         [sys.executable, "-P", str(PROBE), str(out / "job.json")],
         env=os.environ | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
         capture_output=True, encoding="utf-8", check=False,
     )  # fmt: skip
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise UserError(f"{package.title} does not load and answer: {said[-1]}")
+        raise UserError(f"{version.title} does not load and answer: {said[-1]}")
     answers = json.loads((out / "answers.json").read_text(encoding="utf-8"))
     made = out / "maps.npy"
     return Answers(

@@ -1,10 +1,11 @@
-"""One registered model a category, one version a distinct model: its detectors side by side."""
+"""Register trained detectors: a registered model for each category, a version for each distinct model."""
 
 import base64
 import functools
 import hashlib
 import importlib.metadata
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -17,21 +18,22 @@ import pandas as pd
 
 import mlproject
 from mlproject.core import artifacts, files
-from mlproject.registry import card
+from mlproject.core.errors import UserError
+from mlproject.registry import card, description, hashes, recorded_version, version_tags
 from mlproject.registry.address import model_name
-from mlproject.tracking import connection, lineage, runs
-from mlproject.tracking.facts import Facts
+from mlproject.tracking import connection, lineage
+from mlproject.tracking.detector_facts import DetectorFacts
 from mlproject.training.identity import run_key
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
 
-SERVED_HASH = "mlproject.served_hash"
 SERVED_MODEL = Path(__file__).with_name("served_model.py")
 EXAMPLE_SIZE = 64
-DESCRIPTION_LIMIT = 5000  # characters that MLflow's databases hold
+REFUSED_IN_NAMES = re.compile(r"[/:.%\"']")  # by MLflow, in the name of a logged model
 
 
 class Registered(NamedTuple):
@@ -43,34 +45,75 @@ class Registered(NamedTuple):
 
 
 def register(dataset: str, category: str, model: str, run_id: str) -> Registered:
-    """Make a version of this pair's model unless there is one; bring its tags up to date.
+    """Make a version of this pair's model unless there is one; bring its tags and descriptions up to date.
 
     Equal weights, description, threshold and prepared size, tested on the same images, are the same
     version: that is all that is served, and the record that travels with it. Processes of one machine
-    wait for each other (`store.lock`); two machines that register the same model on one server in the
-    same second may both make one.
+    wait for each other (`connection.lock`); two machines that register the same model on one server in
+    the same second may both make one.
 
     Raises:
         UserError: a file is missing.
         mlflow.exceptions.MlflowException: the store refused, or went away.
     """
-    facts = Facts.read(category, model)
+    facts = DetectorFacts.read(category, model)
     client = connection.connect()
-    name, tags = model_name(dataset, category), _tags(facts)
+    name, served = model_name(dataset, category), _served_hash(facts)
     with connection.lock():
-        found = _find(client, name, tags[SERVED_HASH])
-        # What was registered from another run tells of that run: none of its lineage is kept.
-        known = found.tags if found and found.tags.get("run_id") == run_id else {}
-        tags |= lineage.tags(facts, run_id, client.get_run(run_id).data.tags, known)
-        described = card.model_card(dataset, facts, in_registry=True)[:DESCRIPTION_LIMIT]
+        run = client.get_run(run_id)
+        parameters = lineage.parameters(facts)
+        if run.data.tags.get(lineage.PARAMETERS) != parameters:
+            client.set_tag(run_id, lineage.PARAMETERS, parameters)
+        _ensure_registered_model(client, name)
+        found = _find(client, name, served)
         if found:
-            _bring_up_to_date(client, found, tags, described)
-            return Registered(name, int(found.version), new=False)
-        model_id, source = _log_model(client, dataset, facts, run_id)
-        version = client.create_model_version(
-            name, source, run_id, tags, description=described, model_id=model_id
-        )
-    return Registered(name, int(version.version), new=True)
+            known = version_tags.lineage(found)
+            _bring_up_to_date(client, found, *_told(dataset, facts, run, served, known))
+        version = found or _create(client, name, dataset, facts, run, served)
+        description.update(client, name)
+    return Registered(name, int(version.version), new=found is None)
+
+
+def _told(
+    dataset: str, facts: DetectorFacts, run: "Run", served: str, known: Mapping[str, str]
+) -> tuple[dict[str, str], str]:
+    """Return the tags and the description of a version.
+
+    Args:
+        known: its lineage so far: at least `files`.
+    """
+    run_id, category, model = run.info.run_id, facts.training["category"], facts.training["model"]
+    # What was registered from another run tells of that run: its commit is not this one's.
+    same_run = known if known.get("run_id") == run_id else {}
+    values = {
+        "category": category,
+        "threshold": str(facts.threshold["threshold"]),
+        "run_key": run_key(facts.training),
+        "model_hash": facts.model_hash,
+        "served_hash": served,
+        "files": known["files"],
+        **lineage.of_version(facts, run_id, run.data.tags, same_run),
+    }
+    tags = version_tags.make(model, facts.metrics, run.info.end_time or run.info.start_time, values)
+    about = card.model_card(dataset, facts, in_registry=True)
+    return tags, description.of_version(model, category, tags, about)
+
+
+def _create(
+    client: "MlflowClient", name: str, dataset: str, facts: DetectorFacts, run: "Run", served: str
+) -> "ModelVersion":
+    """Log the model and make its version."""
+    run_id = run.info.run_id
+    logged_name = REFUSED_IN_NAMES.sub("-", f"{facts.training['category']}-{facts.training['model']}")
+    _delete_leftovers(client, run, logged_name, name)
+    before = {str(version.version) for version in client.search_model_versions(f"name = '{name}'")}
+    model_id, source, files_hash = _log_model(client, dataset, facts, run_id, logged_name)
+    tags, described = _told(dataset, facts, run, served, {"files": files_hash})
+    made = client.create_model_version(name, source, run_id, tags, description=described, model_id=model_id)
+    for twin in _same(client, name, served):  # of a request whose answer was lost and that was sent again
+        if str(twin.version) not in {*before, str(made.version)}:
+            client.delete_model_version(name, str(twin.version))
+    return made
 
 
 def _bring_up_to_date(
@@ -85,8 +128,7 @@ def _bring_up_to_date(
         client.update_model_version(version.name, number, described)
 
 
-def _find(client: "MlflowClient", name: str, served_hash: str) -> "ModelVersion | None":
-    """Return the version with this content; makes the registered model if there is none."""
+def _ensure_registered_model(client: "MlflowClient", name: str) -> None:
     from mlflow.exceptions import MlflowException
 
     try:
@@ -94,63 +136,92 @@ def _find(client: "MlflowClient", name: str, served_hash: str) -> "ModelVersion 
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-        client.create_registered_model(
-            name, description="Anomaly detectors of one category; see each version's tags."
-        )
-        return None
-    query = f"name = '{name}' and tags.`{SERVED_HASH}` = '{served_hash}'"
-    return next(iter(client.search_model_versions(query, max_results=1)), None)
+        try:
+            client.create_registered_model(name)
+        except MlflowException as refused:
+            # made meanwhile: by another machine, or by the same request, sent again as its answer was lost
+            if refused.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
 
 
-def _tags(facts: Facts) -> dict[str, str]:
-    category, model = facts.training["category"], facts.training["model"]
-    prepared = files.read_json(artifacts.PREPARED / category / "prepared.json")
+def _find(client: "MlflowClient", name: str, served: str) -> "ModelVersion | None":
+    """Return the newest version with this content whose files are there as they were registered."""
+    for version in _same(client, name, served):
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                recorded_version.download(version, Path(folder))
+        except UserError as error:
+            print(f"{error} It is registered again.")
+        else:
+            return version
+    return None
+
+
+def _same(client: "MlflowClient", name: str, served: str) -> "list[ModelVersion]":
+    """Return the versions with this content, newest first."""
+    versions = client.search_model_versions(f"name = '{name}'")
+    same = [found for found in versions if version_tags.lineage(found).get("served_hash") == served]
+    return sorted(same, key=lambda version: -int(version.version))
+
+
+def _delete_leftovers(client: "MlflowClient", run: "Run", logged_name: str, registered: str) -> None:
+    """Delete what was logged of this model when registering was cut off: no version refers to it."""
+    versions = client.search_model_versions(f"name = '{registered}'")
+    kept = {str(version.source).removeprefix("models:/") for version in versions}
+    for logged in client.search_logged_models([run.info.experiment_id], f"name = '{logged_name}'"):
+        if logged.source_run_id == run.info.run_id and logged.model_id not in kept:
+            client.delete_logged_model(logged.model_id)
+
+
+def _served_hash(facts: DetectorFacts) -> str:
+    """Return the sha256 of what decides a version: weights, threshold, prepared size, tested images."""
+    prepared = files.read_json(artifacts.PREPARED / facts.training["category"] / "prepared.json")
     served = json.dumps(
         [facts.model_hash, facts.threshold["threshold"], prepared["image_size"], facts.training["data_hash"]]
     )
-    metrics = facts.metrics
-    values = {
-        "architecture": model,
-        "category": category,
-        "auroc": metrics["auroc"],
-        "auroc_low": metrics["auroc_low"],
-        "auroc_high": metrics["auroc_high"],
-        "clean_f1": metrics["clean"]["f1"],
-        "threshold": facts.threshold["threshold"],
-        runs.RUN_KEY: run_key(facts.training),
-        runs.MODEL_HASH: facts.model_hash,
-        SERVED_HASH: hashlib.sha256(served.encode()).hexdigest(),
-    }
-    return {name: str(value) for name, value in values.items()}
+    return hashlib.sha256(served.encode()).hexdigest()
 
 
-def _log_model(client: "MlflowClient", dataset: str, facts: Facts, run_id: str) -> tuple[str, str]:
-    """Log the served model in its run; return MLflow's id of it and its address."""
+def _log_model(
+    client: "MlflowClient", dataset: str, facts: DetectorFacts, run_id: str, logged_name: str
+) -> tuple[str, str, str]:
+    """Log the served model in its run; return MLflow's id of it, its address, the hash of its files' list."""
     import mlflow
 
     category, model = facts.training["category"], facts.training["model"]
     before = client.get_run(run_id).info
-    with tempfile.TemporaryDirectory() as folder:
-        package, requirements = package_for(model, Path(folder))
-        told = card.write(dataset, facts, Path(folder))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        package, requirements = package_for(model, folder)
+        told = card.write(dataset, facts, folder)
+        own = {
+            "model": artifacts.model_folder(category, model),
+            "threshold": artifacts.scores_folder(category, model) / "threshold.json",
+            "prepared": artifacts.PREPARED / category / "prepared.json",
+        }
         with mlflow.start_run(run_id=run_id):
             info = mlflow.pyfunc.log_model(
-                name=f"{category}-{model}",
+                name=logged_name,
                 python_model=str(SERVED_MODEL),
-                artifacts={
-                    "model": str(artifacts.model_folder(category, model)),
-                    "threshold": str(artifacts.scores_folder(category, model) / "threshold.json"),
-                    "prepared": str(artifacts.PREPARED / category / "prepared.json"),
-                    **told,
-                },
+                artifacts={key: _copied(path, folder / "artifacts") for key, path in own.items()} | told,
                 code_paths=[str(package)],
                 pip_requirements=requirements,
                 signature=_signature(),
                 input_example=pd.DataFrame({"image": [_example()]}),
             )
-    # Logging opened the run again: it ended when its training did.
-    client.set_terminated(run_id, before.status, before.end_time)
-    return info.model_id, info.model_uri
+        # Logging opened the run again: it ended when its training did.
+        client.set_terminated(run_id, before.status, before.end_time)
+        stored = Path(mlflow.artifacts.download_artifacts(info.model_uri, dst_path=str(folder / "stored")))
+        files_list = hashes.write_list(stored)
+        client.log_model_artifact(info.model_id, str(files_list))
+        return info.model_id, info.model_uri, hashes.sha256(files_list)
+
+
+def _copied(path: Path, into: Path) -> str:
+    """Copy a file or folder; return where. DVC may keep links in its place, which MLflow refuses."""
+    into.mkdir(exist_ok=True)
+    target = into / path.name
+    return str(shutil.copytree(path, target) if path.is_dir() else shutil.copyfile(path, target))
 
 
 def package_for(model: str, folder: Path) -> tuple[Path, list[str]]:

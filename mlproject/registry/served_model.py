@@ -1,6 +1,6 @@
 """The model that others load: MLflow runs this file (models-from-code); nothing is unpickled.
 
-With it are stored the detector's folder, its threshold, the prepared image size, and the few files of
+With it travel the detector's folder, its threshold, the prepared image size, and the few files of
 `mlproject` that it needs. In: a table with a column `image`; each cell an image file's bytes, the same
 as base64 text, or an array (h, w), (h, w, 1), (h, w, 3) or (h, w, 4) of any size, nested lists included.
 Out: one row each with score, threshold and defective; with `maps=True` also the anomaly map (h, w) and
@@ -26,7 +26,7 @@ from mlproject.core.errors import UserError
 from mlproject.data.decode import MAX_PIXELS, decode_bytes, fit_array, pixel_count
 from mlproject.evaluation import thresholds
 from mlproject.models.components import detector as base
-from mlproject.registry import request_guard
+from mlproject.registry import hashes, request_guard
 
 SERVED_IMAGES = 256  # in one HTTP request: a second's work or two, far from the server's timeout
 BATCH = 32  # images decoded and scored at a time: memory does not grow with the table
@@ -41,14 +41,16 @@ class ServedDetector(PythonModel):
     in_flight: request_guard.PixelsInFlight | None = None  # set when it is served over HTTP, to whoever asks
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Load the detector; no code in its folder is ever run."""
-        self.detector = models.load(Path(context.artifacts["model"]))
-        self.threshold = json.loads(Path(context.artifacts["threshold"]).read_text(encoding="utf-8"))[
-            "threshold"
-        ]
-        self.image_size = json.loads(Path(context.artifacts["prepared"]).read_text(encoding="utf-8"))[
-            "image_size"
-        ]
+        """Verify the files and load the detector; no code in its folder is ever run.
+
+        Raises:
+            UserError: a file is not as it was registered.
+        """
+        folder = Path(context.artifacts["model"])
+        hashes.verify(folder.parents[1], "this model")
+        self.detector = models.load(folder)
+        self.threshold = _value(context.artifacts["threshold"], "threshold")
+        self.image_size = _value(context.artifacts["prepared"], "image_size")
         self.in_flight = request_guard.install()
 
     def predict(
@@ -105,6 +107,11 @@ class ServedDetector(PythonModel):
             return fit_array(_as_array(cell), self.image_size)
         except UserError as error:
             raise _invalid(row, str(error)) from None
+
+
+def _value(path: str, name: str) -> Any:
+    """Return one value of a JSON file."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))[name]
 
 
 def _unpacked(row: int, cell: Any) -> Any:

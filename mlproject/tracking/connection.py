@@ -1,4 +1,4 @@
-"""Connection to MLflow: its address, its database, its experiments, and whether it answers."""
+"""Connection to MLflow's store: its address, its database, its experiments, and whether it answers."""
 
 import fcntl
 import hashlib
@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import socket
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 from mlproject.core import params
 from mlproject.core.errors import UserError
 from mlproject.core.files import written_file
+from mlproject.tracking import sqlite_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -38,6 +40,7 @@ for _name, _value in SETTINGS.items():
 DATABASE = "mlflow.db"
 DVC_COPIES = Path(".dvc/tmp/exps")
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+SHOWN = 500  # characters of an answer, which may be a whole page
 DESCRIPTION = "mlflow.note.content"
 
 
@@ -105,6 +108,15 @@ def away_message(meanwhile: str = "training goes on") -> str:
     )
 
 
+def plain(error: Exception) -> UserError | None:
+    """Return the one line that a user reads of what the store refused or failed at; None of other errors."""
+    exceptions = sys.modules.get("mlflow.exceptions")  # not imported: it cannot have raised then
+    if exceptions is None or not isinstance(error, exceptions.MlflowException):
+        return None
+    said = " ".join(without_password(str(error)).split())[:SHOWN]
+    return UserError(f"MLflow at {shown()} failed: {said}")
+
+
 def reachable(timeout: float = 3.0) -> bool:
     """Say within `timeout` seconds whether the store answers; a SQLite file always does."""
     address = urlsplit(uri())
@@ -132,6 +144,8 @@ def connect() -> "MlflowClient":
     path = _sqlite_file(uri())
     if path:
         create_database(path)
+        sqlite_file.wait_for_lock(path)
+        sqlite_file.follow_project(path)
     # Retries are no news: the failure after the last one is reported. Nor is that all is well.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)

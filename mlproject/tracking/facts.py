@@ -1,8 +1,9 @@
-"""Facts of one (category, model) from its files: settings, history, figures, hashes, lineage. No MLflow."""
+"""Facts of one result, read from its files, that its run in MLflow shows: base class, hashes, git, lock."""
 
 import functools
 import hashlib
 import subprocess
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +12,21 @@ from typing import Any, ClassVar, Self
 import pandas as pd
 import yaml
 
-from mlproject.core import artifacts, files
+from mlproject.core.errors import UserError
 from mlproject.training.identity import FACTS
 
 LOCK = Path("dvc.lock")
-OF_ALL_PAIRS = ("categories", "detectors", "models")  # what stage settings reads but for one pair's values
 
 
 def files_hash(files: Mapping[str, Path]) -> str:
-    """Return the sha256 hex over the names and contents of files, whatever their order."""
+    """Return the sha256 hex over the names and contents of files, whatever their order.
+
+    Raises:
+        UserError: one is missing.
+    """
+    for path in files.values():
+        if not path.is_file():
+            raise UserError(f"{path} is missing. `dvc repro` makes it.")
     lines = (f"{name} {hashlib.sha256(files[name].read_bytes()).hexdigest()}\n" for name in sorted(files))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -39,113 +46,45 @@ def pictures_by_epoch(folder: Path) -> dict[int, Path]:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """All that the record tells of one (category, model), read from its files.
+class Facts(ABC):
+    """Base of the facts that a run in MLflow shows of one result, read from its files.
 
     Attributes:
         training: run.json.
-        history: columns epoch, loss, validation_loss.
-        metrics: metrics.json.
-        threshold: threshold.json.
-        shortcuts: shortcuts.json.
+        history: column epoch, and one for each curve.
         files: artifact path → file, what is logged as it is.
-        strips: epoch → picture of originals above their reconstructions.
-        model_hash: sha256 over the model folder.
-        content_hash: sha256 over the model and everything above.
+        pictures: epoch → picture.
+        model_hash: sha256 over what was trained.
+        content_hash: sha256 over that and all that is logged.
     """
 
-    stage: ClassVar[str] = "train"
-    image_key: ClassVar[str] = "reconstructions"
+    stage: ClassVar[str]  # of dvc.yaml, that makes the result
+    image_key: ClassVar[str]  # name of the pictures in MLflow
 
     training: dict[str, Any]
     history: pd.DataFrame
-    metrics: dict[str, Any]
-    threshold: dict[str, Any]
-    shortcuts: dict[str, Any]
     files: dict[str, Path]
-    strips: dict[int, Path]
+    pictures: dict[int, Path]
     model_hash: str
     content_hash: str
 
     @classmethod
-    def read(cls, category: str, model: str) -> Self:
-        """Read them.
+    @abstractmethod
+    def read(cls, category: str, name: str) -> Self:
+        """Read the result of a category's detector, generator or study.
 
         Raises:
             UserError: a file is missing; names the command that makes it.
         """
-        training = artifacts.training_folder(category, model)
-        scores, report = artifacts.scores_folder(category, model), artifacts.report_folder(category, model)
-        shortcuts = artifacts.report_folder(category) / "shortcuts.json"
-        model_files = files_in(artifacts.model_folder(category, model))
-        strips = pictures_by_epoch(training / "reconstructions")
-        logged = {
-            "training/run.json": training / "run.json",
-            "training/history.csv": training / "history.csv",
-            "scores/scores.csv": scores / "scores.csv",
-            "scores/threshold.json": scores / "threshold.json",
-            "report/shortcuts.json": shortcuts,
-            **{f"report/{name}": path for name, path in files_in(report).items()},
-        }
-        return cls(
-            training=files.read_json(training / "run.json"),
-            history=files.read_table(training / "history.csv"),
-            metrics=files.read_json(report / "metrics.json"),
-            threshold=files.read_json(scores / "threshold.json"),
-            shortcuts=files.read_json(shortcuts),
-            files=logged,
-            strips=strips,
-            model_hash=files_hash(model_files),
-            content_hash=files_hash(
-                logged
-                | {f"model/{name}": path for name, path in model_files.items()}
-                | {f"strips/{epoch}": path for epoch, path in strips.items()}
-            ),
-        )
 
+    @abstractmethod
     def figures(self) -> dict[str, float]:
-        """Return every number of the report and of the training, flat; absent ones are left out."""
-        training = {
-            f"training.{name}": self.training[name]
-            for name in ("epochs", "best_epoch", "best_validation_loss", "seconds", "images_per_second")
-        }
-        values = flatten(self.metrics) | training | {"shortcut_auroc": self.shortcuts["strongest_auroc"]}
-        return {
-            name: float(value)
-            for name, value in values.items()
-            if isinstance(value, int | float) and not isinstance(value, bool)
-        }
+        """Return every number of the result, flat; absent ones are left out."""
 
     def tags(self) -> dict[str, str]:
         """Return what is no number and what a later stage may change under the same training."""
-        values = {
-            "stopped": self.training["stopped"],
-            "threads": self.training["threads"],
-            "shortcut": self.shortcuts["strongest"],
-            "shortcut_flagged": self.shortcuts["flagged"],
-            "threshold_supported": self.metrics["supported"],
-            **{f"version.{name}": version for name, version in self.training["versions"].items()},
-            **{name: value for name, value in self.locked().items() if name not in parameters(self.training)},
-        }
-        if LOCK.is_file():
-            values["mlproject.lock_hash"] = hashlib.sha256(LOCK.read_bytes()).hexdigest()
-        return {name: str(value) for name, value in values.items()}
-
-    def locked(self) -> dict[str, Any]:
-        """Return the params.yaml values that dvc.lock says this pair's stages ran with, flat.
-
-        The lock, not params.yaml: that may have been edited since. run.json has the model's own section.
-        """
-        stages = locked_stages()
-        found: dict[str, Any] = {}
-        pair = f"{self.training['category']}-{self.training['model']}"
-        for stage in ("settings", f"train@{pair}", f"score@{pair}", f"evaluate@{pair}"):
-            used = stages.get(stage, {}).get("params", {}).get("params.yaml", {})
-            found |= flatten({key: value for key, value in used.items() if key not in OF_ALL_PAIRS})
-        resolved = artifacts.threshold_settings_file(self.training["category"], self.training["model"])
-        if resolved.is_file():  # tuned: not what params.yaml says
-            found |= flatten({"threshold": files.read_json(resolved)})
-        return found
+        versions = {f"version.{name}": version for name, version in self.training["versions"].items()}
+        return versions | {"threads": str(self.training["threads"])}
 
 
 def locked_stages() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Lineage tags of a version: enough to reproduce it, and to see whether that is possible."""
+"""Lineage of a registered version: commit, data, settings and seed that make it again."""
 
 import hashlib
 import json
@@ -9,43 +9,42 @@ from typing import Any
 from mlproject.core import artifacts, files, params
 from mlproject.core.errors import UserError
 from mlproject.tracking import facts as recorded
-from mlproject.tracking.facts import Facts
+from mlproject.tracking.detector_facts import DetectorFacts
 from mlproject.training import run_settings
 
 COMMIT, TREE = "git_commit", "git_tree"
+PARAMETERS = "mlproject.parameters"  # tag of a run
 STAGES = ("train", "score")
-LIMIT = 5000  # characters of a tag that MLflow's databases hold
+LIMIT = 8000  # characters of a run's tag
 
 
-def tags_from_files(facts: object) -> dict[str, str]:
+def tags_from_files(facts: recorded.Facts) -> dict[str, str]:
     """Return commit and tree for the tags of a run that is made from files, some time after its training.
 
     The tree that is clean now may not be the one that it was trained with: only where dvc.lock shows that
-    it was is it called clean. Of a generator or a study, which pass no gate, nothing is said.
-
-    Args:
-        facts: of a detector, a generator or a study.
+    it was is it called clean. Of a generator or a study, which no gate checks, nothing is said.
     """
     now = recorded.git_tags()
     tree = now.pop("mlproject.tree", None)
-    if tree is None or not isinstance(facts, Facts):
+    if tree is None or not isinstance(facts, DetectorFacts):
         return now
     return now | {"mlproject.tree": tree if made_by_these_files(facts) else "dirty"}
 
 
-def tags(facts: Facts, run_id: str, run: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
-    """Return the lineage tags of a version; what cannot be known is left out.
+def of_version(
+    facts: DetectorFacts, run_id: str, run: Mapping[str, str], known: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the lineage of a registered version; what cannot be known is left out.
 
     Args:
         run: the tags of its run: the commit and tree that it was trained at, else `tags_from_files`.
-        known: the version's tags so far. A commit with a clean tree, once known, stands.
+        known: its lineage so far. A commit with a clean tree, once known, stands.
     """
     values = {
         **_git(facts, run, known),
         "data_hash": facts.training["data_hash"],
         "seed": str(facts.training["seed"]),
         "run_id": run_id,
-        "parameters": parameters(facts),
     }
     if recorded.LOCK.is_file():
         values["lock_hash"] = hashlib.sha256(recorded.LOCK.read_bytes()).hexdigest()
@@ -54,7 +53,7 @@ def tags(facts: Facts, run_id: str, run: Mapping[str, str], known: Mapping[str, 
     return values
 
 
-def parameters(facts: Facts) -> str:
+def parameters(facts: DetectorFacts) -> str:
     """Return every setting that its stages ran with, as JSON."""
     flat = recorded.flatten({"settings": facts.training["settings"], "split": facts.training["split"]})
     flat |= {name: facts.training[name] for name in ("device", "precision")} | facts.locked()
@@ -62,7 +61,7 @@ def parameters(facts: Facts) -> str:
     return text if len(text) <= LIMIT else ""
 
 
-def _git(facts: Facts, run: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
+def _git(facts: DetectorFacts, run: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
     """Return commit and tree: those of the training or, once committed, the commit that holds its code.
 
     Who trains first and commits then has trained with a dirty tree. Where dvc.lock shows that the
@@ -79,7 +78,7 @@ def _git(facts: Facts, run: Mapping[str, str], known: Mapping[str, str]) -> dict
     return {name: value for name, value in trained.items() if value}
 
 
-def made_by_these_files(facts: Facts) -> bool:
+def made_by_these_files(facts: DetectorFacts) -> bool:
     """Say whether dvc.lock shows that code, settings and data of a training are those that lie here now.
 
     params.yaml must have now what the stages ran with: an edit may have been taken back since.

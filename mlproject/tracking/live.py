@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from mlproject.core.errors import UserError
 from mlproject.tracking import connection, runs
 from mlproject.tracking import facts as lineage
+from mlproject.tracking.detector_facts import DetectorFacts
 from mlproject.training.progress import SilentRun
 
 if TYPE_CHECKING:
@@ -202,5 +203,5 @@ class _Stream:
         for item in items:
             if isinstance(item, _Picture) and item.epoch not in self.shown:
                 self.client.log_image(
-                    self.run_id, mlflow.Image(str(item.path)), key=lineage.Facts.image_key, step=item.epoch
+                    self.run_id, mlflow.Image(str(item.path)), key=DetectorFacts.image_key, step=item.epoch
                 )

@@ -1,4 +1,4 @@
-"""Let `mlflow run .` find the file MLproject beside the folder mlproject/.
+"""Let `mlflow run .` find the file MLproject next to the folder mlproject/.
 
 MLflow opens the first directory entry whose lower-cased name is "mlproject", in the file system's order:
 here that may be the package's folder, and the run fails. And it builds an environment of its own, by pyenv,

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 from mlproject.core import artifacts
 from mlproject.tracking import connection
 from mlproject.tracking import facts as lineage
+from mlproject.tracking.detector_facts import DetectorFacts
 from mlproject.tracking.facts import Facts
-from mlproject.tracking.generator_facts import GeneratorFacts
 from mlproject.tracking.lineage import tags_from_files
-from mlproject.tracking.study_facts import StudyFacts
 from mlproject.training.identity import run_key
 
 if TYPE_CHECKING:
@@ -25,42 +24,49 @@ RUN_KEY = "mlproject.run_key"
 MODEL_HASH = "mlproject.model_hash"
 CONTENT_HASH = "mlproject.content_hash"
 COMPARISON_HASH = "mlproject.comparison_hash"
+PIPELINE = "mlproject.pipeline"  # on parents
 PARENT = "mlflow.parentRunId"
 DIGEST_LENGTH = 36  # MLflow allows no more
 BATCH = 1000  # metrics a request, MLflow's limit
-
-Recorded = Facts | GeneratorFacts | StudyFacts
 
 
 def record(dataset: str, category: str, model: str) -> str:
     """Log whatever the store lacks of this pair's files; return the run's id.
 
-    One run a trained model: what the later stages changed is brought up to date in it. Nothing is
+    Each trained model has one run: what the later stages changed is brought up to date in it. Nothing is
     written when the store has it all. Interrupted, it completes the same run when called again.
 
     Raises:
         UserError: a file is missing, or the experiment was deleted.
         mlflow.exceptions.MlflowException: the store refused, or went away.
     """
-    return log(dataset, Facts.read(category, model))
+    return log(dataset, DetectorFacts.read(category, model))
 
 
-def log(dataset: str, facts: Recorded) -> str:
+def log(dataset: str, facts: Facts) -> str:
     """Do what `record` does, of facts that were read."""
     client = connection.connect()
     experiment_id = connection.experiment(client, dataset)
     with connection.lock():
         run = find(client, experiment_id, run_key(facts.training), facts.model_hash)
-        if run and run.data.tags.get(CONTENT_HASH) == facts.content_hash:
+        whole = run and run.data.tags.get(CONTENT_HASH) == facts.content_hash
+        if run and whole and run.info.status == "FINISHED":
             return run.info.run_id
-        run_id = (
-            run.info.run_id
-            if run
-            else create(client, experiment_id, facts.training, stage=facts.stage, from_files=True)
-        )
+        if run:
+            run_id = run.info.run_id
+        else:
+            run_id = create(client, experiment_id, facts.training, stage=facts.stage, from_files=True)
+            _delete_twins(client, experiment_id, run_key(facts.training), run_id)
         client.set_tag(run_id, MODEL_HASH, facts.model_hash)
         _complete(client, run_id, facts)
     return run_id
+
+
+def _delete_twins(client: "MlflowClient", experiment_id: str, key: str, run_id: str) -> None:
+    """Delete the runs that one request made: a client that gets no answer sends it again."""
+    for run in client.search_runs([experiment_id], f"tags.`{RUN_KEY}` = '{key}'"):
+        if run.info.run_id != run_id and MODEL_HASH not in run.data.tags:
+            client.delete_run(run.info.run_id)
 
 
 def find(client: "MlflowClient", experiment_id: str, key: str, model_hash: str | None = None) -> "Run | None":
@@ -85,7 +91,7 @@ def create(
     experiment_id: str,
     training: Mapping[str, Any],
     *,
-    stage: str = Facts.stage,
+    stage: str = DetectorFacts.stage,
     from_files: bool = False,
     running: float = 0,
 ) -> str:
@@ -112,7 +118,7 @@ def create(
     return client.create_run(experiment_id, start_time=int(started * 1000), tags=tags).info.run_id
 
 
-def image_steps(client: "MlflowClient", run_id: str, key: str = Facts.image_key) -> set[int]:
+def image_steps(client: "MlflowClient", run_id: str, key: str = DetectorFacts.image_key) -> set[int]:
     """Return the epochs whose pictures of that key the run already shows."""
     names = (Path(item.path).name for item in client.list_artifacts(run_id, "images"))
     # MLflow names them key, step, time and id, parted by "+" or, in older releases, "%".
@@ -131,9 +137,7 @@ def join(dataset: str, run_ids: Sequence[str]) -> str | None:
         runs = [client.get_run(run_id) for run_id in run_ids]
         orphans = [run.info.run_id for run in runs if PARENT not in run.data.tags]
         if orphans:
-            name = f"pipeline {time.strftime('%Y-%m-%d %H:%M')}"
-            tags = {"mlflow.runName": name, "mlflow.source.name": "dvc repro", **lineage.git_tags()}
-            parent = client.create_run(experiment_id, tags=tags)
+            parent = _open_parent(client, experiment_id)
             for run_id in orphans:
                 client.set_tag(run_id, PARENT, parent.info.run_id)
         elif runs:
@@ -143,6 +147,20 @@ def join(dataset: str, run_ids: Sequence[str]) -> str | None:
             return None
         _log_comparison(client, parent)
     return parent.info.run_id
+
+
+def _open_parent(client: "MlflowClient", experiment_id: str) -> "Run":
+    """Return a new parent, or the one that was made when recording was cut off."""
+    query = f"tags.`{PIPELINE}` = 'true' and attributes.status = 'RUNNING'"
+    oldest_first = ["attributes.start_time ASC"]
+    if not (found := client.search_runs([experiment_id], query, order_by=oldest_first)):
+        name = f"pipeline {time.strftime('%Y-%m-%d %H:%M')}"
+        tags = {"mlflow.runName": name, "mlflow.source.name": "dvc repro", PIPELINE: "true"}
+        client.create_run(experiment_id, tags=tags | lineage.git_tags())
+        found = client.search_runs([experiment_id], query, order_by=oldest_first)
+    for twin in found[1:]:
+        client.delete_run(twin.info.run_id)
+    return found[0]
 
 
 def _log_comparison(client: "MlflowClient", parent: "Run") -> None:
@@ -157,8 +175,8 @@ def _log_comparison(client: "MlflowClient", parent: "Run") -> None:
         client.set_terminated(parent.info.run_id)
 
 
-def _complete(client: "MlflowClient", run_id: str, facts: Recorded) -> None:
-    """Log what the run lacks; the content hash comes last, so an interrupted upload is completed later."""
+def _complete(client: "MlflowClient", run_id: str, facts: Facts) -> None:
+    """Log what the run lacks; the content hash comes last, so that an interruption is noticed."""
     from mlflow.entities import Param, RunTag
 
     run = client.get_run(run_id)
@@ -182,7 +200,7 @@ def _complete(client: "MlflowClient", run_id: str, facts: Recorded) -> None:
     client.set_tag(run_id, CONTENT_HASH, facts.content_hash)
 
 
-def _missing_history(client: "MlflowClient", run: "Run", facts: Recorded) -> "list[Metric]":
+def _missing_history(client: "MlflowClient", run: "Run", facts: Facts) -> "list[Metric]":
     """Return the epochs that the store lacks, timed as if all had taken the same."""
     from mlflow.entities import Metric
 
@@ -197,7 +215,7 @@ def _missing_history(client: "MlflowClient", run: "Run", facts: Recorded) -> "li
     return points
 
 
-def _changed_figures(run: "Run", facts: Recorded) -> "list[Metric]":
+def _changed_figures(run: "Run", facts: Facts) -> "list[Metric]":
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
@@ -205,18 +223,18 @@ def _changed_figures(run: "Run", facts: Recorded) -> "list[Metric]":
     return [Metric(k, value, now, 0) for k, value in facts.figures().items() if known.get(k) != value]
 
 
-def _log_files(client: "MlflowClient", run_id: str, facts: Recorded) -> None:
+def _log_files(client: "MlflowClient", run_id: str, facts: Facts) -> None:
     import mlflow
 
     for name, path in facts.files.items():
         client.log_artifact(run_id, str(path), str(Path(name).parent))
     shown = image_steps(client, run_id, facts.image_key)
-    for epoch, path in sorted(facts.strips.items()):
+    for epoch, path in sorted(facts.pictures.items()):
         if epoch not in shown:
             client.log_image(run_id, mlflow.Image(str(path)), key=facts.image_key, step=epoch)
 
 
-def _log_data(client: "MlflowClient", run_id: str, facts: Recorded) -> None:
+def _log_data(client: "MlflowClient", run_id: str, facts: Facts) -> None:
     """Log the images, by their hash, as the run's input data."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 

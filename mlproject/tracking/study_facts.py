@@ -1,13 +1,12 @@
-"""Facts of one (category, study), read from its files: as `facts.Facts`, over several trainings."""
+"""Facts of a study that its run in MLflow shows: its table, its differences, its answer in words."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import pandas as pd
 
 from mlproject.core import artifacts, files
-from mlproject.tracking import facts as lineage
+from mlproject.tracking.facts import Facts, files_hash, files_in
 
 ENDS = {"": "difference", ".low": "low", ".high": "high"}
 WHOLE = ("test", "held_out")  # subsets that are no single type of defect
@@ -15,39 +14,22 @@ CURVES = ("auroc", "f1", "false_alarm_rate")
 
 
 @dataclass(frozen=True)
-class StudyFacts:
-    """All that the record tells of one (category, study), read from its files.
+class StudyFacts(Facts):
+    """Facts of one (category, study); it has no pictures, and its epochs are levels (labels: their number).
 
     Attributes:
-        training: run.json.
-        history: column epoch, which counts levels here (labels: the number itself), and a curve a measure.
         table: table.csv.
         summary: summary.json.
-        files: artifact path → file, what is logged as it is.
-        strips: none.
-        model_hash: sha256 over which cells there are.
-        content_hash: sha256 over everything above.
     """
 
     stage: ClassVar[str] = "study"
     image_key: ClassVar[str] = "study"
 
-    training: dict[str, Any]
-    history: pd.DataFrame
     table: pd.DataFrame
     summary: dict[str, Any]
-    files: dict[str, Path]
-    strips: dict[int, Path]
-    model_hash: str
-    content_hash: str
 
     @classmethod
     def read(cls, category: str, study: str) -> Self:
-        """Read them.
-
-        Raises:
-            UserError: a file is missing; names the command that makes it.
-        """
         folder, report = (
             artifacts.study_folder(category, study),
             artifacts.study_report_folder(category, study),
@@ -56,7 +38,7 @@ class StudyFacts:
         cells = {path.name: path for path in (folder / "cells").glob("*.csv")}
         logged = {
             "study/run.json": folder / "run.json",
-            **{f"report/{name}": path for name, path in lineage.files_in(report).items()},
+            **{f"report/{name}": path for name, path in files_in(report).items()},
         }
         return cls(
             training=files.read_json(folder / "run.json"),
@@ -64,9 +46,9 @@ class StudyFacts:
             table=table,
             summary=files.read_json(report / "summary.json"),
             files=logged,
-            strips={},
-            model_hash=lineage.files_hash(cells),
-            content_hash=lineage.files_hash(logged | cells),
+            pictures={},
+            model_hash=files_hash(cells),
+            content_hash=files_hash(logged | cells),
         )
 
     def figures(self) -> dict[str, float]:
@@ -81,12 +63,10 @@ class StudyFacts:
         return values | {f"labels_needed.{name}": float(n) for name, n in needed.items() if n is not None}
 
     def tags(self) -> dict[str, str]:
-        """Return what is no number: the answer in words."""
+        """Add the answer in words."""
         said = "\n\n".join([*self.summary["statements"], *self.summary["notes"]])
-        versions = {f"version.{name}": version for name, version in self.training["versions"].items()}
-        return versions | {
+        return super().tags() | {
             "kind": "study",
-            "threads": str(self.training["threads"]),
             "gap": self.summary["gap"] or "",
             "mlflow.note.content": f"{self.summary['title']}\n\n{said}",
         }

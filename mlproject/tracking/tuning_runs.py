@@ -1,4 +1,4 @@
-"""Tunings in MLflow: a run for each, with a child run for each trial. Made from files, never in the way."""
+"""An Optuna search in MLflow: a run for the search, and one below it for each trial."""
 
 import importlib.util
 import time
@@ -166,7 +166,7 @@ def _log_trial(
 
 
 def _points(content: Mapping[str, Any]) -> "list[Metric]":
-    """Return losses by epoch, the objective at each rung, and all parts of the verdict."""
+    """Return losses by epoch, the objective where it was measured on the way, and all its parts."""
     from mlflow.entities import Metric
 
     began, ended = int(content["began"] * 1000), int(content["ended"] * 1000)

@@ -1,5 +1,6 @@
 """What a version's user reads when its code, its files, its tables or its store are not as they were."""
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from PIL import Image
 from support.tracked_project import version_of
 
+import mlproject as package
 from mlproject.core.errors import UserError
 from mlproject.registry import loaded_version
 from mlproject.tracking import connection
@@ -27,14 +29,15 @@ def kept(first, shared_folder) -> Path:
     return code.parents[1]
 
 
-def test_a_version_that_came_with_other_code_says_so(kept, mlproject, photo):
+def test_a_version_that_came_with_other_code_says_so(first, monkeypatch, mlproject, photo, tmp_path):
+    """Another release is installed: a copy of this one, changed."""
     _, _, err = mlproject("predict", "bottle/1", str(photo))
     assert "note:" not in err
-    file = kept / "code/mlproject/models/components/detector.py"
-    as_it_was = file.read_text()
-    file.write_text(f"{as_it_was}# of another release\n")
+    shutil.copytree(Path(package.__file__).parent, tmp_path / "mlproject")
+    file = tmp_path / "mlproject/models/components/detector.py"
+    file.write_text(f"{file.read_text()}# of another release\n")
+    monkeypatch.setattr(package, "__file__", str(tmp_path / "mlproject/__init__.py"))
     code, out, err = mlproject("predict", "bottle/1", str(photo))
-    file.write_text(as_it_was)
     assert code == 0
     assert len(out.splitlines()) == 1
     (note,) = [line for line in err.splitlines() if line.startswith("note:")]
@@ -51,13 +54,16 @@ def test_files_that_are_gone_are_said_to_be_gone(kept, mlproject, photo, tmp_pat
     assert "did not make it" not in err
 
 
-def test_a_model_of_somebody_else_is_named_as_such(kept, mlproject, photo):
-    threshold = kept / "artifacts/threshold.json"
-    threshold.rename(kept / "away")
-    code, _, err = mlproject("export", "bottle/1", "model.onnx")
-    (kept / "away").rename(threshold)
+def test_a_model_of_somebody_else_is_named_as_such(first, mlproject, photo):
+    client = connection.connect()
+    version = version_of(first)
+    client.create_registered_model("theirs")
+    client.create_model_version("theirs", version.source, version.run_id)
+    code, _, err = mlproject("export", "theirs/1", "model.onnx")
+    client.delete_registered_model("theirs")
     assert code == 2
-    assert "has no threshold.json: mlproject did not make it" in err
+    assert "theirs version 1: the registry holds no hash of its files" in err
+    assert "Traceback" not in err
 
 
 def test_tables_of_an_older_mlflow_are_named(first, mlproject, photo, tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from mlflow.artifacts import download_artifacts
 from support.promotion_project import aliases, tags
 
 from mlproject.core import artifacts, files
-from mlproject.registry import card
+from mlproject.registry import version_tags
 from mlproject.tracking import connection, lineage
 
 pytest_plugins = ["support.tracked_project", "support.promotion_project"]
@@ -141,32 +141,37 @@ def test_without_the_images_nothing_is_measured(fresh, mlproject):
     assert "Not promoted: same scores, latency, memory." in out
 
 
-def test_a_version_of_an_older_release_is_compared_by_its_runs_scores(fresh, mlproject, monkeypatch):
-    """It had neither scores with it nor lineage; the images are known by the data hash."""
+def test_a_version_without_hashes_of_its_files_is_refused(fresh, mlproject):
+    client = connection.connect()
+    number = str(fresh["pca"])
+    kept = tags(fresh["pca"])[version_tags.LINEAGE]
+    client.delete_model_version_tag(project.NAME, number, version_tags.LINEAGE)
+    code, _, err = mlproject("promote", project.NAME, "--version", number)
+    client.set_model_version_tag(project.NAME, number, version_tags.LINEAGE, kept)
+    assert code == 2
+    assert "the registry holds no hash of its files" in err
+    assert aliases() == {}
 
-    def older(dataset, facts, folder):
-        (folder / "README.md").write_text("old")
-        return {"card": str(folder / "README.md")}
 
-    with monkeypatch.context() as patch:
-        patch.setattr(card, "write", older)
-        patch.setattr(lineage, "tags", lambda facts, *_: {"data_hash": facts.training["data_hash"]})
-        old = project.register_altered("pca", lambda table, threshold: threshold.update(threshold=77.0))
-    mlproject("promote", "bottle", "--version", str(fresh["kd_cae"]))
-    code, out, _ = mlproject("promote", "bottle", "--version", str(old))
+def test_a_version_whose_run_lacks_its_settings_is_not_promoted(fresh, mlproject):
+    client = connection.connect()
+    run_id = client.get_model_version(project.NAME, str(fresh["pca"])).run_id
+    client.delete_tag(run_id, lineage.PARAMETERS)
+    code, out, _ = mlproject("promote", "bottle", "--model", "pca")
+    project.register("pca")
     assert code == 1
-    assert "on the same 12 test images" in lines(out)["not worse"]
-    assert lines(out)["same scores"].startswith("ok")
-    assert "missing: git commit, state of the working tree" in lines(out)["lineage"]
-    assert "Not promoted: lineage." in out
+    assert "missing: parameters" in lines(out)["lineage"]
 
 
 def test_a_registered_model_tells_all_that_the_gate_asks(registered):
-    left = tags(registered["pca"])
+    client = connection.connect()
+    version = client.get_model_version(project.NAME, str(registered["pca"]))
+    left = version_tags.lineage(version)
     assert left["git_tree"] == "clean"
-    assert {"git_commit", "lock_hash", "data_hash", "seed", "run_id", "parameters"} <= left.keys()
-    version = connection.connect().get_model_version(project.NAME, str(registered["pca"]))
+    assert {"git_commit", "lock_hash", "data_hash", "seed", "run_id"} <= left.keys()
     assert left["run_id"] == version.run_id
+    assert client.get_run(version.run_id).data.tags[lineage.PARAMETERS].startswith("{")
+    assert version.tags["commit"] == left["git_commit"][:10]
     assert "mistakes.png` of its run" in version.description
 
 

@@ -1,5 +1,6 @@
 """A version brought back: which images two versions share, and a model that does not load."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,14 +9,15 @@ import pandas as pd
 import pytest
 
 from mlproject.core.errors import UserError
-from mlproject.registry import recorded_version
+from mlproject.registry import recorded_version, version_tags
 
 
 def brought_back(rows, data_hash="a", folder=Path()):
     """Return a version whose recorded rows are (path, subset, label, score, sha256)."""
     table = pd.DataFrame(rows, columns=["path", "subset", "label", "score", "sha256"]).assign(defect="any")
-    version = SimpleNamespace(version="1", tags={"data_hash": data_hash, "architecture": "pca"})
-    return recorded_version.Package(version, folder, table, 0.5, 0.05)
+    kept = {version_tags.LINEAGE: json.dumps({"data_hash": data_hash}), "architecture": "pca"}
+    version = SimpleNamespace(version="1", tags=kept)
+    return recorded_version.RecordedVersion(version, folder, table, 0.5, 0.05)
 
 
 WHOLE = [("g0", "test", 0, 0.1, "x"), ("g1", "test", 0, 0.2, "y"), ("d0", "test", 1, 0.9, "z")]

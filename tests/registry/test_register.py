@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ from mlflow import MlflowClient, pyfunc
 from support.tracked_project import register, version_of
 
 from mlproject.core import artifacts
+from mlproject.registry import aliases, description, version_tags
 from mlproject.registry import register as registry
 from mlproject.tracking import connection, runs
 
@@ -22,14 +25,39 @@ def test_a_version_tells_what_it_is(first):
     assert first.new
     assert first.name == "sample-bottle"
     version = version_of(first)
-    assert version.tags["architecture"] == project.MODEL
-    assert version.tags["data_hash"] == "ab" * 32
-    figures = [version.tags[name] for name in ("auroc", "clean_f1", "threshold")]
-    assert figures == ["0.8", "0.75", "1.5"]
-    assert version.tags[runs.RUN_KEY] == project.key()
     run = connection.connect().get_run(version.run_id)
+    shown = {tag: value for tag, value in version.tags.items() if not tag.startswith("mlproject.")}
+    trained = datetime.fromtimestamp(run.info.end_time / 1000, UTC)
+    assert shown == {
+        "architecture": project.MODEL,
+        "auroc": "0.800 [0.700, 0.900]",
+        "f1": "0.750 (all defective: 0.750)",
+        "trained": f"{trained:%Y-%m-%d %H:%M} UTC",
+        "commit": "unknown",
+    }
+    recorded = version_tags.lineage(version)
+    assert recorded["data_hash"] == "ab" * 32
+    assert (recorded["category"], recorded["threshold"]) == (project.CATEGORY, "1.5")
+    assert recorded["run_key"] == run.data.tags[runs.RUN_KEY]
     assert run.info.status == "FINISHED"
     assert run.info.end_time - run.info.start_time == 60_000, "registering is no part of the training"
+
+
+def test_a_version_is_described_by_a_sentence_and_its_card(first):
+    sentence, _, card = version_of(first).description.partition("\n\n")
+    assert sentence == ("kd_cae for bottle: AUROC 0.800 [0.700, 0.900], F1 0.750 (all defective: 0.750).")
+    assert card.startswith("# kd_cae for bottle (sample)")
+
+
+def test_the_registered_model_has_a_table_of_its_versions_and_says_how_to_promote(first):
+    client = connection.connect()
+    aliases.promote(client, first.name, str(first.version), None)
+    text = client.get_registered_model(first.name).description
+    client.delete_registered_model_alias(first.name, "champion")
+    trained = version_of(first).tags["trained"]
+    cells = f"kd_cae | 0.800 [0.700, 0.900] | 0.750 (all defective: 0.750) | champion | {trained} |"
+    assert f"| [1](#/models/sample-bottle/versions/1) | {cells}" in text
+    assert "`mlproject promote bottle --version N`" in text
 
 
 def test_registering_again_makes_no_second_version(first):
@@ -42,7 +70,19 @@ def test_a_changed_metric_changes_the_tags_alone(first, trained):
     changed = register()
     project.write_pair(trained)
     assert changed == first._replace(new=False)
-    assert version_of(first).tags["clean_f1"] == "0.5"
+    assert version_of(first).tags["f1"] == "0.500 (all defective: 0.750)"
+
+
+def test_the_oldest_versions_are_left_out_of_a_table_that_is_too_long():
+    many = [
+        SimpleNamespace(name="sample-bottle", version=number, tags={"architecture": "pca"})
+        for number in range(500, 0, -1)
+    ]
+    text = description.of_model(many, {})
+    assert len(text) <= description.LIMIT
+    assert "| [500](" in text
+    assert "| [1](" not in text
+    assert text.endswith("--version N`")
 
 
 def test_another_threshold_is_another_version(first):
@@ -57,6 +97,10 @@ def test_another_threshold_is_another_version(first):
         model = pyfunc.load_model(f"models:/{version.name}/{version.version}")
         assert model.predict(image)["threshold"].tolist() == [threshold]
     assert register() == first._replace(new=False)
+    client = connection.connect()
+    logged = client.search_logged_models([client.get_run(version_of(first).run_id).info.experiment_id])
+    kept = {f"models:/{model.model_id}" for model in logged}
+    assert {version_of(first).source, version_of(second).source} <= kept, "neither is taken for a leftover"
 
 
 def test_another_architecture_is_a_version_of_the_same_model(first, trained):
@@ -76,7 +120,7 @@ def test_two_processes_at_once_make_one_database_one_run_and_one_version(shared_
     environment = os.environ | {"MLFLOW_TRACKING_URI": "sqlite:///mlflow.db", "PYTHONPATH": str(project.ROOT)}
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", "from mlproject.tracking import record; record.record_all()"],
+            [sys.executable, "-c", "from mlproject.registry import record; record.record_all()"],
             cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True,
         )
         for _ in range(2)

@@ -11,7 +11,7 @@ import yaml
 
 from mlproject.core import artifacts, files
 from mlproject.tracking import connection, lineage, runs
-from mlproject.tracking.facts import Facts
+from mlproject.tracking.detector_facts import DetectorFacts
 
 pytest_plugins = ["support.tracked_project"]
 CODE = Path("mlproject/models/kd_cae.py")
@@ -60,11 +60,11 @@ def committed(folder):
     git("init", "-q")
     git("add", ".")
     git("commit", "-qm", "the model")
-    return Facts.read(project.CATEGORY, project.MODEL)
+    return DetectorFacts.read(project.CATEGORY, project.MODEL)
 
 
 def found(facts, run, known=None):
-    values = lineage.tags(facts, "run", run, known or {})
+    values = lineage.of_version(facts, "run", run, known or {})
     return values.get("git_commit"), values.get("git_tree")
 
 
@@ -79,7 +79,7 @@ def test_who_commits_after_training_has_that_commit(committed):
 def test_a_clean_commit_once_known_stands(committed):
     known = {"git_commit": "b" * 40, "git_tree": "clean", "lock_hash": "c" * 64}
     assert found(committed, DIRTY, known) == ("b" * 40, "clean")
-    assert lineage.tags(committed, "run", DIRTY, known)["lock_hash"] == "c" * 64
+    assert lineage.of_version(committed, "run", DIRTY, known)["lock_hash"] == "c" * 64
 
 
 @pytest.mark.parametrize("what", ["code", "lock", "settings", "data"])
@@ -126,7 +126,7 @@ def test_settings_that_were_taken_back_after_the_training_are_not_the_commits(co
         files.write_json(settings, files.read_json(settings) | {"settings": trained_with})
         after = hashlib.md5(settings.read_bytes()).hexdigest()
         Path("dvc.lock").write_text(Path("dvc.lock").read_text().replace(before, after))
-    facts = Facts.read(project.CATEGORY, project.MODEL)
+    facts = DetectorFacts.read(project.CATEGORY, project.MODEL)
     assert found(facts, DIRTY) == ("a" * 40, "dirty")
     assert lineage.tags_from_files(facts)["mlproject.tree"] == "dirty"
 
@@ -162,15 +162,15 @@ def test_uncommitted_changes_stay_dirty(committed):
 
 
 def test_without_git_and_lock_nothing_is_made_up(folder):
-    values = lineage.tags(Facts.read(project.CATEGORY, project.MODEL), "run", {}, {})
+    values = lineage.of_version(DetectorFacts.read(project.CATEGORY, project.MODEL), "run", {}, {})
     assert not {"git_commit", "git_tree", "lock_hash"} & values.keys()
     assert values["seed"] == "0"
 
 
 def test_the_parameters_are_all_that_the_stages_ran_with(committed):
-    values = lineage.tags(committed, "run", CLEAN, {})
-    parameters = yaml.safe_load(values["parameters"])
+    text = lineage.parameters(committed)
+    parameters = yaml.safe_load(text)
     assert parameters["settings.latent_channels"] == 4
     assert parameters["threshold.strict"] is False
     assert not any(name.startswith("models") for name in parameters), "settings of other models, and twice"
-    assert len(values["parameters"]) < lineage.LIMIT
+    assert len(text) < lineage.LIMIT

@@ -11,7 +11,7 @@ from support.tracked_project import all_runs, recorded, steps
 from mlproject.core import artifacts, files
 from mlproject.core.errors import UserError
 from mlproject.registry import card, record
-from mlproject.tracking import connection, facts, lineage, runs
+from mlproject.tracking import connection, detector_facts, facts, lineage, runs
 
 pytest_plugins = ["support.tracked_project"]
 
@@ -150,9 +150,9 @@ def test_a_deleted_experiment_is_not_written_to_in_silence(folder):
 def test_a_card_says_whose_labels_chose_the_settings(folder):
     path = artifacts.report_folder(project.CATEGORY, project.MODEL) / "metrics.json"
     told = files.read_json(path) | {"tuned_on_labels": True, "n_labelled_defective": 31}
-    before = card.model_card("mvtec", facts.Facts.read(project.CATEGORY, project.MODEL))
+    before = card.model_card("mvtec", detector_facts.DetectorFacts.read(project.CATEGORY, project.MODEL))
     files.write_json(path, told)
-    after = card.model_card("mvtec", facts.Facts.read(project.CATEGORY, project.MODEL))
+    after = card.model_card("mvtec", detector_facts.DetectorFacts.read(project.CATEGORY, project.MODEL))
     line = "by the labels of half of the test set (31 defective images); all figures are of the other half"
     assert line in after
     assert line not in before

@@ -1,0 +1,110 @@
+"""Facts of a trained detector that its run in MLflow shows: training, scores, report, model."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from mlproject.core import artifacts, files
+from mlproject.tracking.facts import (
+    LOCK,
+    Facts,
+    files_hash,
+    files_in,
+    flatten,
+    locked_stages,
+    parameters,
+    pictures_by_epoch,
+)
+
+OF_ALL_PAIRS = ("categories", "detectors", "models")  # what stage settings reads but for one pair's values
+
+
+@dataclass(frozen=True)
+class DetectorFacts(Facts):
+    """Facts of one (category, detector).
+
+    Attributes:
+        metrics: metrics.json.
+        threshold: threshold.json.
+        shortcuts: shortcuts.json.
+    """
+
+    stage: ClassVar[str] = "train"
+    image_key: ClassVar[str] = "reconstructions"
+
+    metrics: dict[str, Any]
+    threshold: dict[str, Any]
+    shortcuts: dict[str, Any]
+
+    @classmethod
+    def read(cls, category: str, model: str) -> Self:
+        training = artifacts.training_folder(category, model)
+        scores, report = artifacts.scores_folder(category, model), artifacts.report_folder(category, model)
+        shortcuts = artifacts.report_folder(category) / "shortcuts.json"
+        model_files = files_in(artifacts.model_folder(category, model))
+        pictures = pictures_by_epoch(training / "reconstructions")
+        logged = {
+            "training/run.json": training / "run.json",
+            "training/history.csv": training / "history.csv",
+            "scores/scores.csv": scores / "scores.csv",
+            "scores/threshold.json": scores / "threshold.json",
+            "report/shortcuts.json": shortcuts,
+            **{f"report/{name}": path for name, path in files_in(report).items()},
+        }
+        return cls(
+            training=files.read_json(training / "run.json"),
+            history=files.read_table(training / "history.csv"),
+            metrics=files.read_json(report / "metrics.json"),
+            threshold=files.read_json(scores / "threshold.json"),
+            shortcuts=files.read_json(shortcuts),
+            files=logged,
+            pictures=pictures,
+            model_hash=files_hash(model_files),
+            content_hash=files_hash(
+                logged
+                | {f"model/{name}": path for name, path in model_files.items()}
+                | {f"strips/{epoch}": path for epoch, path in pictures.items()}
+            ),
+        )
+
+    def figures(self) -> dict[str, float]:
+        """Return every number of the report and of the training, flat; absent ones are left out."""
+        training = {
+            f"training.{name}": self.training[name]
+            for name in ("epochs", "best_epoch", "best_validation_loss", "seconds", "images_per_second")
+        }
+        values = flatten(self.metrics) | training | {"shortcut_auroc": self.shortcuts["strongest_auroc"]}
+        return {
+            name: float(value)
+            for name, value in values.items()
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        }
+
+    def tags(self) -> dict[str, str]:
+        """Add what the reports say in words, and the settings of the later stages."""
+        values = {
+            "stopped": self.training["stopped"],
+            "shortcut": self.shortcuts["strongest"],
+            "shortcut_flagged": self.shortcuts["flagged"],
+            "threshold_supported": self.metrics["supported"],
+            **{name: value for name, value in self.locked().items() if name not in parameters(self.training)},
+        }
+        if LOCK.is_file():
+            values["mlproject.lock_hash"] = hashlib.sha256(LOCK.read_bytes()).hexdigest()
+        return super().tags() | {name: str(value) for name, value in values.items()}
+
+    def locked(self) -> dict[str, Any]:
+        """Return the params.yaml values that dvc.lock says this pair's stages ran with, flat.
+
+        The lock, not params.yaml: that may have been edited since. run.json has the model's own section.
+        """
+        stages = locked_stages()
+        found: dict[str, Any] = {}
+        pair = f"{self.training['category']}-{self.training['model']}"
+        for stage in ("settings", f"train@{pair}", f"score@{pair}", f"evaluate@{pair}"):
+            used = stages.get(stage, {}).get("params", {}).get("params.yaml", {})
+            found |= flatten({key: value for key, value in used.items() if key not in OF_ALL_PAIRS})
+        resolved = artifacts.threshold_settings_file(self.training["category"], self.training["model"])
+        if resolved.is_file():  # tuned: not what params.yaml says
+            found |= flatten({"threshold": files.read_json(resolved)})
+        return found

@@ -1,0 +1,48 @@
+"""Stage register: what one pair lacks does not stop the others; links in place of files are followed."""
+
+from pathlib import Path
+
+import pytest
+import support.tracked_project as project
+
+from mlproject.core import artifacts
+from mlproject.core.errors import UserError
+from mlproject.registry import loaded_version, record
+
+pytest_plugins = ["support.tracked_project"]
+
+
+def test_a_category_with_a_dot_is_recorded(folder, trained, capsys):
+    project.write_pair(trained, category="part.v2")
+    project.write_params(["part.v2", project.CATEGORY], [project.MODEL])
+    record.record_all()
+    said = capsys.readouterr().out
+    assert "part.v2 kd_cae: sample-part.v2 version 1 (new)" in said
+    assert "bottle kd_cae: sample-bottle version 1 (new)" in said
+    assert loaded_version.load("part.v2/1").category == "part.v2"
+
+
+def test_one_pair_that_cannot_be_recorded_does_not_stop_the_others(folder, trained, capsys):
+    project.write_pair(trained, category="broken")
+    (artifacts.scores_folder("broken", project.MODEL) / "scores.csv").unlink()
+    project.write_params(["broken", project.CATEGORY], [project.MODEL])
+    with pytest.raises(UserError, match="1 of 2 results could not be recorded: broken kd_cae"):
+        record.record_all()
+    said = capsys.readouterr().out
+    assert "broken kd_cae: not recorded: " in said
+    assert "bottle kd_cae: sample-bottle version 1 (new)" in said
+
+
+def test_links_into_dvcs_cache_are_logged_as_files(folder, tmp_path):
+    """As `dvc config cache.type symlink` leaves them."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    for top in ("artifacts", "data", "reports"):
+        for number, path in enumerate(sorted(Path(top).rglob("*"))):
+            if path.is_file():
+                kept = cache / f"{top}-{number}"
+                path.rename(kept)
+                path.symlink_to(kept)
+    record.record_all()
+    assert loaded_version.load("bottle/1").threshold == 1.5
+    assert not [path for path in Path("mlruns").rglob("*") if path.is_symlink()]

@@ -1,0 +1,78 @@
+"""A server that answers every request with 500: one line for the user, no traceback, no password."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import support.tracked_project as project
+from PIL import Image
+
+pytest_plugins = ["support.tracked_project", "support.promotion_project"]
+
+PASSWORD = "marked-5f1c"
+
+
+class Broken(BaseHTTPRequestHandler):
+    """Says that it is well, then fails whatever is asked of it."""
+
+    def do_GET(self) -> None:
+        well = self.path == "/health"
+        body = b"OK" if well else b'{"error_code": "INTERNAL_ERROR", "message": "no\\nspace left"}'
+        self.send_response(200 if well else 500)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_PATCH = do_DELETE = do_PUT = do_GET  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def broken() -> Iterator[str]:
+    """The address of the server, with a user and a password."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Broken) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://me:{PASSWORD}@127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def check(code: int, text: str) -> None:
+    assert code == 2, text
+    (line,) = [line for line in text.splitlines() if "error:" in line]
+    assert "http://127.0.0.1:" in line
+    assert "too many 500 error responses" in line
+    assert "Traceback" not in text
+    assert PASSWORD not in text
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["predict", "bottle/1", "PHOTO"], ["export", "bottle/1", "model.onnx"], ["inspect", "bottle/1"],
+        ["promote", "bottle", "--version", "1"], ["compare", "bottle"], ["rollback", "bottle"],
+        ["ui"], ["register"],
+    ],
+    ids=lambda command: command[0],
+)  # fmt: skip
+def test_every_command_ends_with_one_line(folder, broken, mlproject, monkeypatch, tmp_path, command):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", broken)
+    Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
+    code, out, err = mlproject(*[text.replace("PHOTO", str(tmp_path / "a.png")) for text in command])
+    check(code, out + err)
+
+
+def test_the_stage_ends_with_one_line(folder, broken):
+    """In a process of its own: all that reaches the terminal, log messages of libraries included."""
+    environment = os.environ | {"MLFLOW_TRACKING_URI": broken, "PYTHONPATH": str(project.ROOT)}
+    script = Path(project.ROOT, "pipelines/register.py")
+    done = subprocess.run(
+        [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=False
+    )
+    check(done.returncode, done.stdout + done.stderr)
