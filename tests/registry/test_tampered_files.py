@@ -108,8 +108,7 @@ def test_a_file_that_was_added_is_refused(first, shared_folder, name):
 def test_as_registered_it_loads(first, shared_folder):
     """Also after its code ran where MLflow keeps it, which leaves compiled files there."""
     code = f"import mlflow; mlflow.pyfunc.load_model('models:/{first.name}/1')"
-    environment = os.environ | {"MLFLOW_TRACKING_URI": connection.uri()}
-    environment.pop("PYTHONPATH", None)
+    environment = os.environ | {"MLFLOW_TRACKING_URI": connection.uri(), "PYTHONPATH": str(project.ROOT)}
     subprocess.run([sys.executable, "-P", "-c", code], env=environment, cwd=shared_folder, check=True)
     assert loaded_version.load_version(version_of(first)).threshold == 1.5
     assert project.register() == first._replace(new=False)
