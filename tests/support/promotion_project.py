@@ -48,7 +48,8 @@ def train(model: str) -> None:
     files.write_table(artifacts.out_of_fold_file(CATEGORY, model), out_of_fold)
     settings.main()
     resolved = files.read_json(artifacts.settings_file(CATEGORY, model))["settings"]
-    tracked._write_training(tracked.facts(model=model, data_hash=data.data_hash, settings=resolved))
+    hashes = {"data_hash": data.data_hash, "pixels_hash": data.pixels_hash}
+    tracked._write_training(tracked.facts(model=model, settings=resolved, **hashes))
     score.main(CATEGORY, model)
     write_report(model)
 
@@ -59,6 +60,7 @@ def write_lock(models: list[str]) -> None:
     used = {"split": split, "seed": seed, "threshold.strict": False}
     stage = {"deps": [], "params": {"params.yaml": used}}
     stages = {f"{name}@{CATEGORY}-{model}": stage for name in ("train", "score") for model in models}
+    stages[f"prepare@{CATEGORY}"] = {"deps": [], "params": {"params.yaml": {}}}
     Path("dvc.lock").write_text(tracked.yaml.safe_dump({"stages": stages}))
 
 
