@@ -63,12 +63,13 @@ def model_card(dataset: str, facts: DetectorFacts, *, in_registry: bool = False)
         "",
         f"Says of a photo whether the part is defective: score > {facts.threshold['threshold']:.6g}.",
         "",
+        *_not_learnt(run),
         f"- Trained on {run['n_train']} good images, {run['n_validation']} more chose the epoch "
         f"(data `{run['data_hash']}`).",
         *_labelled(run),
         *_tuned(m),
         f"- Threshold: from {m['n_calibration']} good images, for a false-alarm rate of "
-        f"{m['false_alarm_rate_supported']:.3g} (asked: {m['false_alarm_rate_asked']:.3g}).",
+        f"{m['false_alarm_rate_supported']:.3g} (asked: {m['false_alarm_rate_asked']:.3g}{_confidence(m)}).",
         f"- Tested on {m['n_good']} good and {m['n_defective']} defective images. Brackets: 95% intervals.",
         f"- AUROC {_three(m['auroc'])} [{_three(m['auroc_low'])}, {_three(m['auroc_high'])}]; "
         f"the strongest shortcut, {shortcut}{flag}.",
@@ -83,12 +84,24 @@ def model_card(dataset: str, facts: DetectorFacts, *, in_registry: bool = False)
     return "\n".join(lines) + "\n"
 
 
+def _not_learnt(run: dict[str, Any]) -> list[str]:
+    """Return the line about a training that has learnt nothing."""
+    why = run.get("not_learnt_because")
+    return [f"- **It has learnt nothing**: {why}. Do not use it."] if why else []
+
+
 def _labelled(run: dict[str, Any]) -> list[str]:
     """Return the line about the labelled images that a supervised model learnt from as well."""
     if "labelled_defective" not in run:
         return []
     counts = f"{run['labelled_good']} good and {run['labelled_defective']} defective images"
     return [f"- It also learnt from {counts} of the test set; all figures are of the others."]
+
+
+def _confidence(metrics: dict[str, Any]) -> str:
+    """Return with which confidence the false-alarm rate was asked for; nothing if on average."""
+    confidence = metrics.get("confidence")
+    return "" if confidence is None else f", with a confidence of {confidence:g}"
 
 
 def _tuned(metrics: dict[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ from scipy.stats import mannwhitneyu
 
 from mlproject.core.params import Section
 from mlproject.evaluation import intervals, metrics, thresholds
+from mlproject.tracking.detector_facts import LEARNT, NO, YES
 
 BOOTSTRAP_SEED = 0  # not that of training: the same scores have the same interval
 FEWEST = 5  # test images of a class: of fewer, luck alone ranks all rightly in over 1 of 252 tries
@@ -166,6 +167,20 @@ def memory(megabytes: float, settings: Promote) -> Check:
     """Compare the peak memory of a process that loads the model and scores one image with its budget."""
     said = f"{megabytes:.0f} MB at its peak in a process of its own, budget {settings.memory_mb:g} MB"
     return Check("memory", megabytes <= settings.memory_mb, said)
+
+
+def learnt(tags: Mapping[str, str]) -> Check:
+    """Check that the training has learnt something: without it, scores may rank images by a shortcut.
+
+    Args:
+        tags: of the version's run, as `DetectorFacts.tags` wrote them.
+    """
+    name, said = "learnt", tags.get(LEARNT, "")
+    if said.startswith(NO):
+        return Check(name, False, f"has learnt nothing: {said.removeprefix(NO)}")
+    if said != YES:
+        return cannot(name, "its run does not say; `dvc repro` trains and registers it again")
+    return Check(name, True, "no sign of a training that has learnt nothing")
 
 
 def lineage(recorded: Mapping[str, str]) -> Check:

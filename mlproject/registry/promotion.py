@@ -79,8 +79,10 @@ def checks(challenger: "ModelVersion", against: "ModelVersion | None", settings:
     Raises:
         UserError: a version's files are gone.
     """
+    run_tags = _run_tags(challenger)
     with tempfile.TemporaryDirectory() as folder:
         new = recorded_version.fetch(challenger, Path(folder))
+        yield gate.learnt(run_tags)
         if against is None:
             labels, scores = new.test["label"].to_numpy(), new.test["score"].to_numpy(dtype=float)
             yield gate.above_chance(labels, scores, settings)
@@ -88,19 +90,20 @@ def checks(challenger: "ModelVersion", against: "ModelVersion | None", settings:
             yield _against(recorded_version.fetch(against, Path(folder)), new, settings)
         yield _false_alarms(new, settings)
         yield from _loaded_back(new, settings)
-        yield gate.lineage(_lineage(challenger))
+        # the settings of its stages are kept by its run
+        parameters = {"parameters": run_tags.get(lineage.PARAMETERS, "")}
+        yield gate.lineage(version_tags.lineage(challenger) | parameters)
 
 
-def _lineage(version: "ModelVersion") -> dict[str, str]:
-    """Return a version's lineage with the settings of its stages, which its run keeps."""
+def _run_tags(version: "ModelVersion") -> dict[str, str]:
+    """Return the tags of a version's run; {} if somebody deleted it."""
     from mlflow.exceptions import MlflowException
 
-    found = version_tags.lineage(version)
     try:
-        tags = connection.connect().get_run(version.run_id or "").data.tags
-    except MlflowException:  # deleted
-        tags = {}
-    return found | {"parameters": tags.get(lineage.PARAMETERS, "")}
+        tags: dict[str, str] = connection.connect().get_run(version.run_id or "").data.tags
+    except MlflowException:
+        return {}
+    return tags
 
 
 def _against(old: RecordedVersion, new: RecordedVersion, settings: Promote) -> Check:

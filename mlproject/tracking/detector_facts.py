@@ -1,6 +1,7 @@
 """Facts of a trained detector that its run in MLflow shows: training, scores, report, model."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -17,6 +18,8 @@ from mlproject.tracking.facts import (
 )
 
 OF_ALL_PAIRS = ("categories", "detectors", "models")  # what stage settings reads but for one pair's values
+
+LEARNT, YES, NO = "learnt", "yes", "no: "  # tag of a run and its values; the reason follows NO
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ class DetectorFacts(Facts):
             "stopped": self.training["stopped"],
             "shortcut": self.shortcuts["strongest"],
             "shortcut_flagged": self.shortcuts["flagged"],
+            **_learnt(self.training),
             "threshold_supported": self.metrics["supported"],
             **{name: value for name, value in self.locked().items() if name not in parameters(self.training)},
         }
@@ -108,3 +112,10 @@ class DetectorFacts(Facts):
         if resolved.is_file():  # tuned: not what params.yaml says
             found |= flatten({"threshold": files.read_json(resolved)})
         return found
+
+
+def _learnt(training: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tag that says whether a training has learnt anything; none for files of release 0.2."""
+    if "learnt" not in training:
+        return {}
+    return {LEARNT: YES if training["learnt"] else f"{NO}{training['not_learnt_because']}"}

@@ -15,7 +15,7 @@ from mlproject.registry import version_tags
 from mlproject.tracking import connection, lineage
 
 pytest_plugins = ["support.tracked_project", "support.promotion_project"]
-CHECKS = ("not worse", "false alarms", "same scores", "latency", "memory", "lineage")
+CHECKS = ("learnt", "not worse", "false alarms", "same scores", "latency", "memory", "lineage")
 
 
 def lines(out):
@@ -88,6 +88,43 @@ def test_a_model_that_fails_is_refused_and_every_check_is_shown(fresh, bad, mlpr
     assert "Not promoted: not worse, false alarms, same scores. Nothing was changed." in out
     assert aliases() == {"champion": fresh["pca"]}
     assert "promoted.at" not in tags(bad)
+
+
+@pytest.fixture
+def dead(fresh):
+    """A version whose training has learnt nothing; it and what its run says are taken back afterwards."""
+    path = artifacts.training_folder(project.CATEGORY, "kd_cae") / "run.json"
+    kept = path.read_bytes()
+    files.write_json(
+        path, files.read_json(path) | {"learnt": False, "not_learnt_because": "it gives one picture"}
+    )
+    version = project.register_altered("kd_cae", lambda _, threshold: threshold.update(threshold=50.0))
+    yield version
+    path.write_bytes(kept)
+    project.register("kd_cae")
+    connection.connect().delete_model_version(project.NAME, str(version))
+
+
+def test_a_model_that_has_learnt_nothing_is_refused_and_says_so_everywhere(dead, mlproject):
+    code, out, _ = mlproject("promote", "bottle", "--version", str(dead))
+    assert code == 1
+    assert lines(out)["learnt"] == "NO  learnt        has learnt nothing: it gives one picture"
+    assert "Not promoted: learnt. Nothing was changed." in out
+    assert aliases() == {}
+    version = connection.connect().get_model_version(project.NAME, str(dead))
+    assert "- **It has learnt nothing**: it gives one picture. Do not use it." in version.description
+    tags_of_run = connection.connect().get_run(version.run_id).data.tags
+    assert tags_of_run["learnt"] == "no: it gives one picture"
+
+
+def test_a_model_whose_run_does_not_say_whether_it_has_learnt_is_not_promoted(fresh, mlproject):
+    client = connection.connect()
+    run_id = client.get_model_version(project.NAME, str(fresh["pca"])).run_id
+    client.delete_tag(run_id, "learnt")
+    code, out, _ = mlproject("promote", "bottle", "--version", str(fresh["pca"]))
+    client.set_tag(run_id, "learnt", "yes")
+    assert code == 1
+    assert "cannot be checked: its run does not say" in lines(out)["learnt"]
 
 
 def test_force_promotes_and_leaves_its_mark(fresh, bad, mlproject):

@@ -123,7 +123,7 @@ def _write_training(known: dict[str, Any]) -> None:
     run = known | {
         "n_train": 8, "n_validation": 4, "parameters": 1234, "epochs": EPOCHS, "best_epoch": EPOCHS,
         "best_validation_loss": 2 / EPOCHS, "stopped": "limit", "seconds": 60.0, "images_per_second": 80.0,
-        "threads": 2, "versions": {"torch": "2.15.0"},
+        "threads": 2, "versions": {"torch": "2.15.0"}, "learnt": True, "not_learnt_because": None,
     }  # fmt: skip
     files.write_json(folder / "run.json", run)
     epochs = [epoch(number) for number in range(1, EPOCHS + 1)]
