@@ -39,7 +39,7 @@ def tune(category: str, model: str, **options: Any) -> None:
         storage.readable_errors(planned.storage),
         open_record(planned, tuning.user_attrs[storage.IDENTITY]) as record,
     ):
-        for number in search.heal(planned, tuning):
+        for number in search.fail_abandoned(planned, tuning):
             print(f"trial {number}: its process had died; another takes its place")
         images = data.prepare(planned)
         if line := search.begin(planned, images, tuning):

@@ -24,11 +24,13 @@ from mlproject.tuning.plan import Plan
 from mlproject.tuning.trial import Interrupted, Trial
 
 VALUES = "values"  # user attribute: also those of which there was no choice
-ITSELF = "failed_by_itself"  # user attribute: it was neither interrupted nor told by others that it failed
+ITSELF = (
+    "failed_by_itself"  # user attribute: it was neither interrupted nor marked as failed by another process
+)
 POSITION = "position"  # user attribute: the seed of its draw; that of one that is not counted is free again
 PLACE = "place"  # user attribute: machine and folder of the process that runs it
 SETTINGS = "settings_of_params_yaml"  # user attribute of the trial that the tuning starts from
-HOPELESS = 5  # so many trials and none without failure: something else is wrong
+FAILURES_AT_START = 5  # trials; where all of them failed, the cause is not in their settings
 # What settings can bring about: diverged, too many components, out of memory. Anything else ends the tuning.
 FAILURES = (UserError, RuntimeError, MemoryError, ArithmeticError)
 
@@ -98,8 +100,8 @@ def work(
         ended: given each trial.json.
 
     Raises:
-        UserError: all of the first trials failed, one was told as failed by others, the storage is away.
-        Exception: whatever is no consequence of a trial's settings, after the trial was told as failed.
+        UserError: all of the first trials failed, another process marked one as failed, the storage is away.
+        Exception: whatever is no consequence of a trial's settings, after the trial was marked as failed.
     """
     with storage.readable_errors(plan.storage):
         while not stopped() and (asked := _ask(plan, tuning)):
@@ -108,8 +110,10 @@ def work(
                 try:
                     ended(_run(plan, images, tuning, trial, record, stopped))
                 except optuna.exceptions.UpdateFinishedTrialError:
-                    raise UserError(f"trial {trial.number} was told as failed while it ran here.") from None
-            _give_up_if_hopeless(tuning)
+                    raise UserError(
+                        f"trial {trial.number} was marked as failed by another process while it ran here."
+                    ) from None
+            _stop_if_all_failed(tuning)
 
 
 def _ask(plan: Plan, tuning: optuna.Study) -> tuple[optuna.Trial, IO[str]] | None:
@@ -148,7 +152,7 @@ def still_running(plan: Plan, tuning: optuna.Study) -> str | None:
     )
     if plan.storage:
         said += (
-            "\nIf a machine is gone for good, tell its trial as failed, and another takes its place:\n"
+            "\nIf a machine is gone for good, mark its trial as failed, and another takes its place:\n"
             f"  optuna tell --storage {storage.shown(plan.storage)} --study-name {plan.name} --state fail "
             f"--trial-number {running[0].number}"
         )
@@ -212,14 +216,14 @@ def _suggest(trial: optuna.Trial, key: str, domain: Range | Choice) -> Value:
     return trial.suggest_float(key, domain.low, domain.high, log=domain.log)
 
 
-def _give_up_if_hopeless(tuning: optuna.Study) -> None:
+def _stop_if_all_failed(tuning: optuna.Study) -> None:
     trials = counted(tuning.get_trials(deepcopy=False))
-    if len(trials) >= HOPELESS and all(trial.state == TrialState.FAIL for trial in trials):
+    if len(trials) >= FAILURES_AT_START and all(trial.state == TrialState.FAIL for trial in trials):
         raise UserError(f"All of the first {len(trials)} trials failed: {trials[-1].user_attrs['reason']}")
 
 
-def heal(plan: Plan, tuning: optuna.Study) -> list[int]:
-    """Tell trials of this folder whose process died as failed, uncounted; return their numbers."""
+def fail_abandoned(plan: Plan, tuning: optuna.Study) -> list[int]:
+    """Mark trials of this folder whose process died as failed, uncounted; return their numbers."""
     found = []
     with storage.locked(plan.folder):
         for trial in tuning.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):

@@ -58,11 +58,11 @@ def test_code_that_decides_no_trial_is_not(tuning_home, code, name):
     assert plan.load("disc", "pca").key == before
 
 
-def test_a_process_killed_before_its_trial_had_a_folder_is_healed(tuning_home):
+def test_a_process_killed_before_its_trial_had_a_folder_is_replaced(tuning_home):
     planned = plan.load("disc", "pca")
     tuning = storage.open_tuning(planned)
     tuning.ask()
-    assert search.heal(planned, tuning) == [0]
+    assert search.fail_abandoned(planned, tuning) == [0]
     tune(trials=2)
     assert [trial["number"] for trial in trials()] == [1, 2]
 
@@ -139,7 +139,7 @@ def test_a_trial_that_was_given_up_while_it_ran_is_a_line_of_text(tuning_home, m
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(trial.Trial, "run", told_by_others)
-    with pytest.raises(UserError, match="trial 0 was told as failed while it ran here"):
+    with pytest.raises(UserError, match="trial 0 was marked as failed by another process"):
         tune(trials=1)
 
 
