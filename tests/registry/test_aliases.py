@@ -191,7 +191,7 @@ def test_two_processes_at_once_make_one_champion(fresh):
         (["rollback", "botle"], "Did you mean sample-bottle?"),
         (["rollback", "bottle"], "it never had a champion"),
         (["compare", "bottle"], "has no champion"),
-        (["promote", "bottle", "--version", "1"], "files cannot be brought back"),
+        (["promote", "bottle", "--version", "1"], "the registry holds no hash of its files"),
     ],
 )
 def test_a_mistake_is_a_line_of_text_and_changes_nothing(bare, mlproject, arguments, message):
