@@ -50,7 +50,7 @@ def test_files_that_are_gone_are_said_to_be_gone(kept, mlproject, photo, tmp_pat
     code, _, err = mlproject("predict", "bottle/1", str(photo))
     kept.with_name("away").rename(kept)
     assert code == 2
-    assert "models:/sample-bottle/1: its files cannot be brought back" in err
+    assert "models:/sample-bottle/1: hashes.json is missing: its files cannot be verified" in err
     assert "did not make it" not in err
 
 

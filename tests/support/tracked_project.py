@@ -56,6 +56,8 @@ def facts(**changes: Any) -> dict[str, Any]:
         "seed": 0,
         "device": "cpu",
         "precision": "float32",
+        "threads": 2,
+        "versions": {"torch": "2.15.0"},
     }
     return known | changes
 
