@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mlproject.models.components import local_descriptors
-from mlproject.models.components.local_descriptors import ORIENTATIONS, gradient_descriptors
+from mlproject.models.components.local_descriptors import ORIENTATIONS, SCALES, gradient_descriptors
 
 RANDOM = torch.Generator().manual_seed(0)
 IMAGES = torch.rand((2, 3, 64, 48), generator=RANDOM) * 0.6 + 0.1
@@ -65,3 +65,13 @@ def test_sampling_weights_sum_to_one_at_the_border_too():
     weights = local_descriptors.gaussian_sampling(16, 64, 3.0)
     torch.testing.assert_close(weights.sum(dim=1), torch.ones(16))
     assert weights.argmax(dim=1).tolist()[1:-1] == pytest.approx([4 * i + 1.5 for i in range(1, 15)], abs=0.5)
+
+
+@pytest.mark.parametrize("degrees", range(0, 360, 45))
+def test_the_strongest_orientation_of_a_step_is_its_direction_at_every_scale(degrees):
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    angle = torch.deg2rad(torch.tensor(float(degrees)))
+    step = torch.sigmoid((x - 31.5) * angle.cos() + (y - 31.5) * angle.sin()) / 2 + 0.25
+    centre = gradient_descriptors(step.expand(1, 3, 64, 64), cell=4, pooling=2.0)[0, 8, 8]
+    starts = [scale * (ORIENTATIONS + 1) for scale in range(len(SCALES))]
+    assert [int(centre[start : start + ORIENTATIONS].argmax()) for start in starts] == [degrees // 45] * 3
