@@ -70,7 +70,8 @@ def resampled_auroc(
     Args:
         good: (g,) finite scores of good images.
         defective: (d,) finite scores of defective ones.
-        good_counts: (resamples, g) as `resample_counts` draws them; defective_counts alike.
+        good_counts: (resamples, g) as `resample_counts` draws them, or weights that sum to g;
+            defective_counts alike.
     """
     order = np.argsort(good, kind="stable")
     good, good_counts = good[order], good_counts[:, order]

@@ -15,6 +15,7 @@ from mlproject.tracking.detector_facts import LEARNT, NO, YES
 
 BOOTSTRAP_SEED = 0  # not that of training: the same scores have the same interval
 FEWEST = 5  # test images of a class: of fewer, luck alone ranks all rightly in over 1 of 252 tries
+FEWEST_COMPARED = 20  # test images of a class that two models are compared on
 LUCK = 0.025  # what the rank test may give chance, as the interval's lower end does
 # name → what it must look like, and what a reader calls it
 LINEAGE = {
@@ -61,15 +62,14 @@ def not_worse(labels: np.ndarray, champion: np.ndarray, challenger: np.ndarray, 
 
     Passes if the paired 95 % interval of challenger − champion reaches 0 (the challenger is not shown
     to be worse) and stays above −margin (and is shown not to be worse by more than that). A small test
-    set fails the second half by its wide interval, or, where both rank all rightly and the bootstrap
-    sees no spread, by `FEWEST`.
+    set fails the second half by its wide interval, which allows for images that were not seen.
 
     Args:
         labels: (n,) 0 good, 1 defective.
         champion: (n,) finite scores; challenger alike.
     """
     name = "not worse"
-    if (few := _few(labels)) is not None:
+    if (few := _few(labels, FEWEST_COMPARED)) is not None:
         return cannot(name, f"of the test images that both have scores of, {few}")
     gap = intervals.auroc_difference(labels, champion, challenger, settings.bootstrap, BOOTSTRAP_SEED)
     both = [metrics.auroc(labels, scores) for scores in (challenger, champion)]
@@ -80,9 +80,16 @@ def not_worse(labels: np.ndarray, champion: np.ndarray, challenger: np.ndarray, 
     if gap.high < 0:
         return Check(name, False, f"{said}: worse")
     if gap.low < -settings.margin:
-        why = f"may be worse by more than the margin of {settings.margin:g}; more test images would tell"
+        why = f"may be worse by more than the margin of {settings.margin:g}; {_more(labels, settings.margin)}"
         return Check(name, False, f"{said}: {why}")
     return Check(name, True, f"{said}: worse by {settings.margin:g} at most")
+
+
+def _more(labels: np.ndarray, margin: float) -> str:
+    """Say how many more images could show what these cannot, if only of a model that ranks alike."""
+    if margin and (few := _few(labels, intervals.fewest_images(margin))) is not None:
+        return f"of the test images, {few}"
+    return "more test images would tell"
 
 
 def above_chance(labels: np.ndarray, scores: np.ndarray, settings: Promote) -> Check:
@@ -93,7 +100,7 @@ def above_chance(labels: np.ndarray, scores: np.ndarray, settings: Promote) -> C
     """
     name = "above chance"
     low, high = metrics.auroc_interval(labels, scores, settings.bootstrap, BOOTSTRAP_SEED)
-    if (few := _few(labels)) is not None or low is None:
+    if (few := _few(labels, FEWEST)) is not None or low is None:
         return cannot(name, f"of the test images, {few}")
     luck = mannwhitneyu(scores[labels == 1], scores[labels == 0], alternative="greater").pvalue
     said = (
@@ -103,13 +110,17 @@ def above_chance(labels: np.ndarray, scores: np.ndarray, settings: Promote) -> C
     return Check(name, low > 0.5 and luck <= LUCK, said)
 
 
-def _few(labels: np.ndarray) -> str | None:
-    """Return what the test images lack for a comparison, None if nothing."""
+def _few(labels: np.ndarray, fewest: int) -> str | None:
+    """Say how many images the test lacks where each class needs `fewest`; None if it lacks none."""
     defective = int(np.count_nonzero(labels))
-    good = len(labels) - defective
-    if min(good, defective) >= FEWEST:
+    found = {"good": len(labels) - defective, "defective": defective}
+    lacking = [f"{fewest - n} more {kind}" for kind, n in found.items() if n < fewest]
+    if not lacking:
         return None
-    return f"{good} are good and {defective} defective; {FEWEST} of each are the fewest that show anything"
+    return (
+        f"{found['good']} are good and {defective} defective; {fewest} of each are needed: "
+        f"{' and '.join(lacking)}"
+    )
 
 
 def false_alarms(good_scores: np.ndarray, threshold: float, asked: float, settings: Promote) -> Check:

@@ -30,7 +30,7 @@ def test_compare_writes_files_and_logs_them_in_the_challengers_run(champion, fre
     assert {path.name for path in folder.iterdir()} == FILES
     assert (folder / "gallery.png").read_bytes().startswith(b"\x89PNG")
     table = files.read_table(folder / "decisions.csv")
-    assert len(table) == 12
+    assert len(table) == 40
     run_id = project.connection.connect().get_model_version(project.NAME, str(fresh["kd_cae"])).run_id
     logged = champion.list_artifacts(run_id, "promotion/against_version_2")
     assert {Path(item.path).name for item in logged} == FILES

@@ -43,7 +43,7 @@ def test_a_model_that_passes_replaces_the_champion_and_can_be_rolled_back(fresh,
     assert code == 0, out
     assert set(lines(out)) == set(CHECKS)
     assert all(line.startswith("ok") for line in lines(out).values())
-    assert "on the same 12 test images" in lines(out)["not worse"]
+    assert "on the same 40 test images" in lines(out)["not worse"]
     assert aliases() == {"champion": fresh["pca"], "previous": fresh["kd_cae"]}
     left = tags(fresh["pca"])
     assert left["promoted.against"] == str(fresh["kd_cae"])
@@ -84,7 +84,7 @@ def test_a_model_that_fails_is_refused_and_every_check_is_shown(fresh, bad, mlpr
     assert (code, err) == (1, "")
     failed = [name for name in CHECKS if lines(out)[name].startswith("NO")]
     assert failed == ["not worse", "false alarms", "same scores"]
-    assert "6 of 6 held-out good images" in lines(out)["false alarms"]
+    assert "20 of 20 held-out good images" in lines(out)["false alarms"]
     assert "Not promoted: not worse, false alarms, same scores. Nothing was changed." in out
     assert aliases() == {"champion": fresh["pca"]}
     assert "promoted.at" not in tags(bad)
@@ -163,7 +163,7 @@ def test_an_image_that_was_replaced_is_not_compared_with_the_recorded_score(fres
     replaced.write_bytes(kept)
     assert code == 1
     same = lines(out)["same scores"]
-    assert "11 recorded images" in same
+    assert "39 recorded images" in same
     assert "test/good/002.png is another image than the recorded one" in same
     assert "Not promoted: same scores." in out
 
@@ -174,7 +174,7 @@ def test_without_the_images_nothing_is_measured(fresh, mlproject):
     code, out, _ = mlproject("promote", "bottle", "--model", "pca")
     away.rename(raw)
     assert code == 1
-    assert "is missing (and 11 more)" in lines(out)["same scores"]
+    assert "is missing (and 39 more)" in lines(out)["same scores"]
     assert "Not promoted: same scores, latency, memory." in out
 
 

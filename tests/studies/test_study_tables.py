@@ -9,8 +9,8 @@ from support.study_project import CATEGORY
 from mlproject.core import artifacts
 from mlproject.core.params import Threshold
 from mlproject.data.prepare import prepare_category
-from mlproject.evaluation import intervals, metrics
-from mlproject.studies.components import runner, seed_intervals, tables
+from mlproject.evaluation import metrics, paired_comparison
+from mlproject.studies.components import runner, tables
 from mlproject.studies.components.base import Cell
 from mlproject.studies.results import labels as labels_result
 from mlproject.studies.results import noise as noise_result
@@ -39,8 +39,9 @@ def test_the_interval_of_a_difference_of_two_trainings_is_that_of_two_models():
     labels, scores = np.repeat([0, 1], [25, 30]), np.round(rng.normal(size=(2, 55)), 1)  # with ties
     one, other = (tables.Group("labels", "cnn", 1, "held_out", labels, row[None], [None]) for row in scores)
     found = tables.comparison(one, other, "other", 500)
-    expected = intervals.auroc_difference(labels, scores[1], scores[0], 500, seed_intervals.BOOTSTRAP_SEED)
-    assert (found["difference"], found["low"], found["high"]) == pytest.approx(tuple(expected))
+    names = ("difference", "low", "high")
+    expected = paired_comparison.differences(labels, {"one": scores[0], "other": scores[1]}, 500)
+    assert [found[name] for name in names] == pytest.approx([expected["one"]["other"][n] for n in names])
 
 
 def test_a_difference_is_paired():

@@ -115,7 +115,7 @@ def registered(tmp_path_factory, empty_database) -> Iterator[dict[str, int]]:
         shutil.copy(empty_database, folder / "mlflow.db")
         tracked.write_params([CATEGORY], ["kd_cae", "pca"])
         allow(latency_ms=1e9, memory_mb=1e9, margin=0.49)
-        write_category(folder / artifacts.RAW / CATEGORY, seed=0)
+        write_category(folder / artifacts.RAW / CATEGORY, seed=0, n_train=80, n_good=20, n_defective=20)
         prepare_category(artifacts.RAW / CATEGORY, artifacts.PREPARED / CATEGORY, 64, workers=1)
         write_lock(["kd_cae", "pca"])
         Path(".gitignore").write_text("mlflow.db*\nmlruns\nartifacts\ndata\n*.lock\n")
