@@ -199,7 +199,7 @@ def _log_model(
             "threshold": artifacts.scores_folder(category, model) / "threshold.json",
             "prepared": artifacts.PREPARED / category / "prepared.json",
         }
-        with mlflow.start_run(run_id=run_id):
+        with mlflow.start_run(run_id=run_id), hashes.being_logged():
             info = mlflow.pyfunc.log_model(
                 name=logged_name,
                 python_model=str(SERVED_MODEL),

@@ -72,7 +72,8 @@ def names(folder: Path) -> list[str]:
 
 
 def python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", code, *map(str, arguments)]
+    # -B: with files limited to 1000 bytes, Python would leave truncated bytecode of what it imports
+    command = [sys.executable, "-B", "-c", code, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

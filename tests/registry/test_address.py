@@ -1,10 +1,12 @@
 """Which registered model a name means in a registry that others use too, and addresses that are shown."""
 
+import json
 import shutil
 
 import pytest
 
 from mlproject.core.errors import UserError
+from mlproject.registry import version_tags
 from mlproject.registry.address import find_model
 from mlproject.tracking import connection
 
@@ -22,7 +24,7 @@ def client(tmp_path, monkeypatch, empty_database):
 
 def add(client, name, category):
     client.create_registered_model(name)
-    client.create_model_version(name, "nowhere", tags={"category": category})
+    client.create_model_version(name, "nowhere", tags={version_tags.LINEAGE: json.dumps({"category": category})})
 
 
 def test_a_model_is_found_behind_more_than_a_page_of_others(client):

@@ -121,13 +121,14 @@ def test_two_processes_at_once_make_one_database_one_run_and_one_version(shared_
     started = [
         subprocess.Popen(
             [sys.executable, "-c", "from mlproject.registry import record; record.record_all()"],
-            cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True,
+            cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )
         for _ in range(2)
     ]  # fmt: skip
     answers = [process.communicate()[0] for process in started]
     assert sorted(answer.count("version 1 (new)") for answer in answers) == [0, 1], answers
     assert sorted(answer.count("version 1 (known)") for answer in answers) == [0, 1], answers
+    assert not any("WARNING" in answer for answer in answers), answers
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     found = client.search_runs([client.get_experiment_by_name(project.DATASET).experiment_id])
     assert len(found) == 2, "a parent and its child"
