@@ -27,6 +27,9 @@ BLOCK = 128  # cells whose distances are held at once: about what a processor's 
 IMAGES = 8  # whose surroundings are put together at once
 MANY_CELLS = 512
 FAR = 1e9  # squared distance of what must not count
+# Exponent below which a kernel adds nothing to one of value 1. Further down, where float32 has no normal
+# numbers left, a processor takes a hundred times as long for each.
+LOWEST = -80.0
 
 
 @dataclass(frozen=True)
@@ -218,7 +221,7 @@ def window_energy(
         if without is not None:
             distances[:, :, without] = FAR
         nearest = distances.amin(dim=2, keepdim=True)
-        kernels = torch.exp((nearest - distances) / scale).sum(dim=2)
+        kernels = distances.sub_(nearest).div_(-scale).clamp_min_(LOWEST).exp_().sum(dim=2)
         energies.append(nearest[:, :, 0] - scale * kernels.log())
     by_offset = torch.cat(energies).T.reshape(side * side, count, rows, columns)
     n = bank.shape[1] - (without is not None)
@@ -241,7 +244,10 @@ def _gather(energy: torch.Tensor, radius: int, scale: float) -> torch.Tensor:
         for down in range(side)
         for right in range(side)
     ]
-    return -scale * torch.logsumexp(torch.stack(at_query) / -scale, dim=0)
+    energies = torch.stack(at_query)
+    nearest = energies.amin(dim=0)
+    kernels = energies.sub_(nearest).div_(-scale).clamp_min_(LOWEST).exp_().sum(dim=0)
+    return nearest - scale * kernels.log()
 
 
 def arrays(density: PositionDensity) -> dict[str, np.ndarray]:
