@@ -22,7 +22,7 @@ import numpy as np
 from mlproject.evaluation import intervals
 from mlproject.registry import gate
 
-SIZES = ((10, 10), (20, 20), (30, 36), (40, 40), (40, 60), (60, 60), (100, 100))  # good, defective
+SIZES = ((20, 20), (30, 36), (40, 40), (40, 60), (60, 60), (100, 100))  # good, defective
 LOSSES = (0.0, 0.051, 0.075)
 Scores = tuple[np.ndarray, np.ndarray]
 Loss = Callable[[np.random.Generator, np.ndarray, float, float], Scores]

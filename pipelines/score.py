@@ -41,7 +41,7 @@ def main(category: str, model: str) -> None:
 
     files.write_table(folder / "scores.csv", table)
     threshold = _threshold(
-        _calibration_scores(table, category, model),
+        _calibration_scores(table, detector, category),
         detector,
         run_settings.threshold_settings(category, model),
     )
@@ -79,11 +79,13 @@ def _halves(data: prepared.Prepared) -> np.ndarray:
     return halves
 
 
-def _calibration_scores(table: pd.DataFrame, category: str, model: str) -> np.ndarray:
+def _calibration_scores(table: pd.DataFrame, detector: base.Detector, category: str) -> np.ndarray:
     """Return (n,) scores of good images that neither weights nor epoch were chosen by."""
-    out_of_fold = files.read_table(artifacts.out_of_fold_file(category, model))
+    out_of_fold = files.read_table(artifacts.out_of_fold_file(category, detector.name))
     chosen = out_of_fold if len(out_of_fold) else table[table["subset"] == "calibration"]
-    return chosen["score"].to_numpy(dtype=np.float64)
+    return detector.threshold_scores(
+        {name: chosen[name].to_numpy(dtype=np.float64) for name in detector.part_names}
+    )
 
 
 def _threshold(

@@ -53,9 +53,10 @@ def main(category: str, model: str) -> None:
     why_not = detector.why_not_learnt(train, validation)
     if why_not:
         print(f"{category} {model}: nothing was learnt: {why_not}", flush=True)
-    detector.calibrate(validation)
+    left_out = _out_of_fold(data, labelled, facts, folder / key, detector, validation)
+    files.write_table(artifacts.out_of_fold_file(category, model), left_out)
+    detector.calibrate(validation, _unseen(detector, data.images[roles.calibration], left_out))
     detector.save(artifacts.model_folder(category, model))
-    _write_out_of_fold(data, labelled, facts, folder / key)
     counts = {"train": len(train), "validation": len(validation)}
     if labelled:
         counts |= {
@@ -130,26 +131,39 @@ def _streamed(facts: dict[str, Any], key: str) -> "LiveRun | SilentRun":
     return live.open_run(facts, key)
 
 
-def _write_out_of_fold(
-    data: prepared.Prepared, labelled: Labelled | None, facts: dict[str, Any], base: Path
-) -> None:
-    """Write the out-of-fold scores that `split.calibration: cross` asks for; otherwise a table of no rows."""
-    table, settings = pd.DataFrame(columns=["path", "score"]), params.Split(**facts["split"])
-    if settings.calibration == "cross":
+def _out_of_fold(
+    data: prepared.Prepared,
+    labelled: Labelled | None,
+    facts: dict[str, Any],
+    base: Path,
+    detector: Detector,
+    validation: np.ndarray,
+) -> pd.DataFrame:
+    """Return the out-of-fold parts that `split.calibration: cross` asks for; otherwise a table of no rows."""
+    settings = params.Split(**facts["split"])
+    if settings.calibration != "cross":
+        return pd.DataFrame(columns=["path", *detector.part_names])
 
-        def fit_fold(fold: int, train: np.ndarray, validation: np.ndarray) -> Detector:
-            detector = models.create(facts["model"], facts["settings"])
-            with EpochDisplay(
-                f"{facts['category']} {facts['model']} fold {fold + 1}/{settings.folds}"
-            ) as display:
-                checkpoint = base.with_name(f"{base.name}.fold{fold}.checkpoint")
-                detector.fit(train, validation, _options(facts, checkpoint, [display.show]), labelled)
-            return detector
+    def fit_fold(fold: int, train: np.ndarray, validation: np.ndarray) -> Detector:
+        of_fold = models.create(facts["model"], facts["settings"])
+        with EpochDisplay(
+            f"{facts['category']} {facts['model']} fold {fold + 1}/{settings.folds}"
+        ) as display:
+            checkpoint = base.with_name(f"{base.name}.fold{fold}.checkpoint")
+            of_fold.fit(train, validation, _options(facts, checkpoint, [display.show]), labelled)
+        return of_fold
 
-        good = data.rows(split="train")
-        images, paths = data.images[good], data.paths(good)
-        table = out_of_fold.out_of_fold(images, paths, settings, facts["seed"], fit_fold)
-    files.write_table(artifacts.out_of_fold_file(facts["category"], facts["model"]), table)
+    good = data.rows(split="train")
+    images, paths = data.images[good], data.paths(good)
+    usual = detector.measure(validation).parts
+    return out_of_fold.out_of_fold(images, paths, settings, facts["seed"], fit_fold, usual)
+
+
+def _unseen(detector: Detector, calibration: np.ndarray, left_out: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return the parts of good images that chose nothing: of a fold's left-out ones, or of calibration."""
+    if len(left_out):
+        return {name: left_out[name].to_numpy(dtype=np.float64) for name in detector.part_names}
+    return detector.measure(calibration).parts
 
 
 def _write_training(

@@ -1,8 +1,9 @@
 """Images of a tuning: no test image, except the labelled pool where objective is `labelled`.
 
-No calibration image either: those set the tuned model's threshold, and images that chose the settings must
-not set it. So a tuning evaluates on images that the pipeline trains on, and keeps them out of its own
-trainings.
+No calibration image either, as `split.calibration: half` has them: those set the tuned model's threshold,
+and images that chose the settings must not set it. So a tuning evaluates on images that the pipeline trains
+on, and keeps them out of its own trainings. With `cross` every good training image helps to set the
+threshold, those that a tuning sees among them.
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ class TuningData:
 
     Attributes:
         train, validation: (n, s, s, 3) uint8 good images, to learn from and to choose the epoch.
-        examined: (n, s, s, 3) uint8 good images that set the threshold.
+        examined: (n, s, s, 3) uint8 good images that set the parts' scales and the threshold.
         images: (m, s, s, 3) uint8 to be told apart, in addition to `examined` where `reuses`.
         kinds: (m,) text, "good" or the kind of defect.
         reuses: the examined images are the good ones to be told apart: as made defects lie in those
@@ -41,23 +42,24 @@ class TuningData:
     reuses: bool
     n_calibration: int
 
-    def evaluate(self, detector: Detector, rate: float, strict: bool) -> ObjectiveValue:
+    def evaluate(self, detector: Detector, rate: float, threshold: params.Threshold) -> ObjectiveValue:
         """Calibrate a fitted detector, then return its value of the objective.
 
         Args:
             rate: false-alarm rate of the threshold, in (0, 1).
-            strict: too few images for the rate are an error.
+            threshold: as `objective.evaluate` has it.
 
         Raises:
-            TooFewImages: see `strict`.
+            TooFewImages: too few images for the rate, where `threshold.strict` makes that an error.
         """
-        detector.calibrate(self.validation)
-        calibration = detector.score(self.examined).scores
+        unseen = detector.measure(self.examined).parts
+        detector.calibrate(self.validation, unseen)
+        calibration = detector.threshold_scores(unseen)
         scores, kinds = detector.score(self.images).scores, self.kinds
         if self.reuses:
             scores = np.concatenate([calibration, scores])
             kinds = np.concatenate([np.full(len(calibration), "good", dtype=kinds.dtype), kinds])
-        return evaluate(calibration, scores, kinds, rate, strict)
+        return evaluate(calibration, scores, kinds, rate, threshold)
 
 
 def prepare(plan: Plan) -> TuningData:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mlproject.core.errors import TooFewImages
+from mlproject.core.params import Threshold
 from mlproject.evaluation import metrics, thresholds
 
 RESAMPLES = 2000
@@ -43,7 +44,7 @@ class ObjectiveValue:
 
 
 def evaluate(
-    calibration: np.ndarray, scores: np.ndarray, kinds: np.ndarray, rate: float, strict: bool
+    calibration: np.ndarray, scores: np.ndarray, kinds: np.ndarray, rate: float, threshold: Threshold
 ) -> ObjectiveValue:
     """Return how well scores separate good from defective images.
 
@@ -51,25 +52,25 @@ def evaluate(
         calibration: (m,) scores of good images, for the threshold.
         scores: (n,) of the examined images, higher = more anomalous.
         kinds: (n,) text, the kind of defect; "good" for good images. Both must occur.
-        rate: false-alarm rate asked for.
-        strict: too few calibration images for the rate are an error.
+        rate: false-alarm rate asked for, in the place of the one in `threshold`.
+        threshold: with which confidence, and whether too few calibration images are an error.
 
     Raises:
-        TooFewImages: as said under `strict`.
+        TooFewImages: they are, and `threshold.strict` says so.
     """
     labels = (kinds != "good").astype(np.int64)
-    threshold = thresholds.calibrate(calibration, rate, strict=strict)
-    found = metrics.classification(labels, scores, threshold.value)
+    found = thresholds.calibrate(calibration, rate, strict=threshold.strict, confidence=threshold.confidence)
+    decided = metrics.classification(labels, scores, found.value)
     auroc = _auroc(labels, scores)
     balanced, recall, alarms = (
-        float(found[name] or 0.0) for name in ("balanced_accuracy", "recall", "false_alarm_rate")
+        float(decided[name] or 0.0) for name in ("balanced_accuracy", "recall", "false_alarm_rate")
     )
     good = kinds == "good"
     by_kind = {
         str(kind): _auroc(labels[good | (kinds == kind)], scores[good | (kinds == kind)])
         for kind in sorted(set(kinds) - {"good"})
     }
-    return ObjectiveValue((auroc + balanced) / 2, auroc, balanced, recall, alarms, *threshold, by_kind)
+    return ObjectiveValue((auroc + balanced) / 2, auroc, balanced, recall, alarms, *found, by_kind)
 
 
 def _auroc(labels: np.ndarray, scores: np.ndarray) -> float:

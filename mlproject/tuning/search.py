@@ -81,7 +81,9 @@ def _space(plan: Plan, images: TuningData) -> search_space.Space:
     """Return the model's search space without false-alarm rates that too few images support."""
     return search_space.supported(
         plan.space(),
-        thresholds.smallest_false_alarm_rate(min(len(images.examined), images.n_calibration)),
+        thresholds.smallest_false_alarm_rate(
+            min(len(images.examined), images.n_calibration), plan.threshold["confidence"]
+        ),
     )
 
 

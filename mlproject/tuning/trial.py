@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlproject.core import files
+from mlproject.core import files, params
 from mlproject.models.components import search_space
 from mlproject.models.components.detector import Detector
 from mlproject.models.components.search_space import Value
@@ -89,9 +89,9 @@ class Trial:
         return self.verdict
 
     def _evaluate(self, detector: Detector) -> ObjectiveValue:
-        threshold = self.plan.threshold
-        rate = search_space.rate(self.values, threshold["false_alarm_rate"])
-        return self.images.evaluate(detector, rate, threshold["strict"])
+        threshold = params.Threshold(**self.plan.threshold)
+        rate = search_space.rate(self.values, threshold.false_alarm_rate)
+        return self.images.evaluate(detector, rate, threshold)
 
     def write(self, state: str, reason: str, began: float, ended: float) -> dict[str, Any]:
         """Write trial.json, all that the record in MLflow is made of; return it.

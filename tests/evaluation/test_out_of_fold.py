@@ -1,4 +1,6 @@
-"""Out-of-fold scores: every good image once, by a model that never saw it."""
+"""Out-of-fold parts: every good image once, by a model that never saw it, on one scale."""
+
+import json
 
 import numpy as np
 import pandas as pd
@@ -8,41 +10,70 @@ from support.pipeline_project import Project
 from mlproject.core.params import Split
 from mlproject.evaluation.out_of_fold import out_of_fold
 from mlproject.models.components.combination import Combination
-from mlproject.models.components.detector import Scored
+from mlproject.models.components.detector import Parts
 
 PATHS = [f"train/good/{i:03d}.png" for i in range(40)]
 IMAGES = np.arange(40, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 3), np.uint8)
 SETTINGS = Split(validation_share=0.2, calibration="cross", folds=4)
 
 
+def numbers(images):
+    return images[:, 0, 0, 0].tolist()
+
+
 class Witness:
-    """Stands for a detector: remembers what it was fitted on; an image's score is its own number."""
+    """Stands for a detector: remembers what it was fitted on; an image's part is its number, on a scale."""
 
-    def __init__(self, seen):
-        self.seen = seen
-        self.combination = Combination({"part": 0.0}, {"part": 1.0})
+    def __init__(self, train, validation, scale):
+        self.train, self.validation, self.scale = set(numbers(train)), numbers(validation), scale
 
-    def calibrate(self, images):
-        pass
-
-    def score(self, images):
-        numbers = images[:, 0, 0, 0]
-        assert not set(numbers.tolist()) & self.seen, "an image was scored by a model that saw it"
-        values = numbers.astype(np.float64)
-        return Scored({"part": values}, images[..., 0], images, scores=values)
+    def measure(self, images):
+        if numbers(images) != self.validation:
+            seen = self.train | set(self.validation)
+            assert not set(numbers(images)) & seen, "an image was measured by a model that saw it"
+        values = self.scale(np.array(numbers(images), dtype=np.float64))
+        return Parts({"part": values}, images[..., 0], images)
 
 
-def test_every_image_is_scored_once_by_a_model_that_never_saw_it():
+def test_every_image_is_measured_once_by_a_model_that_never_saw_it():
     folds = []
 
     def fit_fold(fold, train, validation):
         folds.append(fold)
-        return Witness(set(train[:, 0, 0, 0].tolist()) | set(validation[:, 0, 0, 0].tolist()))
+        return Witness(train, validation, scale=lambda values: values)
 
-    table = out_of_fold(IMAGES, PATHS, SETTINGS, 0, fit_fold)
+    table = out_of_fold(IMAGES, PATHS, SETTINGS, 0, fit_fold, {"part": np.arange(40.0)})
     assert folds == [0, 1, 2, 3]
     assert table["path"].tolist() == PATHS
-    assert table["score"].tolist() == list(range(40))
+    assert table.columns.tolist() == ["path", "part"]
+
+
+def test_a_fold_that_errs_more_gives_what_it_gives_on_the_scale_of_the_final_model():
+    """Each fold's model has its own offset and unit; what comes out depends on neither."""
+
+    def with_scales(scales):
+        def fit_fold(fold, train, validation):
+            return Witness(train, validation, scale=scales[fold])
+
+        return out_of_fold(IMAGES, PATHS, SETTINGS, 0, fit_fold, {"part": np.arange(8.0)})["part"]
+
+    def linear(offset, unit):
+        return lambda values: offset + unit * values
+
+    equal = with_scales([linear(0, 1)] * 4)
+    different = with_scales([linear(5, 3), linear(0, 1), linear(-2, 0.1), linear(100, 20)])
+    assert different.tolist() == pytest.approx(equal.tolist())
+
+
+def test_what_is_usual_for_a_folds_model_is_usual_for_the_final_one():
+    def fit_fold(fold, train, validation):
+        own = np.array(numbers(validation), dtype=np.float64)
+        return Witness(train, validation, scale=lambda values: (values - own.mean()) / own.std())
+
+    usual = np.array([10.0, 14.0])  # mean 12, standard deviation 2
+    table = out_of_fold(IMAGES, PATHS, SETTINGS, 0, fit_fold, {"part": usual})
+    again = out_of_fold(IMAGES, PATHS, SETTINGS, 0, fit_fold, {"part": np.array([-1.0, 1.0])})
+    assert table["part"].tolist() == pytest.approx((12 + 2 * again["part"]).tolist())
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +86,13 @@ def project(tmp_path_factory):
 
 def test_the_pipeline_takes_its_threshold_from_all_good_training_images(project):
     """So 40 images support a false-alarm rate of .05, which the half of a fifth of them could not."""
-    import json
-
     project.call("dvc", "repro", "score@disc-kd_cae")
     folder = project.folder / "artifacts/disc/kd_cae"
-    assert len(pd.read_csv(folder / "out_of_fold.csv")) == 40
+    table = pd.read_csv(folder / "out_of_fold.csv")
+    assert len(table) == 40
+    combined = json.loads((folder / "model/model.json").read_text())["combination"]
+    parts = {name: table[name].to_numpy() for name in combined["centres"]}
+    assert combined == Combination.fit(parts).as_dict(), "the parts are scaled by images that chose nothing"
     threshold = json.loads((folder / "scores/threshold.json").read_text())
     assert threshold["n_calibration"] == 40
     assert threshold["supported"]

@@ -7,10 +7,14 @@ from support.small_models import detector_settings
 
 from mlproject import models
 from mlproject.core.errors import TooFewImages
+from mlproject.core.params import Threshold
 from mlproject.models.components.combination import Combination
 from mlproject.training.run_options import RunOptions
 from mlproject.tuning import proxy_defects
 from mlproject.tuning.objective import evaluate, spearman, spearman_interval
+
+LENIENT = Threshold(false_alarm_rate=0.1, strict=False)
+STRICT = Threshold(false_alarm_rate=0.1, strict=True)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +60,7 @@ def test_a_trained_detector_is_far_above_chance_and_one_that_guesses_is_not(defe
         detector.calibrate(small_images.train[:20])
         images = np.concatenate([small_images.validation, defects.images])
         return evaluate(
-            detector.score(small_images.validation).scores, detector.score(images).scores, kinds, 0.1, False
+            detector.score(small_images.validation).scores, detector.score(images).scores, kinds, 0.1, LENIENT
         )
 
     detector = models.create("pca", detector_settings("pca"))
@@ -65,7 +69,7 @@ def test_a_trained_detector_is_far_above_chance_and_one_that_guesses_is_not(defe
     assert found.auroc > 0.85
     assert found.value > 0.7
     guesses = np.random.default_rng(0).normal(size=len(kinds))
-    chance = evaluate(guesses[:12], guesses, kinds, 0.1, False)
+    chance = evaluate(guesses[:12], guesses, kinds, 0.1, LENIENT)
     assert 0.35 < chance.auroc < 0.65
 
 
@@ -73,7 +77,7 @@ def test_the_verdict_by_hand():
     calibration = np.arange(1.0, 10.0)  # nine: a rate of .2 leaves the eighth as the threshold
     scores = np.array([1.0, 9.0, 8.5, 0.5])
     kinds = np.array(["good", "good", "scratch", "stain"])
-    found = evaluate(calibration, scores, kinds, 0.2, False)
+    found = evaluate(calibration, scores, kinds, 0.2, LENIENT)
     assert found.threshold == 8.0
     assert (found.recall, found.false_alarm_rate, found.balanced_accuracy) == (0.5, 0.5, 0.5)
     assert found.auroc == 0.25  # of four pairs one is in order
@@ -84,10 +88,10 @@ def test_the_verdict_by_hand():
 
 def test_a_rate_that_cannot_be_supported_is_flagged_or_an_error():
     scores, kinds = np.array([1.0, 5.0]), np.array(["good", "stain"])
-    found = evaluate(np.array([1.0, 2.0]), scores, kinds, 0.05, strict=False)
+    found = evaluate(np.array([1.0, 2.0]), scores, kinds, 0.05, LENIENT)
     assert (found.threshold, found.supported) == (2.0, False)
     with pytest.raises(TooFewImages):
-        evaluate(np.array([1.0, 2.0]), scores, kinds, 0.05, strict=True)
+        evaluate(np.array([1.0, 2.0]), scores, kinds, 0.05, STRICT)
 
 
 def test_rank_correlation_is_spearmans_ties_included():
@@ -111,3 +115,13 @@ def test_a_parts_weight_scales_its_distance_from_the_usual():
     np.testing.assert_allclose(double.apply(alone), 2 * even.apply(alone))
     assert double.part_thresholds(2.0)["density"] == pytest.approx(even.part_thresholds(1.0)["density"])
     assert double.part_thresholds(2.0)["error"] == even.part_thresholds(2.0)["error"]
+
+
+def test_the_threshold_is_set_with_the_confidence_that_the_pipeline_will_set_it_with():
+    """Of 50 images a rate of .1 is kept on average by the 46th; with a confidence of .9 it takes the 49th."""
+    calibration = np.arange(1.0, 51.0)
+    kinds = np.array(["good", "stain"])
+    confident = Threshold(false_alarm_rate=0.1, confidence=0.9, strict=False)
+    found = [evaluate(calibration, np.array([1.0, 48.5]), kinds, 0.1, how) for how in (LENIENT, confident)]
+    assert [one.threshold for one in found] == [46.0, 49.0]
+    assert [one.recall for one in found] == [1.0, 0.0]

@@ -13,6 +13,7 @@ import support.tuning_project as project
 from support.tuning_project import report, results, trials, tune, tuned
 
 from mlproject import models
+from mlproject.core import params
 from mlproject.core.errors import UserError
 from mlproject.data import prepared, split
 from mlproject.models.pca import PCA
@@ -191,8 +192,19 @@ def test_a_kept_model_scores_as_its_trial_said(tuning_home):
     images = data.prepare(planned)
     for kept in trials("ni_cae"):
         detector = models.load(planned.trial_folder(kept["number"]) / "model")
-        again = images.evaluate(detector, kept["values"]["threshold.false_alarm_rate"], strict=False)
+        rate = kept["values"]["threshold.false_alarm_rate"]
+        again = images.evaluate(detector, rate, params.Threshold(false_alarm_rate=rate, strict=False))
         assert again.value == kept["verdict"]["value"]
+
+
+def test_a_confidence_leaves_out_the_rates_that_too_few_images_bound_with_it(tuning_home):
+    """Four images will set the threshold: half of the time they bound no rate below 1 − .5 ** (1 / 4)."""
+    project.edit(lambda tree: tree["threshold"].update(confidence=0.5))
+    planned = plan.load("disc", "pca")
+    images = data.prepare(planned)
+    assert images.n_calibration == 4
+    rates = search._space(planned, images)["threshold.false_alarm_rate"]
+    assert rates.low == pytest.approx(1 - 0.5 ** (1 / 4))
 
 
 def test_fewer_epochs_for_trials_are_not_what_is_written(tuning_home):

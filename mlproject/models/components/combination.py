@@ -6,6 +6,8 @@ from typing import Any, Self
 
 import numpy as np
 
+FEWEST = 3  # images that centres and scales are learnt from, each in turn left out
+
 
 @dataclass(frozen=True)
 class Combination:
@@ -26,7 +28,7 @@ class Combination:
     scales: dict[str, float]
 
     @classmethod
-    def fit(cls, parts: dict[str, np.ndarray], weights: Mapping[str, float] | None = None) -> Self:
+    def fit(cls, parts: Mapping[str, np.ndarray], weights: Mapping[str, float] | None = None) -> Self:
         """Learn centres (means) and scales (standard deviations / weights) from good images.
 
         Args:
@@ -37,12 +39,34 @@ class Combination:
         if len(parts) == 1:
             (name,) = parts
             return cls({name: 0.0}, {name: 1.0})
-        centres = {name: float(np.mean(values)) for name, values in parts.items()}
-        spread = {name: float(np.std(values)) for name, values in parts.items()}
-        scales = {name: value if value > 0 else 1.0 for name, value in spread.items()}
-        return cls(centres, {name: scale / weights.get(name, 1.0) for name, scale in scales.items()})
+        usual = {name: centre_and_scale(values) for name, values in parts.items()}
+        return cls(
+            {name: centre for name, (centre, _) in usual.items()},
+            {name: scale / weights.get(name, 1.0) for name, (_, scale) in usual.items()},
+        )
 
-    def apply(self, parts: dict[str, np.ndarray]) -> np.ndarray:
+    @classmethod
+    def left_out_scores(
+        cls, parts: Mapping[str, np.ndarray], weights: Mapping[str, float] | None = None
+    ) -> np.ndarray:
+        """Return (n,) the score of each image by centres and scales that the n − 1 others give.
+
+        A threshold from these is not exceeded more often than asked. Scored by centres and scales that they
+        set themselves, 20 images lie too close to the usual: a threshold for 5 % false alarms gives 6 to 7 %.
+
+        Args:
+            parts: name → (n,) values on good images, n ≥ `FEWEST`.
+            weights: as `fit` has them.
+        """
+        columns = {name: np.asarray(values, dtype=np.float64) for name, values in parts.items()}
+        n = len(next(iter(columns.values())))
+        scores = []
+        for row in range(n):
+            others = cls.fit({name: np.delete(values, row) for name, values in columns.items()}, weights)
+            scores.append(others.apply({name: values[row] for name, values in columns.items()}))
+        return np.array(scores)
+
+    def apply(self, parts: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return (n,) float64 scores."""
         columns = [
             (np.asarray(parts[name], dtype=np.float64) - self.centres[name]) / self.scales[name]
@@ -62,3 +86,8 @@ class Combination:
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Take the values of `as_dict` back."""
         return cls(values["centres"], values["scales"])
+
+
+def centre_and_scale(values: np.ndarray) -> tuple[float, float]:
+    """Return mean and standard deviation of (n,) values; 1 in the place of a deviation of 0."""
+    return float(np.mean(values)), float(np.std(values)) or 1.0

@@ -12,7 +12,7 @@ import numpy as np
 from mlproject.core import params
 from mlproject.core.errors import UserError
 from mlproject.core.files import demand_files, written_whole
-from mlproject.models.components.combination import Combination
+from mlproject.models.components.combination import FEWEST, Combination
 from mlproject.models.components.heat_scale import HeatScale
 from mlproject.models.components.search_space import THRESHOLD, Space
 from mlproject.training.loop import History
@@ -191,11 +191,33 @@ class Detector(ABC):
         """
         return {}
 
-    def calibrate(self, good_images: np.ndarray) -> None:
-        """Learn, from good images that were not trained on, how parts become a score, and maps pictures."""
+    def calibrate(self, good_images: np.ndarray, unseen: Mapping[str, np.ndarray] | None = None) -> None:
+        """Learn, from good images that were not trained on, how parts become a score, and maps pictures.
+
+        Args:
+            good_images: (n, s, s, 3) uint8.
+            unseen: parts of other good images, which chose neither the epoch nor a map's statistics. On
+                images that did, the part that was fitted closest to them looks smaller than on new images,
+                and then outweighs the others. With fewer than `combination.FEWEST` of them the parts of
+                `good_images` are combined instead.
+        """
         measured = self.measure(good_images)
-        self.combination = Combination.fit(measured.parts, self.part_weights)
+        if unseen is None or _count(unseen) < FEWEST:
+            unseen = measured.parts
+        self.combination = Combination.fit(unseen, self.part_weights)
         self.heat_scale = HeatScale.from_good_maps(measured.maps)
+
+    def threshold_scores(self, unseen: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return (n,) scores, for a threshold, of the good images whose parts `calibrate` had as `unseen`.
+
+        Raises:
+            RuntimeError: the detector is not calibrated.
+        """
+        if self.combination is None:
+            raise RuntimeError("calibrate the detector before scoring")
+        if _count(unseen) < FEWEST or len(self.part_names) == 1:
+            return self.combination.apply(unseen)
+        return Combination.left_out_scores(unseen, self.part_weights)
 
     def score(self, images: np.ndarray) -> Scored:
         """Return scores, maps and reconstructions of (n, s, s, 3) uint8 images.
@@ -226,3 +248,7 @@ class Detector(ABC):
             (part / WEIGHTS).write_bytes(save(arrays))
             (part / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
             demand_files(part, (WEIGHTS, DESCRIPTION))
+
+
+def _count(parts: Mapping[str, np.ndarray]) -> int:
+    return len(next(iter(parts.values())))

@@ -59,24 +59,25 @@ def fit(
     detector: Detector, train: np.ndarray, validation: np.ndarray, labelled: Labelled | None,
     seed: int, inputs: StudyInputs, checkpoint: Path | None = None, on_epoch: OnEpoch = lambda epoch: None,
 ) -> None:  # fmt: skip
-    """Train and calibrate a detector on (n, s, s, 3) uint8 images."""
+    """Train a detector on (n, s, s, 3) uint8 images."""
     run = RunOptions(seed, inputs.device, inputs.precision, checkpoint, on_epoch=on_epoch)
     detector.fit(train, validation, run, labelled)
-    detector.calibrate(validation)
 
 
 def scored(detector: Detector, images: ResizedImages, settings: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the scores of the good calibration images and of the held-out test images."""
+    """Calibrate a detector; return the scores of the good calibration and of the held-out test images."""
     inputs = images.inputs
-    rows = {
-        "calibration": inputs.rows_of("calibration"),
-        "held_out": inputs.test[inputs.held_out],
-    }
-    tables = [
-        inputs.about(chosen, subset).assign(score=detector.score(images.rows(settings, chosen)).scores)
-        for subset, chosen in rows.items()
-        if len(chosen)
-    ]
+    good, held_out = inputs.rows_of("calibration"), inputs.test[inputs.held_out]
+    validation = images.rows(settings, inputs.rows_of("validation"))
+    tables = []
+    if len(good):
+        unseen = detector.measure(images.rows(settings, good)).parts
+        detector.calibrate(validation, unseen)
+        tables.append(inputs.about(good, "calibration").assign(score=detector.threshold_scores(unseen)))
+    else:
+        detector.calibrate(validation)
+    scores = detector.score(images.rows(settings, held_out)).scores
+    tables.append(inputs.about(held_out, "held_out").assign(score=scores))
     return pd.concat(tables, ignore_index=True)
 
 

@@ -33,9 +33,13 @@ def train(
         detector = models.create(model, settings)
         with shown(title) as on_epoch:
             fitting.fit(detector, learnt, choose, None, inputs.seed, inputs, checkpoint, on_epoch)
+        detector.calibrate(choose)
         detector.save(folder)
-        # loaded: on the CPU, as the cells score
-        good = _good_scores(models.load(folder), model, settings, images)
+        detector = models.load(folder)  # on the CPU, as the cells score
+        unseen = _unseen(detector, model, settings, images)
+        detector.calibrate(choose, unseen)
+        detector.save(folder)
+        good = detector.threshold_scores(unseen)
     files.write_json(folder / GOOD_SCORES, good.tolist())
     checkpoints.keep_only("", folder.parent)
 
@@ -45,13 +49,13 @@ def good_scores(folder: Path) -> np.ndarray:
     return np.array(files.read_json(folder / GOOD_SCORES), dtype=np.float64)
 
 
-def _good_scores(
+def _unseen(
     detector: Detector, model: str, settings: Mapping[str, Any], images: fitting.ResizedImages
-) -> np.ndarray:
-    """Return the scores of good images that set the threshold."""
+) -> dict[str, np.ndarray]:
+    """Return the parts of the good images that set the threshold."""
     inputs = images.inputs
     if inputs.split.calibration == "half":
-        return detector.score(images.rows(settings, inputs.rows_of("calibration"))).scores
+        return detector.measure(images.rows(settings, inputs.rows_of("calibration"))).parts
 
     def fit_fold(fold: int, train: np.ndarray, validation: np.ndarray) -> Detector:
         one = models.create(model, settings)
@@ -60,5 +64,6 @@ def _good_scores(
 
     paths = inputs.data.paths(inputs.good)
     good = images.rows(settings, inputs.good)
-    table = out_of_fold.out_of_fold(good, paths, inputs.split, inputs.seed, fit_fold)
-    return table["score"].to_numpy(dtype=np.float64)
+    usual = detector.measure(images.rows(settings, inputs.rows_of("validation"))).parts
+    table = out_of_fold.out_of_fold(good, paths, inputs.split, inputs.seed, fit_fold, usual)
+    return {name: table[name].to_numpy(dtype=np.float64) for name in detector.part_names}
