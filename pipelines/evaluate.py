@@ -9,7 +9,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from mlproject.core import artifacts, files, params, script
 from mlproject.core.errors import UserError
 from mlproject.data import prepared
-from mlproject.evaluation import defect_sizes, metrics, paper_protocol, pixel_metrics
+from mlproject.evaluation import defect_sizes, metrics, paper_protocol, pixel_metrics, shortcuts
 from mlproject.models.components.heat_scale import HeatScale
 from mlproject.reports.figures import drawing, pictures, score_plots
 from mlproject.reports.figures.cases import Cases
@@ -32,6 +32,9 @@ def main(category: str, model: str) -> None:
     cases = _cases(data, scores, threshold["threshold"], model)
 
     result = _measure(data, cases, scores) | {name: threshold[name] for name in FROM_THRESHOLD}
+    result["follows_shortcut"] = _follows_shortcut(data, scores)
+    if result["follows_shortcut"]:
+        print(f"{category} {model}: nothing was learnt: {result['follows_shortcut']}", flush=True)
     result["held_out"] = _held_out(scores, threshold["threshold"])
     result["paper"] = _paper(scores, list(threshold["part_thresholds"]), threshold["paper_rule"])
     result["paper_literal"] = _paper_literal(scores, category, model)
@@ -100,6 +103,14 @@ def _evaluated(every: pd.DataFrame) -> slice | np.ndarray:
     """Return the test images that the model did not learn from; a slice if all, so that nothing is copied."""
     chosen = (every["subset"] == "test").to_numpy()
     return slice(None) if chosen.all() else chosen
+
+
+def _follows_shortcut(data: prepared.Prepared, scores: pd.DataFrame) -> str | None:
+    """Return which trivial statistic the scores rank the images by that the model is evaluated on."""
+    every = scores[scores["subset"].isin(("test", "pool"))]
+    used = (every["subset"] == "test").to_numpy()
+    values = {name: column[used] for name, column in shortcuts.of_test_images(data).items()}
+    return shortcuts.follows(every["score"].to_numpy(dtype=np.float64)[used], values)
 
 
 def _held_out(scores: pd.DataFrame, threshold: float) -> dict[str, Any]:

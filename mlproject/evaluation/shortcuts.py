@@ -8,12 +8,31 @@ and detectors also score images whose brightness is matched.
 from typing import Any
 
 import numpy as np
+from scipy.stats import rankdata
 
+from mlproject.data.prepared import Prepared
+from mlproject.evaluation.brightness import mean_brightness
 from mlproject.evaluation.metrics import auroc
 
 BATCH = 32  # images held as float32 at a time: 25 MB at 256 pixels
 FLAGGED = (0.1, 0.9)  # AUROC of a statistic at or beyond which the category is flagged
+FOLLOWED = 0.9  # Spearman's rank correlation, up or down, from which scores are a statistic in disguise
+FEWEST = 12  # images: of fewer, one of the statistics ranks them so by luck in over 1 of 1,000 cases
 CHANNELS = ("red", "green", "blue")
+
+
+def of_test_images(data: Prepared) -> dict[str, np.ndarray]:
+    """Return `statistics` of a prepared category's test images, in their order."""
+    # The manifest lists train first: slices keep the arrays mapped, where chosen rows would be copied.
+    n_train = len(data.rows(split="train"))
+    test = data.manifest.iloc[n_train:]
+    return statistics(
+        data.images[n_train:],
+        widths=test["width"].to_numpy(),
+        heights=test["height"].to_numpy(),
+        file_sizes=test["bytes"].to_numpy(),
+        training_brightness=mean_brightness(data.images[:n_train]),
+    )
 
 
 def statistics(
@@ -67,6 +86,32 @@ def probe(values: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, Any]:
         "strongest_auroc": strongest_auroc,
         "flagged": flagged,
     }
+
+
+def follows(scores: np.ndarray, values: dict[str, np.ndarray]) -> str | None:
+    """Return in words which statistic scores rank images by; None if by none, or if the images are too few.
+
+    No label is used. A detector that finds defects is not meant, even where a statistic alone separates good
+    from defective: within good and within defective images its scores rank otherwise.
+
+    Args:
+        scores: (n,) of the test images.
+        values: name → (n,), as `statistics` returns them.
+    """
+    if len(scores) < FEWEST:
+        return None
+    found = {name: _rank_correlation(scores, column) for name, column in values.items()}
+    name = max(found, key=lambda name: abs(found[name]))
+    if abs(found[name]) < FOLLOWED:
+        return None
+    return f"its scores rank the test images as their {name} does (rank correlation {found[name]:+.2f})"
+
+
+def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Return Spearman's rank correlation; 0 where one of the two does not vary."""
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return 0.0
+    return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
 
 
 def _pixel_statistics(images: np.ndarray) -> dict[str, np.ndarray]:

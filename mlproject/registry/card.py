@@ -63,7 +63,7 @@ def model_card(dataset: str, facts: DetectorFacts, *, in_registry: bool = False)
         "",
         f"Says of a photo whether the part is defective: score > {facts.threshold['threshold']:.6g}.",
         "",
-        *_not_learnt(run),
+        *_not_learnt(facts.not_learnt_because),
         f"- Trained on {run['n_train']} good images, {run['n_validation']} more chose the epoch "
         f"(data `{run['data_hash']}`).",
         *_labelled(run),
@@ -84,9 +84,8 @@ def model_card(dataset: str, facts: DetectorFacts, *, in_registry: bool = False)
     return "\n".join(lines) + "\n"
 
 
-def _not_learnt(run: dict[str, Any]) -> list[str]:
-    """Return the line about a training that has learnt nothing."""
-    why = run.get("not_learnt_because")
+def _not_learnt(why: str | None) -> list[str]:
+    """Return the line about a model that has learnt nothing."""
     return [f"- **It has learnt nothing**: {why}. Do not use it."] if why else []
 
 

@@ -1,7 +1,6 @@
 """Facts of a trained detector that its run in MLflow shows: training, scores, report, model."""
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -70,6 +69,12 @@ class DetectorFacts(Facts):
             ),
         )
 
+    @property
+    def not_learnt_because(self) -> str | None:
+        """Why the model has learnt nothing, by its training or by what its scores follow; None if it has."""
+        why: str | None = self.training.get("not_learnt_because") or self.metrics.get("follows_shortcut")
+        return why
+
     def figures(self) -> dict[str, float]:
         """Return every number of the report and of the training, flat; absent ones are left out."""
         training = {
@@ -89,7 +94,7 @@ class DetectorFacts(Facts):
             "stopped": self.training["stopped"],
             "shortcut": self.shortcuts["strongest"],
             "shortcut_flagged": self.shortcuts["flagged"],
-            **_learnt(self.training),
+            **_learnt(self.not_learnt_because, "learnt" in self.training),
             "threshold_supported": self.metrics["supported"],
             **{name: value for name, value in self.locked().items() if name not in parameters(self.training)},
         }
@@ -114,8 +119,6 @@ class DetectorFacts(Facts):
         return found
 
 
-def _learnt(training: Mapping[str, Any]) -> dict[str, str]:
+def _learnt(why_not: str | None, known: bool) -> dict[str, str]:
     """Return the tag that says whether a training has learnt anything; none for files of release 0.2."""
-    if "learnt" not in training:
-        return {}
-    return {LEARNT: YES if training["learnt"] else f"{NO}{training['not_learnt_because']}"}
+    return {LEARNT: f"{NO}{why_not}" if why_not else YES} if known else {}

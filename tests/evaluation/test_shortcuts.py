@@ -166,3 +166,41 @@ def test_real_categories_are_not_sorted_by_brightness(
     images = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
     labels = np.array([file.parent.name != "good" for file in files])
     assert auroc(labels, measure(images)["mean_brightness"]) == pytest.approx(expected, abs=0.01)
+
+
+def test_scores_that_rank_as_a_statistic_does_are_named_up_or_down() -> None:
+    """Whatever their unit: a network that learnt nothing gives such scores."""
+    values = measure(photos(0, 40))
+    for sign in (1, -1):
+        scores = np.exp(sign * 40 * values["mean_brightness"])
+        found = shortcuts.follows(scores, {name: values[name] for name in ("mean_brightness", "sharpness")})
+        assert found == (
+            f"its scores rank the test images as their mean_brightness does (rank correlation {sign:+.2f})"
+        )
+
+
+def test_a_detector_of_defects_follows_no_statistic_even_where_one_separates_good_from_defective() -> None:
+    train, test, labels = screw_like()
+    values = measure(test, brightness.mean_brightness(train))
+    assert auroc(labels, values["mean_brightness"]) == 1
+    scores = labels + np.random.default_rng(0).normal(0, 0.1, len(labels))
+    assert auroc(labels, scores) == 1
+    assert shortcuts.follows(scores, values) is None
+
+
+def test_few_images_and_statistics_that_do_not_vary_show_nothing() -> None:
+    values = measure(photos(0, 40))
+    few = {name: column[:11] for name, column in values.items()}
+    assert shortcuts.follows(few["mean_brightness"], few) is None
+    assert shortcuts.follows(np.arange(40.0), {"width": values["width"]}) is None
+    assert shortcuts.follows(np.ones(40), values) is None
+
+
+def test_luck_follows_no_statistic() -> None:
+    """Of 12 images: among twelve statistics without relation to the scores."""
+    rng = np.random.default_rng(0)
+    luck = [
+        shortcuts.follows(rng.normal(size=12), {str(k): rng.normal(size=12) for k in range(12)})
+        for _ in range(1000)
+    ]
+    assert sum(map(bool, luck)) <= 3

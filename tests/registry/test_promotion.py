@@ -11,6 +11,7 @@ from mlflow.artifacts import download_artifacts
 from support.promotion_project import aliases, tags
 
 from mlproject.core import artifacts, files
+from mlproject.data import prepared
 from mlproject.registry import version_tags
 from mlproject.tracking import connection, lineage
 
@@ -115,6 +116,24 @@ def test_a_model_that_has_learnt_nothing_is_refused_and_says_so_everywhere(dead,
     assert "- **It has learnt nothing**: it gives one picture. Do not use it." in version.description
     tags_of_run = connection.connect().get_run(version.run_id).data.tags
     assert tags_of_run["learnt"] == "no: it gives one picture"
+
+
+def test_a_model_whose_scores_follow_a_shortcut_is_refused(fresh, mlproject):
+    """Its scores are how bright the images are; no label says so."""
+
+    def brighter(table, threshold):
+        data = prepared.load(project.CATEGORY)
+        table["score"] = data.images.mean(axis=(1, 2, 3), dtype=np.float64)
+
+    version = project.register_altered("kd_cae", brighter)
+    code, out, _ = mlproject("promote", "bottle", "--version", str(version))
+    found = connection.connect().get_model_version(project.NAME, str(version))
+    project.register("kd_cae")  # its run says again what its files say
+    connection.connect().delete_model_version(project.NAME, str(version))
+    assert code == 1
+    assert "has learnt nothing: its scores rank the test images as their mean_" in lines(out)["learnt"]
+    assert "Not promoted: learnt" in out
+    assert "- **It has learnt nothing**: its scores rank the test images" in found.description
 
 
 def test_a_model_whose_run_does_not_say_whether_it_has_learnt_is_not_promoted(fresh, mlproject):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -375,7 +376,9 @@ def test_compare_writes_four_files_and_prints_the_table(
     Path("params.yaml").write_text("categories: [bracket]\ndetectors: [kd_cae, ni_cae]\n")
     for model in ("kd_cae", "ni_cae"):
         files.write_table(artifacts.report_folder("bracket", model) / "test_scores.csv", scores_table())
-        files.write_json(artifacts.report_folder("bracket", model) / "metrics.json", result(model=model))
+        follows = "its scores rank the test images as their sharpness does" if model == "kd_cae" else None
+        metrics = result(model=model) | {"follows_shortcut": follows}
+        files.write_json(artifacts.report_folder("bracket", model) / "metrics.json", metrics)
         why = "it returns one picture for every image" if model == "ni_cae" else None
         files.write_json(artifacts.training_report("bracket", model), {"not_learnt_because": why})
     files.write_json(artifacts.report_folder("bracket") / "shortcuts.json", shortcut())
@@ -386,5 +389,7 @@ def test_compare_writes_four_files_and_prints_the_table(
     assert printed(files.read_json(Path("reports/comparison.json"))) == capsys.readouterr().out
     text = Path("reports/comparison.md").read_text()
     assert "0.87 [0.80, 0.93]" in text
-    assert "| ni_cae (1) |" in text
-    assert "- (1) bracket, ni_cae has learnt nothing: it returns one picture for every image." in text
+    assert "| kd_cae (1) |" in text
+    assert re.search(r"\| ni_cae \(\d\) \|", text)
+    assert "- (1) bracket, kd_cae has learnt nothing: its scores rank the test images as their sharp" in text
+    assert "bracket, ni_cae has learnt nothing: it returns one picture for every image." in text

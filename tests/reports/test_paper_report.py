@@ -163,7 +163,9 @@ def test_settings_unlike_the_papers_are_named():
 
 def test_a_training_that_has_learnt_nothing_is_named_with_the_papers_table_and_the_trainings():
     dead = training("bottle", "cnn", not_learnt_because="it gives every image the same log-odds")
-    text = report.markdown(evidence(trainings={("bottle", "cnn"): dead}))
+    why = {"not_learnt_because": dead["not_learnt_because"]}
+    rows = {("bottle", "cnn"): row("bottle", "cnn", **why)}
+    text = report.markdown(evidence(rows=rows, trainings={("bottle", "cnn"): dead}))
     assert "bottle: the model has learnt nothing, its numbers say nothing of the method: it gives" in text
     assert lines_of(text, "Trainings", "bottle")[0][5] == "no better validation loss; has learnt nothing"
 

@@ -23,7 +23,7 @@ from mlproject.registry import recorded_version
 from mlproject.registry import register as registry
 from mlproject.tracking import connection, runs
 from mlproject.training.run_options import RunOptions
-from pipelines import score, settings
+from pipelines import evaluate, score, settings
 from support.pipeline_project import write_category
 
 CATEGORY, DATASET = "bottle", "sample"
@@ -75,6 +75,7 @@ def write_report(model: str) -> None:
     labels, scores = test["label"].to_numpy(), test["score"].to_numpy()
     measured = metrics.evaluate(labels, scores, threshold["threshold"], 100, 0)
     asked = {name: threshold[name] for name in ("false_alarm_rate_asked", "false_alarm_rate_supported")}
+    asked["follows_shortcut"] = evaluate._follows_shortcut(prepared.load(CATEGORY), table)
     report = artifacts.report_folder(CATEGORY, model)
     files.write_json(report / "metrics.json", tracked.metrics(CATEGORY, model, 0) | measured | asked)
     (report / "figures").mkdir(exist_ok=True)

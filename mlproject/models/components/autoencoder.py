@@ -14,12 +14,17 @@ from torch import nn
 from mlproject.data import tensors
 from mlproject.models.components import layers, noise
 from mlproject.models.components.detector import Labelled
-from mlproject.models.components.reconstruction import ReconstructionDetector, ReconstructionParameters
+from mlproject.models.components.reconstruction import (
+    CONSTANT,
+    ReconstructionDetector,
+    ReconstructionParameters,
+)
 from mlproject.models.components.search_space import Choice, Range, Space
 from mlproject.training import loop
 from mlproject.training.loop import History
 from mlproject.training.run_options import RunOptions
 
+DYING = 1e-3  # in [0, 1], a quarter of a grey level: by how much the pictures of a dying network differ
 WATCHED = 10  # a network dies in its first epochs or not at all
 # kinds of noise with which training goes fast; null trains without
 NOISES = (None, "gaussian", "salt_and_pepper", "speckle", "stains", "patches", "structured")
@@ -115,15 +120,14 @@ class Autoencoder(ReconstructionDetector):
         self, train: np.ndarray, validation: np.ndarray, run: RunOptions
     ) -> Callable[[loop.Epoch], None]:
         """Return the run's `on_epoch`, but that the first epochs raise Dead where the network has died."""
-        of_mean, _ = self.mean_errors(train, validation)
+        of_mean, of_colour = self.mean_errors(train, validation)
 
         def on_epoch(epoch: loop.Epoch) -> None:
-            if (
-                epoch.number <= WATCHED
-                and not epoch.validation_loss < of_mean
-                and self.is_constant(validation)
-            ):
-                raise Dead
+            if epoch.number <= WATCHED and not epoch.validation_loss < of_mean:
+                # large images: dying takes many epochs, and meanwhile a plain colour would be better
+                alike = CONSTANT if epoch.validation_loss < of_colour else DYING
+                if self.variation(validation) < alike:
+                    raise Dead
             run.on_epoch(epoch)
 
         return on_epoch

@@ -1,5 +1,6 @@
 """Base class of models that reconstruct an image: scored by where image and reconstruction differ."""
 
+import math
 from abc import abstractmethod
 from typing import Any, ClassVar
 
@@ -57,7 +58,7 @@ class ReconstructionDetector(Detector):
                 f"its reconstructions are no better than one plain colour (squared error {own:.5f}, "
                 f"of the mean colour {of_colour:.5f})"
             )
-        if own >= of_mean and self.is_constant(validation):
+        if own >= of_mean and self.variation(validation) < CONSTANT:
             return (
                 f"it returns one picture for every image, no better than the mean training image (squared "
                 f"error {own:.5f}, of the mean image {of_mean:.5f})"
@@ -65,10 +66,13 @@ class ReconstructionDetector(Detector):
         return None
 
     @torch.inference_mode()
-    def is_constant(self, images: np.ndarray) -> bool:
-        """Say whether the first few of some images all have the same reconstruction."""
+    def variation(self, images: np.ndarray) -> float:
+        """Return by how much reconstructions of the first few images differ at most in a pixel, in [0, 1].
+
+        Infinite for a single image: it differs from no other.
+        """
         made = self.encode_decode(self._batch(images[:COMPARED]))[1].float()
-        return len(made) > 1 and float((made.amax(dim=0) - made.amin(dim=0)).max()) < CONSTANT
+        return float((made.amax(dim=0) - made.amin(dim=0)).max()) if len(made) > 1 else math.inf
 
     @torch.inference_mode()
     def squared_error(self, images: np.ndarray) -> float:

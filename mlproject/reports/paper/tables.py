@@ -245,9 +245,9 @@ def _notes(evidence: Evidence, model: str, rule: str) -> str:
         sentences += [f"Differs from the paper with any settings: {fact}" for fact in ALWAYS[model]]
     sentences += [
         f"{escape(category)}: the model has learnt nothing, its numbers say nothing of the method: "
-        f"{escape(training['not_learnt_because'])}."
-        for (category, name), training in evidence.trainings.items()
-        if name == model and training.get("not_learnt_because")
+        f"{escape(row['not_learnt_because'])}."
+        for (category, name), row in evidence.rows.items()
+        if name == model and row.get("not_learnt_because")
     ]
     rows = {category: row for (category, name), row in evidence.rows.items() if name == model}
     tuned = [escape(category) for category, row in rows.items() if row["tuned_on_labels"]]
