@@ -19,7 +19,7 @@ _being_logged = ContextVar("being_logged", default=False)
 
 @contextmanager
 def being_logged() -> Iterator[None]:
-    """While the block runs, verify nothing: MLflow tries a model out while it logs it, before it has a list."""
+    """While the block runs, verify nothing: MLflow tries a model that it logs before there is a list."""
     token = _being_logged.set(True)
     try:
         yield

@@ -24,7 +24,9 @@ def client(tmp_path, monkeypatch, empty_database):
 
 def add(client, name, category):
     client.create_registered_model(name)
-    client.create_model_version(name, "nowhere", tags={version_tags.LINEAGE: json.dumps({"category": category})})
+    client.create_model_version(
+        name, "nowhere", tags={version_tags.LINEAGE: json.dumps({"category": category})}
+    )
 
 
 def test_a_model_is_found_behind_more_than_a_page_of_others(client):
