@@ -14,6 +14,8 @@ from mlproject.data import layout
 from mlproject.data.decode import decode_bytes, decode_mask, open_image
 from mlproject.evaluation import head_to_head
 from mlproject.evaluation.head_to_head import HeadToHead, Side
+from mlproject.models.components.detector import DESCRIPTION
+from mlproject.models.components.heat_scale import HeatScale
 from mlproject.registry import recorded_version
 from mlproject.registry.recorded_version import RecordedVersion
 from mlproject.reports.figures import disagreements, drawing
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
 FOLDER = Path("reports/promotion")
 IMAGE_SIZE = 256  # side of a shown image, pixels
-GOOD_MAPS = 32  # good test images whose maps set the colour scale
 ABOUT = ("path", "subset", "half", "defect", "label", "score", "score_brightness_matched", "sha256")
 
 
@@ -99,17 +100,12 @@ def _draw_gallery(pair: HeadToHead, old: RecordedVersion, new: RecordedVersion, 
         return wrong
     found = head_to_head.groups(pair)
     rows = sorted({int(row) for chosen in found.values() for row in chosen[:COLUMNS]})
-    good = np.flatnonzero(pair.labels == 0)
-    if not len(good):
-        return "no good test image sets its colour scale"
-    good = good[np.linspace(0, len(good) - 1, min(len(good), GOOD_MAPS)).round().astype(int)]
-    asked = [*rows, *good.tolist()]
     raw = artifacts.RAW / pair.category
-    files = [raw / pair.images["path"].iloc[row] for row in asked]
+    images = [raw / pair.images["path"].iloc[row] for row in rows]
     maps = []
     for side in (old, new):
-        made = recorded_version.ask(side, files, maps=True).maps
-        maps.append(None if made is None else disagreements.unit_maps(made[: len(rows)], made[len(rows) :]))
+        made = recorded_version.ask(side, images, maps=True).maps
+        maps.append(None if made is None else _heat_scale(side).brightness(made))
     masks = {entry.path: entry.mask for entry in layout.read_layout(raw)}
     shown = {
         row: _shown(
@@ -121,6 +117,12 @@ def _draw_gallery(pair: HeadToHead, old: RecordedVersion, new: RecordedVersion, 
     totals = {title: len(chosen) for title, chosen in found.items()}
     drawing.save(disagreements.gallery(pair, listed, totals), path)
     return ""
+
+
+def _heat_scale(side: RecordedVersion) -> HeatScale:
+    """Return the colour scale that the detector shows its maps in everywhere."""
+    description = files.read_json(side.folder / "artifacts/model" / DESCRIPTION, required=("heat_scale",))
+    return HeatScale(**description["heat_scale"])
 
 
 def _shown(row: int, raw: Path, name: str, masks: dict, maps: tuple) -> Shown:

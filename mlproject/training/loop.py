@@ -129,7 +129,7 @@ def train(
         network: already on the run's device.
         images: (n, c, h, w) uint8, kept in main memory.
         validation: (m, c, h, w) uint8; chooses the epoch.
-        labels: (n,) float, where the loss needs them; then `validation_labels`, (m,), too.
+        labels: (n, …) what the loss needs of each image; then `validation_labels`, (m, …), too.
 
     Raises:
         UserError: a loss is not finite.

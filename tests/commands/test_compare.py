@@ -6,7 +6,10 @@ import pytest
 import support.promotion_project as project
 from mlflow import MlflowClient
 
+from mlproject import models
 from mlproject.core import artifacts, files
+from mlproject.data import prepared
+from mlproject.reports.figures import disagreements
 from mlproject.tracking import connection
 
 pytest_plugins = ["support.tracked_project", "support.promotion_project"]
@@ -35,6 +38,27 @@ def test_compare_writes_files_and_logs_them_in_the_challengers_run(champion, fre
     logged = champion.list_artifacts(run_id, "promotion/against_version_2")
     assert {Path(item.path).name for item in logged} == FILES
     assert run_id in out
+
+
+def test_the_gallery_shows_each_map_in_the_colours_that_its_model_has_in_every_figure(
+    champion, mlproject, monkeypatch
+):
+    drawn = {}
+
+    def gallery(pair, groups, totals):
+        drawn.update({one.row: (pair, one) for shown in groups.values() for one in shown})
+        return draw(pair, groups, totals)
+
+    draw = disagreements.gallery
+    monkeypatch.setattr(disagreements, "gallery", gallery)
+    assert mlproject("compare", "bottle", "--model", "kd_cae")[0] == 0
+    data = prepared.load(project.CATEGORY)
+    for pair, one in drawn.values():
+        row = data.manifest.index[data.manifest["path"] == pair.images["path"].iloc[one.row]]
+        for model, found in zip(("pca", "kd_cae"), one.maps, strict=True):
+            detector = models.load(artifacts.model_folder(project.CATEGORY, model))
+            expected = detector.heat_scale.brightness(detector.score(data.images[row]).maps[0])
+            assert found == pytest.approx(expected, abs=1e-5)
 
 
 def test_without_the_images_there_are_figures_and_no_gallery(champion, mlproject):

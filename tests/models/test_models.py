@@ -164,6 +164,31 @@ def test_noise_changes_what_is_learnt(small_images):
     assert not np.array_equal(weights(gaussian), weights(gaussian | {"target": "noisy"}))
 
 
+@pytest.mark.parametrize("redraw", [False, True])
+def test_the_papers_noise_is_one_sample_for_the_whole_training(redraw, small_images):
+    """Eq. 7 corrupts a tenth of the images once; drawn again, the network sees other inputs in each epoch."""
+    shown = []
+
+    class Watched(models.detector_class("ni_cae")):
+        def batch_loss(self, network, batch, generator):
+            def watch(images):
+                if network.training:
+                    shown[-1].update(hash(one.numpy().tobytes()) for one in images.detach())
+                return network(images)
+
+            watch.training = network.training
+            return super().batch_loss(watch, batch, generator)
+
+    gaussian = {"kind": "gaussian", "variance": 0.01, "share": 0.5, "redraw": redraw, "target": "clean"}
+    settings = small("ni_cae") | {"epochs": 3, "noise": gaussian, "jitter": 0}
+    detector = Watched(Watched.Parameters(**settings))
+    run = RunOptions(seed=0, on_start=lambda: shown.append(set()), on_epoch=lambda epoch: shown.append(set()))
+    detector.fit(small_images.train[:20], small_images.validation, run)
+    first, second, third, _ = shown
+    assert len(first) == 20
+    assert (first == second == third) is not redraw
+
+
 def test_a_misspelt_setting_names_the_nearest():
     settings = copy.deepcopy(DEFAULTS["kd_cae"])
     settings["bandwith"] = settings.pop("bandwidth")

@@ -24,6 +24,7 @@ from mlproject.training import loop
 from mlproject.training.loop import History
 from mlproject.training.run_options import RunOptions
 
+NOISE = 1 << 20  # names the random numbers of noise that is drawn once: no epoch has this number
 DYING = 1e-3  # in [0, 1], a quarter of a grey level: by how much the pictures of a dying network differ
 WATCHED = 10  # a network dies in its first epochs or not at all
 # kinds of noise with which training goes fast; null trains without
@@ -147,6 +148,7 @@ class Autoencoder(ReconstructionDetector):
         if from_mean:
             self._start_from_mean(images)
         held_out = tensors.network_images(validation, settings.image_size, settings.colour)
+        corrupted = [self._corrupted_once(part, run.seed, k) for k, part in enumerate((images, held_out))]
         progress = loop.train(
             self.network,
             layers.optimiser(settings.optimiser, self.network, settings.learning_rate),
@@ -155,9 +157,17 @@ class Autoencoder(ReconstructionDetector):
             held_out,
             loop.Schedule(settings.batch_size, settings.epochs, settings.patience),
             run,
+            labels=corrupted[0],
+            validation_labels=corrupted[1],
         )
         self.after_fit(train, validation)
         return progress.history
+
+    def _corrupted_once(self, images: torch.Tensor, seed: int, purpose: int) -> torch.Tensor | None:
+        """Return what stands for (n, c, h, w) uint8 images as input; None where noise is drawn each time."""
+        if self.settings.noise is None or self.settings.noise.redraw:
+            return None
+        return noise.corrupt_once(images, self.settings.noise, loop.random_source(seed, NOISE, purpose))
 
     @torch.no_grad()
     def _start_from_mean(self, images: torch.Tensor) -> None:
@@ -167,14 +177,26 @@ class Autoencoder(ReconstructionDetector):
         colour = images.double().div(255).mean(dim=(0, 2, 3)).clamp(0.01, 0.99)
         last.bias.copy_(torch.logit(colour))
 
-    def batch_loss(self, network: nn.Module, batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Return the mean squared error (both papers' autoencoders: MSE), of corrupted input if set."""
+    def batch_loss(self, network: nn.Module, batch: Any, generator: torch.Generator) -> torch.Tensor:
+        """Return the mean squared error (both papers' autoencoders: MSE), of corrupted input if set.
+
+        Args:
+            batch: (n, c, h, w) in [0, 1]; with noise that is drawn once, the pair of it and the same images,
+                uint8, some corrupted.
+        """
+        settings, change = self.settings.noise, None
+        if isinstance(batch, tuple):
+            batch, corrupted = batch
+            change = corrupted.float() / 255 - batch
         if network.training:
             batch = tensors.jitter(batch, self.settings.jitter, generator)
-        target = batch
-        if self.settings.noise:
-            batch, target = noise.inject(batch, self.settings.noise, generator)
-        return F.mse_loss(network(batch).float(), target)
+        shown = target = batch
+        if change is not None:
+            shown = (batch + change).clamp(0, 1)
+            target = shown if settings.target == "noisy" else batch
+        elif settings:
+            shown, target = noise.inject(batch, settings, generator)
+        return F.mse_loss(network(shown).float(), target)
 
     def encode_decode(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         self.network.eval()

@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 from pydantic import Field, model_validator
 
 from mlproject.core.params import Section
+from mlproject.data.tensors import CHUNK
 
 
 def _like(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -97,7 +98,9 @@ class Noise(Section):
     Attributes:
         kind: a name in KINDS.
         variance: strength, in squared grey levels of the range [0, 1].
-        share: share of the images that are corrupted, each drawn at random (the paper: 10 %).
+        share: share of the images that are corrupted (the paper: 10 %).
+        redraw: whether it is drawn again in each epoch which images are corrupted, and how; if not, both are
+            drawn once, before training (eq. 7).
         target: what the network must return for a corrupted image: ``clean`` (the image as it was)
             or ``noisy`` (as corrupted: what the paper's authors' code did).
     """
@@ -105,6 +108,7 @@ class Noise(Section):
     kind: str
     variance: float = Field(ge=0, le=1)
     share: float = Field(ge=0, le=1)
+    redraw: bool = True  # saved models of release 0.2 lack it
     target: str = Field(pattern="^(clean|noisy)$")
 
     @model_validator(mode="after")
@@ -122,3 +126,13 @@ def inject(
     noisy = KINDS[noise.kind](images, noise.variance, generator).clamp(0, 1)
     noisy = torch.where(hit, noisy, images)
     return noisy, noisy if noise.target == "noisy" else images
+
+
+def corrupt_once(images: torch.Tensor, noise: Noise, generator: torch.Generator) -> torch.Tensor:
+    """Return (n, c, h, w) uint8 images, of which n · share, drawn at random, are corrupted."""
+    corrupted = images.clone()
+    chosen = torch.randperm(len(images), generator=generator)[: round(noise.share * len(images))]
+    for rows in chosen.split(CHUNK):
+        noisy = KINDS[noise.kind](images[rows].float() / 255, noise.variance, generator)
+        corrupted[rows] = (noisy.clamp(0, 1) * 255).round().to(torch.uint8)
+    return corrupted

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from mlproject.evaluation.head_to_head import HeadToHead, Side
 from mlproject.reports.figures import drawing
-from mlproject.reports.figures.cases import HeatScale, compared
+from mlproject.reports.figures.cases import compared
 from mlproject.reports.figures.score_plots import visible_range
 
 COLUMNS = 6  # images side by side, and the most that a group shows
@@ -25,24 +25,14 @@ class Shown:
     Attributes:
         image: (S, S, 3) uint8.
         mask: (S, S) uint8, 1 where the image is defective; zeros if unknown.
-        maps: (h, w) map of the champion and of the challenger, in units of `unit_maps`; None: it makes none.
+        maps: (h, w) map of the champion and of the challenger, as each detector's `HeatScale.brightness`
+            gives it, in [0, 1]; None: it makes none.
     """
 
     row: int
     image: np.ndarray
     mask: np.ndarray
     maps: tuple[np.ndarray | None, np.ndarray | None]
-
-
-def unit_maps(maps: np.ndarray, good_maps: np.ndarray) -> np.ndarray:
-    """Return maps in units shared by two models: 0 and 1 are the ends of `HeatScale.from_good_maps`.
-
-    Args:
-        maps: (n, h, w) of one model.
-        good_maps: (m, h, w) of the same model on good images.
-    """
-    scale = HeatScale.from_good_maps(good_maps)
-    return (maps - scale.low) / (scale.high - scale.low)
 
 
 @drawing.style()
@@ -69,12 +59,12 @@ def gallery(pair: HeadToHead, groups: dict[str, list[Shown]], totals: dict[str, 
     colours = ScalarMappable(Normalize(0, 1), drawing.HEAT_COLOURS)
     colour_bar = bar.colorbar(colours, cax=axes, orientation="horizontal", extend="max")
     colour_bar.set_label(
-        "anomaly map (2/3: the brightest pixels of good test images, for either model)", fontsize=9
+        "anomaly map (2/3: the brightest pixels of good validation images, for either model)", fontsize=9
     )
     drawing.caption(
         strip,
         f"Champion: {pair.champion.title}. Challenger: {pair.challenger.title}. Cyan: ground truth.\n"
-        "All maps share one colour scale; none has a scale of its own.",
+        "Maps of a model share the colour scale that it has in every figure; none has a scale of its own.",
     )
     return figure
 

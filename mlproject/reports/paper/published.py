@@ -79,7 +79,8 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     },
     "ni_cae": {
         "image_size": 256, "colour": "grey", "filters": [128, 64, 16, 8, 4], "latent_channels": 512,
-        "noise.kind": "gaussian", "noise.variance": 0.001, "noise.share": 0.1, "noise.target": "clean",
+        "noise.kind": "gaussian", "noise.variance": 0.001, "noise.share": 0.1, "noise.redraw": False,
+        "noise.target": "clean",
         "map.kind": "ssim", "map.ignore_offset": False, "map.normalise": False,
         "map.smoothing": 0, "map.pooling": "mean",
         "jitter": 0, "optimiser": "adam", "learning_rate": 0.001, "batch_size": 20, "patience": 5,
@@ -95,7 +96,7 @@ ALWAYS: Mapping[str, Sequence[str]] = {
         "The kernel density is exact; scikit-learn's, which the paper used, is not at this size.",
         "The learning rate of Adadelta is 1; the paper gives none.",
     ),
-    "ni_cae": ("The noise is drawn again in each epoch; eq. 7 fixes one sample of 10 % of the images.",),
+    "ni_cae": (),
     "cnn": (
         "It is trained on defective images too; the paper's was trained on good images alone.",
         "Its classes are weighted equally if class_weighting is true; the paper mentions no weights.",

@@ -71,3 +71,14 @@ def test_the_papers_way_has_the_noisy_image_as_input_and_target():
 def test_unknown_kind_lists_the_known_ones():
     with pytest.raises(ValidationError, match="gaussian"):
         Noise(kind="gausian", variance=0.01, share=1, target="clean")
+
+
+def test_noise_that_is_drawn_once_corrupts_exactly_the_share_and_no_other_image():
+    images = torch.randint(60, 200, (40, 1, 16, 16), dtype=torch.uint8, generator=generator())
+    settings = Noise(kind="gaussian", variance=0.001, share=0.1, redraw=False, target="clean")
+    noisy = noise.corrupt_once(images, settings, generator(1))
+    hit = (noisy != images).flatten(1).any(dim=1)
+    assert int(hit.sum()) == 4
+    change = (noisy[hit].double() - images[hit].double()) / 255
+    assert float(change.var()) == pytest.approx(0.001, rel=0.15)
+    assert torch.equal(noisy, noise.corrupt_once(images, settings, generator(1)))
