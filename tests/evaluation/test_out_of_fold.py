@@ -65,15 +65,19 @@ def test_a_fold_that_errs_more_gives_what_it_gives_on_the_scale_of_the_final_mod
     assert different.tolist() == pytest.approx(equal.tolist())
 
 
-def test_what_is_usual_for_a_folds_model_is_usual_for_the_final_one():
+def test_a_fold_is_converted_by_its_own_validation_images_and_by_no_image_that_it_left_out():
+    """There its parts have mean 0 and deviation 1: on the final model's scale 1 becomes mean + deviation."""
+    measured = {}
+
     def fit_fold(fold, train, validation):
         own = np.array(numbers(validation), dtype=np.float64)
+        left_out = set(range(40)) - set(numbers(train)) - set(numbers(validation))
+        measured.update({number: (number - own.mean()) / own.std() for number in left_out})
         return Witness(train, validation, scale=lambda values: (values - own.mean()) / own.std())
 
     usual = np.array([10.0, 14.0])  # mean 12, standard deviation 2
     table = out_of_fold(IMAGES, PATHS, SETTINGS, 0, fit_fold, {"part": usual})
-    again = out_of_fold(IMAGES, PATHS, SETTINGS, 0, fit_fold, {"part": np.array([-1.0, 1.0])})
-    assert table["part"].tolist() == pytest.approx((12 + 2 * again["part"]).tolist())
+    assert table["part"].tolist() == pytest.approx([12 + 2 * measured[number] for number in range(40)])
 
 
 @pytest.fixture(scope="module")
