@@ -8,7 +8,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from mlproject.core import artifacts, files, params, script
 from mlproject.core.errors import UserError
-from mlproject.data import prepared
+from mlproject.data import copies, prepared
 from mlproject.evaluation import defect_sizes, metrics, paper_protocol, pixel_metrics, shortcuts
 from mlproject.models.components.heat_scale import HeatScale
 from mlproject.reports.figures import drawing, pictures, score_plots
@@ -137,6 +137,7 @@ def _measure(data: prepared.Prepared, cases: Cases, scores: pd.DataFrame) -> dic
         "supervised": bool((scores["subset"] == "pool").any()) and not tuned_on_labels,
         "tuned_on_labels": tuned_on_labels,
         "reconstructs": cases.reconstructions is not None,
+        "copies_of_training_images": list(copies.trained_and_tested(data.copies)),
         "n_labelled_defective": int(scores.loc[scores["subset"] == "pool", "label"].sum()),
         "defects": defect_sizes.found(cases.defects, cases.masks, cases.called_defective),
         "brightness_matched_auroc": metrics.auroc(cases.labels, matched),

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from mlproject.core import artifacts, params, script
+from mlproject.data import copies
 from mlproject.data.layout import find_category
 from mlproject.data.prepare import prepare_category
 
@@ -17,7 +18,9 @@ def main(category: str) -> None:
     size = params.load("prepare", params.Prepare).image_size
     raw = find_category(artifacts.RAW, category)
     with _display(f"prepare {category}") as on_image:
-        prepare_category(raw, artifacts.PREPARED / category, size, on_image=on_image)
+        found = prepare_category(raw, artifacts.PREPARED / category, size, on_image=on_image)
+    for line in copies.summary(found):
+        print(f"prepare {category}: {line}")
 
 
 @contextmanager

@@ -154,9 +154,9 @@ def _out_of_fold(
         return of_fold
 
     good = data.rows(split="train")
-    images, paths = data.images[good], data.paths(good)
+    images, paths, originals = data.images[good], data.paths(good), data.originals(good)
     usual = detector.measure(validation).parts
-    return out_of_fold.out_of_fold(images, paths, settings, facts["seed"], fit_fold, usual)
+    return out_of_fold.out_of_fold(images, paths, originals, settings, facts["seed"], fit_fold, usual)
 
 
 def _unseen(detector: Detector, calibration: np.ndarray, left_out: pd.DataFrame) -> dict[str, np.ndarray]:

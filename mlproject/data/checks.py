@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from mlproject.core.errors import quoted
-from mlproject.data.decode import UndecodableImage, decode_mask, open_image, orientation
+from mlproject.data import copies
+from mlproject.data.decode import UndecodableImage, decode_mask, fit, open_image, orientation
 from mlproject.data.layout import Entry
 from mlproject.data.prepare import cores, in_order
 
@@ -18,6 +19,7 @@ MOSTLY_MARKED = 0.5  # share of a mask from which it is taken for inverted
 ASPECT_FACTOR = 2.0  # how much wider or taller than the category's median
 SIDE_FACTOR = 8.0  # how much smaller or larger than the category's median
 MASK_SIDE = 256
+PREPARED_SIDE = 256  # at which copies are looked for
 NAMED = 3  # findings of one kind that are listed by name
 
 
@@ -41,6 +43,7 @@ class _Photo:
     entry: Entry
     size: tuple[int, int]
     digest: str
+    thumbnail: np.ndarray
     findings: list[Finding]
 
 
@@ -53,7 +56,7 @@ def check_category(folder: Path, entries: Sequence[Entry]) -> list[Finding]:
         tasks = (pool.submit(_look, folder, entry) for entry in entries)
         photos = [photo for photo in in_order(tasks, ahead=32) if photo]
     findings = [finding for photo in photos for finding in photo.findings]
-    return [*findings, *_sizes(photos), *_equal(photos)]
+    return [*findings, *_sizes(photos), *_copies(photos)]
 
 
 def summary(folder: Path, findings: Sequence[Finding]) -> list[str]:
@@ -85,7 +88,8 @@ def _look(folder: Path, entry: Entry) -> _Photo | None:
             findings.append(Finding("few grey levels", entry.path, text))
     if entry.mask:
         findings += _mask_findings(folder, entry, data, image.size)
-    return _Photo(entry, image.size, hashlib.sha256(pixels.tobytes()).hexdigest(), findings)
+    digest = hashlib.sha256(pixels.tobytes()).hexdigest()
+    return _Photo(entry, image.size, digest, copies.thumbnail(fit(image, PREPARED_SIDE)), findings)
 
 
 def _mask_findings(folder: Path, entry: Entry, data: bytes, size: tuple[int, int]) -> Iterator[Finding]:
@@ -128,15 +132,30 @@ def _sizes(photos: Sequence[_Photo]) -> Iterator[Finding]:
             yield Finding("unusual size", photo.entry.path, text)
 
 
-def _equal(photos: Sequence[_Photo]) -> Iterator[Finding]:
+def _copies(photos: Sequence[_Photo]) -> Iterator[Finding]:
+    if not photos:
+        return
     train = [photo for photo in photos if photo.entry.split == "train"]
     if len(train) > 1 and len({photo.digest for photo in train}) == 1:
         text = f"all {len(train)} training photos are equal to this one: there is nothing to learn from them"
         yield Finding("equal training photos", train[0].entry.path, text)
         return
-    first: dict[str, str] = {}
-    for photo in photos:
-        earlier = first.setdefault(photo.digest, photo.entry.path)
-        if earlier != photo.entry.path:
-            text = f"is the same image as {quoted(earlier)}: results look better than they are"
-            yield Finding("equal images", photo.entry.path, text)
+    found = copies.originals(
+        np.stack([photo.thumbnail for photo in photos]), np.array([photo.digest for photo in photos])
+    )
+    for photo, number in zip(photos, found, strict=True):
+        first = photos[number]
+        if first is not photo:
+            equal = first.digest == photo.digest
+            text = (
+                f"is {'the same image as' if equal else 'a copy, saved again, of'} {quoted(first.entry.path)}"
+            )
+            yield Finding("copies", photo.entry.path, f"{text}: {_consequence(photo.entry, first.entry)}")
+
+
+def _consequence(copy: Entry, original: Entry) -> str:
+    if copy.split != original.split:
+        return "what is trained on must not be tested on"
+    if copy.label != original.label:
+        return "an image is good or defective, not both"
+    return "the two have one role, and say no more than one"

@@ -11,20 +11,27 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def held_out(paths: Sequence[str], defects: Sequence[str], seed: int) -> np.ndarray:
+def held_out(originals: Sequence[str], defects: Sequence[str], seed: int) -> np.ndarray:
     """Return (n,) bool, the test images outside the labelled pool: half of each type, the odd one too.
 
-    A type with a single image is thus never trained on, but still tested.
+    A type with a single image is thus never trained on, but still tested. Copies stay together, so a type
+    that has some may be halved less evenly; they count as the type of the first of them.
 
     Args:
-        paths: of the n test images, relative to the category's folder.
+        originals: paths of the n test images, relative to the category's folder; copies have one in common.
         defects: their types, ``good`` among them.
         seed: another seed, another half.
     """
-    kinds = np.asarray(defects, dtype=object)
-    order = np.argsort([hashlib.sha256(f"pool {seed} {path}".encode()).hexdigest() for path in paths])
-    out = np.zeros(len(paths), dtype=bool)
-    for kind in sorted(set(kinds.tolist())):
-        rows = order[kinds[order] == kind]
-        out[rows[: (len(rows) + 1) // 2]] = True
+    groups: dict[str, list[int]] = {}
+    for row, original in enumerate(originals):
+        groups.setdefault(original, []).append(row)
+    order = sorted(groups, key=lambda path: hashlib.sha256(f"pool {seed} {path}".encode()).hexdigest())
+    out = np.zeros(len(originals), dtype=bool)
+    for kind in set(defects):
+        of_kind = [groups[path] for path in order if defects[groups[path][0]] == kind]
+        wanted = (sum(map(len, of_kind)) + 1) // 2
+        for rows in of_kind:
+            if wanted > 0:
+                out[rows] = True
+                wanted -= len(rows)
     return out

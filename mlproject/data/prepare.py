@@ -16,13 +16,14 @@ import pandas as pd
 from mlproject.core import files
 from mlproject.core.errors import UserError
 from mlproject.core.files import written_whole
+from mlproject.data import copies
 from mlproject.data.decode import UndecodableImage, decode_mask, fit, open_image
 from mlproject.data.layout import Entry, read_layout, refused
 
 FILES = ("images.npy", "masks.npy", "manifest.csv", "prepared.json")
 COLUMNS = (
     *("path", "category", "split", "defect", "label", "width", "height"),
-    *("mode", "sha256", "has_mask", "bytes"),
+    *("mode", "sha256", "has_mask", "bytes", "original"),
 )
 
 
@@ -32,10 +33,10 @@ def prepare_category(
     image_size: int,
     workers: int | None = None,
     on_image: Callable[[int, int], None] = lambda done, total: None,
-) -> None:
+) -> dict[str, str]:
     """Decode every image of the category folder `raw` once and write the four files into `out`.
 
-    Memory does not grow with the number of images. `out` appears whole or not at all.
+    Memory grows by a thumbnail an image. `out` appears whole or not at all.
 
     Args:
         image_size: side of the stored squares, pixels.
@@ -43,6 +44,9 @@ def prepare_category(
             resizes without the interpreter's lock, and threads, unlike processes, start at once and
             hand their pixels over without a copy.
         on_image: called with images done and images in all.
+
+    Returns:
+        Path of each image that is a copy of an earlier one → that one's path; see `copies.originals`.
 
     Raises:
         UserError: raw is not in the layout, a file cannot be decoded, a mask has another size than its
@@ -54,10 +58,12 @@ def prepare_category(
             tasks = (pool.submit(_decode, raw, entry, image_size) for entry in entries)
             rows = _write_arrays(part, entries, image_size, in_order(tasks, ahead=32), on_image)
         _refuse_conflicts(raw, rows, image_size)
+        found = _name_originals(rows)
         records = [row.record for row in rows]
         files.write_table(part / "manifest.csv", pd.DataFrame(records))
         files.write_json(part / "prepared.json", _facts(raw, rows, image_size))
         files.demand_files(part, FILES)
+    return found
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ class _Row:
     record: dict[str, Any]
     hashes: list[str]  # lines of data_hash
     pixel_digest: bytes
+    thumbnail: np.ndarray
 
 
 def _decode(raw: Path, entry: Entry, size: int) -> tuple[_Row, np.ndarray, np.ndarray | None]:
@@ -93,8 +100,10 @@ def _decode(raw: Path, entry: Entry, size: int) -> tuple[_Row, np.ndarray, np.nd
         "mode": mode,
     }
     record |= {"sha256": sha256, "has_mask": int(mask is not None), "bytes": len(data)}
+    record["original"] = entry.path
     ordered = {name: record[name] for name in COLUMNS}
-    return _Row(ordered, hashes, hashlib.sha256(pixels.data).digest()), pixels, mask
+    digest = hashlib.sha256(pixels.data).digest()
+    return _Row(ordered, hashes, digest, copies.thumbnail(pixels)), pixels, mask
 
 
 def cores() -> int:
@@ -177,6 +186,20 @@ def _refuse_pairs(raw: Path, rows: list[_Row], others: list[_Row], size: int, ru
             f"{raw / first}: is the same image as {raw / second}, compared at {size}×{size} pixels{more}. "
             f"{rule} Nothing was written. Remove one, then run again."
         )
+
+
+def _name_originals(rows: list[_Row]) -> dict[str, str]:
+    """Write into the rows' records which image each is a copy of, and return the copies."""
+    original = copies.originals(
+        np.stack([row.thumbnail for row in rows]), np.array([row.pixel_digest.hex() for row in rows])
+    )
+    for row, first in zip(rows, original, strict=True):
+        row.record["original"] = rows[first].record["path"]
+    return {
+        row.record["path"]: row.record["original"]
+        for row in rows
+        if row.record["original"] != row.record["path"]
+    }
 
 
 def _facts(raw: Path, rows: list[_Row], size: int) -> dict[str, Any]:

@@ -18,6 +18,7 @@ Parts = Mapping[str, np.ndarray]
 def out_of_fold(
     images: np.ndarray,
     paths: Sequence[str],
+    originals: Sequence[str],
     settings: Split,
     seed: int,
     fit_fold: FitFold,
@@ -32,15 +33,16 @@ def out_of_fold(
 
     Args:
         images: (n, s, s, 3) uint8 good images.
-        paths: their n paths, which determine the folds.
+        paths: their n paths.
+        originals: the paths that decide the folds; copies of an image have the image's.
         usual: name → values of that model's parts on its own validation images.
     """
-    names = np.asarray(paths, dtype=object)
-    fold_of = split.folds(paths, settings.folds, seed)
+    names, deciding = np.asarray(paths, dtype=object), np.asarray(originals, dtype=object)
+    fold_of = split.folds(originals, settings.folds, seed)
     tables = []
     for fold in range(settings.folds):
         inside, outside = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
-        roles = split.split(names[inside].tolist(), settings.validation_share, seed, "cross")
+        roles = split.split(deciding[inside].tolist(), settings.validation_share, seed, "cross")
         validation = images[inside[roles.validation]]
         detector = fit_fold(fold, images[inside[roles.train]], validation)
         own, left_out = detector.measure(validation).parts, detector.measure(images[outside]).parts

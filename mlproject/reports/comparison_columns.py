@@ -6,6 +6,7 @@ from typing import Any
 Row = Mapping[str, Any]
 BASELINE = "pca"  # what an autoencoder must beat
 DIFFERENCE = f"AUROC minus {BASELINE} [95%]"
+NAMED = 3  # images that are listed by name
 HOLM = "with Holm's correction over all pairs of models of the category (family-wise error 5%)"
 
 
@@ -160,6 +161,12 @@ def notes(row: Row) -> dict[str, str]:
     said: dict[str, str] = {}
     if found := _model_notes(row):
         said["model"] = " ".join(found)
+    if copied := row.get("copies_of_training_images"):  # rows of older releases lack it
+        first = ", ".join(copied[:NAMED]) + (", …" if len(copied) > NAMED else "")
+        said["good / defective"] = (
+            f"{row['category']}: of the test images, {len(copied)} are copies of training images ({first}). "
+            "They count here, and may look easier than new images."
+        )
     if row["auroc_low"] <= 0.5 <= row["auroc_high"]:
         said["AUROC [95%]"] = "The interval contains 0.50: not shown to be above chance."
     elif row["auroc_high"] < 0.5:

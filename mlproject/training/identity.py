@@ -15,7 +15,7 @@ from mlproject.data.prepared import Prepared
 from mlproject.training import code_hash, loop
 
 FACTS = ("category", "model", "settings", "split", "data_hash", "seed", "device", "precision")
-DECISIVE = (*FACTS, "pixels_hash", "code", "versions", "threads")
+DECISIVE = (*FACTS, "pixels_hash", "copies", "code", "versions", "threads")
 COMPUTING = ("torch", "numpy")  # of the recorded versions: what another version of may compute otherwise
 
 
@@ -63,6 +63,7 @@ def conditions(data: Prepared, threads: int | None = None) -> dict[str, Any]:
         "split": params.load("split", params.Split).model_dump(),
         "data_hash": data.data_hash,
         "pixels_hash": data.pixels_hash,
+        "copies": data.copies,  # which have one role
         "seed": params.value("seed"),
         "device": device,
         "precision": loop.choose_precision(how.precision, device),

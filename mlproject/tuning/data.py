@@ -73,7 +73,7 @@ def prepare(plan: Plan) -> TuningData:
     data = prepared.load(plan.category)
     settings, seed = params.Split(**plan.facts["split"]), plan.facts["seed"]
     roles = data.roles(settings.model_copy(update={"calibration": "half"}), seed)
-    part = split.folds(data.paths(roles.train), FOLDS, seed)
+    part = split.folds(data.originals(roles.train), FOLDS, seed)
     examined = data.images[roles.train[part == 0]]
     sets_threshold = data.rows(split="train") if settings.calibration == "cross" else roles.calibration
     labelled = plan.objective == "labelled"

@@ -91,6 +91,17 @@ def test_an_image_that_is_there_twice_is_found_whatever_its_format(folder):
     assert "train/good/0.png" in line
 
 
+def test_a_photo_that_was_saved_again_is_found(folder):
+    for number in range(20, 30):
+        save(photo().convert("L"), folder / f"train/good/{number}.png")
+    Image.open(folder / "train/good/22.png").save(folder / "train/good/again.jpg", quality=95)
+    (line,) = found(folder)
+    assert "train/good/again.jpg" in line
+    assert "is a copy, saved again, of" in line
+    assert "train/good/22.png" in line
+    assert "the two have one role" in line
+
+
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (300, 20), (SIDE * 9, SIDE * 9)])
 def test_a_photo_of_another_shape_or_size_is_found(folder, width, height):
     save(photo(width, height), folder / "train/good/1.png")

@@ -42,7 +42,7 @@ def test_every_image_is_measured_once_by_a_model_that_never_saw_it():
         folds.append(fold)
         return Witness(train, validation, scale=lambda values: values)
 
-    table = out_of_fold(IMAGES, PATHS, SETTINGS, 0, fit_fold, {"part": np.arange(40.0)})
+    table = out_of_fold(IMAGES, PATHS, PATHS, SETTINGS, 0, fit_fold, {"part": np.arange(40.0)})
     assert folds == [0, 1, 2, 3]
     assert table["path"].tolist() == PATHS
     assert table.columns.tolist() == ["path", "part"]
@@ -55,7 +55,7 @@ def test_a_fold_that_errs_more_gives_what_it_gives_on_the_scale_of_the_final_mod
         def fit_fold(fold, train, validation):
             return Witness(train, validation, scale=scales[fold])
 
-        return out_of_fold(IMAGES, PATHS, SETTINGS, 0, fit_fold, {"part": np.arange(8.0)})["part"]
+        return out_of_fold(IMAGES, PATHS, PATHS, SETTINGS, 0, fit_fold, {"part": np.arange(8.0)})["part"]
 
     def linear(offset, unit):
         return lambda values: offset + unit * values
@@ -76,7 +76,7 @@ def test_a_fold_is_converted_by_its_own_validation_images_and_by_no_image_that_i
         return Witness(train, validation, scale=lambda values: (values - own.mean()) / own.std())
 
     usual = np.array([10.0, 14.0])  # mean 12, standard deviation 2
-    table = out_of_fold(IMAGES, PATHS, SETTINGS, 0, fit_fold, {"part": usual})
+    table = out_of_fold(IMAGES, PATHS, PATHS, SETTINGS, 0, fit_fold, {"part": usual})
     assert table["part"].tolist() == pytest.approx([12 + 2 * measured[number] for number in range(40)])
 
 

@@ -141,6 +141,7 @@ def test_the_stage_writes_the_probe_of_the_test_images(
     manifest["split"] = np.repeat(["train", "test"], [len(train), len(test)])
     manifest["defect"], manifest["label"] = "good", np.concatenate([np.zeros(len(train), int), labels])
     manifest["width"] = manifest["height"] = manifest["bytes"] = 32
+    manifest["original"] = manifest["path"]
     files.write_table(folder / "manifest.csv", manifest)
     facts = {"category": "screw", "image_size": 32, "data_hash": "0" * 64, "pixels_hash": "0" * 64}
     files.write_json(folder / "prepared.json", facts)

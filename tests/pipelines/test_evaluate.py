@@ -40,6 +40,7 @@ def write_prepared(*, masks: bool) -> None:
     for column in ("width", "height", "mode", "sha256", "bytes"):
         manifest[column] = 1
     folder = Path("data/prepared/bracket")
+    manifest["original"] = manifest["path"]
     files.write_table(folder / "manifest.csv", manifest)
     images = np.random.default_rng(0).integers(0, 256, (7, SIZE, SIZE, 3), dtype=np.uint8)
     files.write_array(folder / "images.npy", images)

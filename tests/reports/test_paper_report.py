@@ -170,6 +170,15 @@ def test_a_training_that_has_learnt_nothing_is_named_with_the_papers_table_and_t
     assert lines_of(text, "Trainings", "bottle")[0][5] == "no better validation loss; has learnt nothing"
 
 
+def test_copies_are_counted_and_those_tested_and_trained_on_are_named():
+    copies = {"train/good/9.jpg": "train/good/1.png", "test/good/x.png": "train/good/2.png"}
+    trainings = {("bottle", "kd_cae"): training("bottle", "kd_cae", copies=copies)}
+    shown = report.markdown(evidence(("bottle",), ("kd_cae",), trainings=trainings))
+    assert "Copies: bottle has 2 images that are copies of others" in shown
+    assert "Tested on copies of training images: `test/good/x.png` of `train/good/2.png`" in shown
+    assert "Copies:" not in report.markdown(evidence())
+
+
 @pytest.mark.parametrize(
     ("f1", "said"),
     [(0.9, "yes, +0.10"), (0.3, "**no**, −0.50"), (0.8, "**no**, equal"), (0.801, "yes, by less than 0.01")],

@@ -23,7 +23,8 @@ pytest_plugins = ["support.tuning_project"]
 CATEGORY, MODEL = "disc", "kd_cae"
 FACTS = {
     "category": "disc", "model": "pca", "settings": {"components": 4}, "split": {"folds": 4}, "seed": 0,
-    "data_hash": "a", "pixels_hash": "b", "code": "c", "device": "cpu", "precision": "float32", "threads": 2,
+    "data_hash": "a", "pixels_hash": "b", "copies": {}, "code": "c", "device": "cpu",
+    "precision": "float32", "threads": 2,
     "versions": {"torch": "2", "numpy": "2", "python": "3.11", "mlproject": "1"},
 }  # fmt: skip
 

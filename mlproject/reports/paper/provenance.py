@@ -1,6 +1,6 @@
 """Report section on how each number was made: protocols, commands, settings, machine."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlproject.reports.paper.evidence import Evidence
@@ -81,6 +81,25 @@ def _training(training: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
+def _copies(trainings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a line for each category with copies: how many, and those tested and trained on."""
+    found = {training["category"]: training.get("copies") or {} for training in trainings}
+    lines = []
+    for category, copies in found.items():
+        if copies:
+            trained = [
+                f"`{escape(copy)}` of `{escape(original)}`"
+                for copy, original in copies.items()
+                if copy.startswith("test/") and original.startswith("train/")
+            ]
+            text = f"Copies: {escape(category)} has {len(copies)} images that are copies of others; "
+            text += "all copies of an image have one role"
+            lines.append(
+                text + (f". Tested on copies of training images: {joined(trained)}" if trained else "")
+            )
+    return lines
+
+
 def _surroundings(evidence: Evidence) -> list[str]:
     trainings = list(evidence.trainings.values())
 
@@ -96,6 +115,7 @@ def _surroundings(evidence: Evidence) -> list[str]:
         f"Data: `data.source` is {escape(evidence.source)}; SHA-256 of the prepared images, first digits: "
         + joined(dict.fromkeys(f"{escape(t['category'])} `{t['data_hash'][:12]}`" for t in trainings)),
         f"Seed: {values('seed')}",
+        *_copies(trainings),
         f"Device: {values('device')}; precision: {values('precision')}; threads: {values('threads')}",
         f"Versions: {joined(versions)}",
     ]

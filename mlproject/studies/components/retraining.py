@@ -62,8 +62,8 @@ def _unseen(
         fitting.fit(one, train, validation, None, inputs.seed, inputs)
         return one
 
-    paths = inputs.data.paths(inputs.good)
+    paths, originals = inputs.data.paths(inputs.good), inputs.data.originals(inputs.good)
     good = images.rows(settings, inputs.good)
     usual = detector.measure(images.rows(settings, inputs.rows_of("validation"))).parts
-    table = out_of_fold.out_of_fold(good, paths, inputs.split, inputs.seed, fit_fold, usual)
+    table = out_of_fold.out_of_fold(good, paths, originals, inputs.split, inputs.seed, fit_fold, usual)
     return {name: table[name].to_numpy(dtype=np.float64) for name in detector.part_names}

@@ -1,0 +1,165 @@
+"""Copies: equal images and re-saved ones share a role; parts that look alike do not count as copies."""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.pipeline_project import draw, write_category
+
+from mlproject.core.errors import UserError
+from mlproject.core.params import Split
+from mlproject.data import copies, labelled_pool, prepared, split
+from mlproject.data.decode import fit, open_image
+from mlproject.data.prepare import prepare_category
+
+SIZE = 128
+
+
+def textured(number: int) -> Image.Image:
+    """A photo of a part with fine structure of its own on a shape that all have."""
+    rng = np.random.default_rng(number)
+    y, x = np.mgrid[:256, :256]
+    part = 60 + 120 * ((x - 128) ** 2 + (y - 128) ** 2 < 90**2)
+    blobs = np.kron(rng.normal(0, 18, (64, 64)), np.ones((4, 4)))
+    return Image.fromarray((part + blobs).clip(0, 255).astype(np.uint8)).convert("RGB")
+
+
+def saved(image: Image.Image, kind: str, **how: object) -> bytes:
+    out = BytesIO()
+    image.save(out, kind, **how)
+    return out.getvalue()
+
+
+AGAIN = {
+    "png": lambda image: saved(image, "PNG"),
+    "jpeg 95": lambda image: saved(image, "JPEG", quality=95),
+    "jpeg 60": lambda image: saved(image, "JPEG", quality=60),
+    "webp": lambda image: saved(image, "WEBP", quality=80),
+    "smaller": lambda image: saved(image.resize((200, 200)), "PNG"),
+    "larger": lambda image: saved(image.resize((512, 512)), "PNG"),
+    "smaller jpeg": lambda image: saved(image.resize((180, 180)), "JPEG", quality=75),
+}
+
+
+def found(images: list[bytes]) -> list[int]:
+    pixels = [fit(open_image(data)[0], SIZE) for data in images]
+    small = np.stack([copies.thumbnail(image) for image in pixels])
+    return copies.originals(small, np.array([image.tobytes().hex() for image in pixels])).tolist()
+
+
+@pytest.mark.parametrize("again", AGAIN)
+def test_a_photo_that_was_saved_again_is_a_copy_of_the_first(again):
+    photos = [textured(number) for number in range(12)]
+    files = [saved(photo, "PNG") for photo in photos]
+    assert found([*files, AGAIN[again](photos[3]), AGAIN[again](photos[8])]) == [*range(12), 3, 8]
+
+
+def test_a_copy_of_a_copy_has_the_original_of_both():
+    photos = [textured(number) for number in range(6)]
+    twice = open_image(AGAIN["jpeg 60"](photos[2]))[0]
+    files = [saved(photo, "PNG") for photo in photos]
+    assert found([*files, AGAIN["jpeg 60"](photos[2]), AGAIN["smaller"](twice)])[6:] == [2, 2]
+
+
+def test_parts_of_one_kind_are_no_copies():
+    rng = np.random.default_rng(0)
+    assert found([saved(Image.fromarray(draw(rng, False)[0]), "PNG") for _ in range(80)]) == list(range(80))
+
+
+@pytest.mark.parametrize("noise", [1, 3, 8])
+def test_photos_of_a_plain_surface_under_a_changing_lamp_are_no_copies(noise):
+    rng = np.random.default_rng(0)
+    slope = np.linspace(-1, 1, 256)
+    images = []
+    for _ in range(60):
+        light = 128 + 5 * rng.normal() + 5 * rng.normal() * slope + 5 * rng.normal() * slope[:, None]
+        images.append((light + noise * rng.normal(size=(256, 256))).clip(0, 255).astype(np.uint8))
+    assert found([saved(Image.fromarray(image), "PNG") for image in images]) == list(range(60))
+
+
+def test_a_part_with_a_small_defect_is_no_copy_of_the_part_without_it():
+    photos = [textured(number) for number in range(8)]
+    scratched = np.asarray(photos[5]).copy()
+    scratched[100:112, 100:112] = 255
+    files = [saved(photo, "PNG") for photo in photos]
+    assert found([*files, saved(Image.fromarray(scratched), "PNG")]) == list(range(9))
+
+
+def test_no_photo_of_mvtec_is_a_copy_of_another(real_mvtec):
+    for category, again in (("bottle", "jpeg 60"), ("transistor", "smaller jpeg")):
+        paths = sorted((real_mvtec / category / "train/good").glob("*.png"))
+        files = [path.read_bytes() for path in paths]
+        copy = AGAIN[again](open_image(files[70])[0])
+        assert found([*files, copy]) == [*range(len(files)), 70]
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    """A category in which every third training photo and every third defect has a copy."""
+    folder = tmp_path / "raw/disc"
+    write_category(folder, seed=0, n_train=60, n_good=12, n_defective=12)
+    for number in range(0, 60, 3):
+        image = Image.open(folder / f"train/good/{number:03d}.png").convert("RGB")
+        image.resize((128, 128)).save(folder / f"train/good/copy_of_{number:03d}.jpg", quality=95)
+    for number in range(0, 12, 3):
+        image = (folder / f"test/bar/{number:03d}.png").read_bytes()
+        mask = (folder / f"ground_truth/bar/{number:03d}_mask.png").read_bytes()
+        (folder / f"test/bar/again_{number:03d}.png").write_bytes(image)
+        (folder / f"ground_truth/bar/again_{number:03d}_mask.png").write_bytes(mask)
+    return folder
+
+
+@pytest.mark.parametrize("calibration", ["half", "cross"])
+@pytest.mark.parametrize("seed", range(5))
+def test_all_copies_of_an_image_have_one_role(raw, tmp_path, calibration, seed):
+    assert len(prepare_category(raw, tmp_path / "prepared/disc", 64)) == 24
+    data = prepared.load("disc", tmp_path / "prepared")
+    assert len(data.copies) == 24
+    settings = Split(validation_share=0.4, calibration=calibration, folds=4)
+    roles = data.roles(settings, seed)
+    parts = [*vars(roles).values(), data.labelled_pool(seed), data.held_out(seed)]
+    of = {path: number for number, rows in enumerate(parts) for path in data.paths(rows)}
+    assert [of[copy] for copy in data.copies] == [of[original] for original in data.copies.values()]
+    good = data.rows(split="train")
+    fold = dict(zip(data.paths(good), split.folds(data.originals(good), 4, seed), strict=True))
+    assert all(fold[copy] == fold[original] for copy, original in data.copies.items() if copy in fold)
+
+
+def test_without_copies_roles_and_halves_are_decided_by_the_paths_alone(tmp_path):
+    write_category(tmp_path / "raw/disc", seed=0)
+    assert prepare_category(tmp_path / "raw/disc", tmp_path / "prepared/disc", 64) == {}
+    data = prepared.load("disc", tmp_path / "prepared")
+    good, test = data.rows(split="train"), data.rows(split="test")
+    roles = data.roles(Split(validation_share=0.4, calibration="half", folds=4), 3)
+    alone = split.split(data.paths(good), 0.4, 3)
+    for role, rows in vars(roles).items():
+        assert np.array_equal(rows, good[getattr(alone, role)])
+    kinds = data.manifest["defect"].iloc[test].tolist()
+    assert np.array_equal(data.held_out(3), test[labelled_pool.held_out(data.paths(test), kinds, 3)])
+
+
+def test_halves_of_images_without_copies_are_pinned():
+    paths = [f"test/{kind}/{number:03d}.png" for kind in ("good", "cut") for number in range(7)]
+    kinds = [path.split("/")[1] for path in paths]
+    assert np.flatnonzero(labelled_pool.held_out(paths, kinds, 0)).tolist() == [0, 1, 3, 4, 7, 9, 11, 13]
+
+
+def test_a_photo_that_is_good_and_defective_is_an_error_that_names_both_files(raw, tmp_path):
+    (raw / "test/good/x.png").write_bytes((raw / "test/bar/000.png").read_bytes())
+    with pytest.raises(UserError, match=r"test/bar/.*000\.png: is the same image as .*test/good/x\.png"):
+        prepare_category(raw, tmp_path / "prepared/disc", 64)
+
+
+def test_a_test_image_saved_again_from_a_training_image_counts_and_is_named(raw, tmp_path):
+    image = Image.open(raw / "train/good/004.png")
+    image.convert("RGB").resize((96, 96)).save(raw / "test/good/x.png")
+    found = prepare_category(raw, tmp_path / "prepared/disc", 64)
+    assert copies.trained_and_tested(found) == {"test/good/x.png": "train/good/004.png"}
+    data = prepared.load("disc", tmp_path / "prepared")
+    assert "test/good/x.png" in data.paths(data.rows(split="test"))
+    assert copies.summary(found) == [
+        "25 images are copies of others; all copies of an image have one role",
+        "tested on copies of training images: test/good/x.png of train/good/004.png",
+    ]
