@@ -389,13 +389,12 @@ def test_compare_writes_four_files_and_prints_the_table(
     assert printed(files.read_json(Path("reports/comparison.json"))) == capsys.readouterr().out
     text = Path("reports/comparison.md").read_text()
     assert "0.87 [0.80, 0.93]" in text
-    assert "| kd_cae (1) |" in text
-    assert re.search(r"\| ni_cae \(\d\) \|", text)
+    assert re.search(r"\| kd_cae \(1\) \|(.|\n)*\| ni_cae \(\d\) \|", text)
     assert "- (1) bracket, kd_cae has learnt nothing: its scores rank the test images as their sharp" in text
     assert "bracket, ni_cae has learnt nothing: it returns one picture for every image." in text
 
 
 def test_test_images_that_are_copies_of_training_images_are_counted_and_named():
-    merged = rows(result("bottle", copies_of_training_images=[f"{number}.png" for number in range(4)]))
+    merged = rows(result(copies_of_training_images=["0.png", "1.png", "2.png", "3.png"]))
     assert cell(merged, "good / defective") == "20 / 63 (1)"
     assert "test images, 4 are copies of training images (0.png, 1.png, 2.png, …)." in printed(merged)
