@@ -1,6 +1,5 @@
 """Stage generate: fit one generator on one category's good images, measure and show what it makes."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from mlproject.training.identity import run_key
 from mlproject.training.loop import History
 from mlproject.training.progress import EpochDisplay
 from mlproject.training.run_options import RunOptions
+from mlproject.training.stopwatch import Stopwatch
 
 GRID_SEED = 0  # the same z in every epoch: one sees it learn
 GRID_IMAGES = 32
@@ -37,13 +37,14 @@ def main(category: str, name: str) -> None:
 
     folder, key = artifacts.training_folder(category, name), run_key(facts)
     checkpoints.keep_only(key, folder)
-    started = time.perf_counter()
-    history = _fit(generator, facts, train, folder, folder / f"{key}.checkpoint")
-    seconds = time.perf_counter() - started
+    checkpoint = folder / f"{key}.checkpoint"
+    stopwatch = Stopwatch(checkpoint)
+    history = _fit(generator, facts, train, folder, checkpoint, stopwatch)
+    times = stopwatch.times(len(history) * len(train))
     generator.save(artifacts.model_folder(category, name))
     quality = _write_report(category, name, generator.sample(len(reference.images), QUALITY_SEED), reference)
     verdict = {key: value for key, value in quality.items() if key.startswith(FAULTS)}
-    _write_training(folder, facts | {"verdict": verdict}, generator, history, len(train), seconds)
+    _write_training(folder, facts | {"verdict": verdict}, generator, history, len(train), times)
     checkpoints.keep_only("", folder)
 
 
@@ -53,12 +54,18 @@ def _training_images(data: prepared.Prepared, facts: dict[str, Any]) -> np.ndarr
 
 
 def _fit(
-    generator: Generator, facts: dict[str, Any], train: np.ndarray, folder: Path, checkpoint: Path
+    generator: Generator,
+    facts: dict[str, Any],
+    train: np.ndarray,
+    folder: Path,
+    checkpoint: Path,
+    stopwatch: Stopwatch,
 ) -> History:
     with EpochDisplay(f"{facts['category']} {facts['model']}") as display:
         picture = _picture_taker(generator, folder)
 
         def on_epoch(epoch: GeneratorEpoch) -> None:
+            stopwatch(epoch)
             display.show(epoch)
             picture(epoch)
 
@@ -80,7 +87,7 @@ def _picture_taker(generator: Generator, folder: Path) -> Callable[[GeneratorEpo
 
 def _write_training(
     folder: Path, facts: dict[str, Any], generator: Generator, history: History,
-    n_train: int, seconds: float,
+    n_train: int, times: dict[str, float],
 ) -> None:  # fmt: skip
     """Write history.csv, which equal runs repeat byte for byte, and run.json, which also has times."""
     files.write_table(folder / "history.csv", pd.DataFrame(history))
@@ -88,10 +95,8 @@ def _write_training(
         "n_train": n_train,
         "parameters": generator.parameter_count(),
         "epochs": len(history),
-        "seconds": round(seconds, 3),
-        "images_per_second": round(len(history) * n_train / seconds, 1),
     }
-    files.write_json(folder / "run.json", run)
+    files.write_json(folder / "run.json", run | times)
 
 
 def _write_report(

@@ -1,7 +1,6 @@
 """Stage train: fit one detector on one category's good images; weights, history and pictures come out."""
 
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from mlproject.training.identity import run_key
 from mlproject.training.loop import Epoch, History
 from mlproject.training.progress import EpochDisplay, SilentRun
 from mlproject.training.run_options import RunOptions
+from mlproject.training.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from mlproject.tracking.live import LiveRun
@@ -42,14 +42,16 @@ def main(category: str, model: str) -> None:
 
     detector = models.create(model, own, where)
     labelled = _labelled(data, facts["seed"]) if detector.supervised else None
-    started = time.perf_counter()
+    checkpoint = folder / f"{key}.checkpoint"
+    stopwatch = Stopwatch(checkpoint)
     with EpochDisplay(f"{category} {model}") as display, _streamed(facts, key) as live:
         pictures = _Pictures(detector, validation[:PICTURED], folder, live)
-        observers = [display.show, lambda epoch: pictures(epoch.number), live.epoch]
-        run = _options(facts, folder / f"{key}.checkpoint", observers, pictures.start)
+        observers: list[Callable[[Epoch], None]]
+        observers = [stopwatch, display.show, lambda epoch: pictures(epoch.number), live.epoch]
+        run = _options(facts, checkpoint, observers, pictures.start)
         history = detector.fit(train, validation, run, labelled)
         pictures(_best(history), always=True)
-    seconds = time.perf_counter() - started
+    times = stopwatch.times(len(history) * len(train))
     why_not = detector.why_not_learnt(train, validation)
     if why_not:
         print(f"{category} {model}: nothing was learnt: {why_not}", flush=True)
@@ -64,7 +66,7 @@ def main(category: str, model: str) -> None:
             "labelled_defective": int(labelled.labels.sum()),
         }
     learnt = {"learnt": why_not is None, "not_learnt_because": why_not}
-    _write_training(folder, facts | learnt, detector, history, counts, seconds)
+    _write_training(folder, facts | learnt, detector, history, counts, times)
     checkpoints.keep_only("", folder)
 
 
@@ -168,7 +170,7 @@ def _unseen(detector: Detector, calibration: np.ndarray, left_out: pd.DataFrame)
 
 def _write_training(
     folder: Path, facts: dict[str, Any], detector: Detector, history: History,
-    counts: dict[str, int], seconds: float,
+    counts: dict[str, int], times: dict[str, float],
 ) -> None:  # fmt: skip
     """Write history.csv and training.json, which equal runs repeat byte for byte, and run.json with times."""
     table = pd.DataFrame(history)
@@ -184,10 +186,6 @@ def _write_training(
     }
     shown = artifacts.training_report(facts["category"], facts["model"])
     files.write_json(shown, run | {"layers": layer_table.layers(detector)})
-    times = {
-        "seconds": round(seconds, 3),
-        "images_per_second": round(len(table) * counts["train"] / seconds, 1),
-    }
     files.write_json(folder / "run.json", run | times)
 
 

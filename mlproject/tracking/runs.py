@@ -196,7 +196,8 @@ def _complete(client: "MlflowClient", run_id: str, facts: Facts) -> None:
     _log_data(client, run_id, facts)
     if run.info.status != "FINISHED":
         end = run.info.start_time + int(facts.training["seconds"] * 1000)
-        client.set_terminated(run_id, end_time=end)
+        # later than that if the training was cut off and went on after a while
+        client.set_terminated(run_id, end_time=max(end, int(facts.training.get("ended", 0) * 1000)))
     client.set_tag(run_id, CONTENT_HASH, facts.content_hash)
 
 

@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import roc_auc_score
 from support.pipeline_project import draw
+from torch import nn
 
 from mlproject import models
 from mlproject.core import params
 from mlproject.core.errors import TooFewImages, UserError
-from mlproject.models.cnn import for_weights_and_epoch
+from mlproject.models.cnn import CNN, for_weights_and_epoch
 from mlproject.models.components.detector import Labelled
 from mlproject.training.run_options import RunOptions
 
@@ -55,6 +57,27 @@ def test_learns_defects_from_labels():
 def test_without_a_labelled_defect_there_is_nothing_to_learn(labelled):
     with pytest.raises(TooFewImages, match="no defective image"):
         models.create("cnn", TINY).fit(images(8), images(4), RunOptions(seed=0), labelled=labelled)
+
+
+@pytest.mark.parametrize(("weighting", "expected"), [(True, 11 / 3), (False, 1)])
+def test_a_defective_image_weighs_as_many_times_as_there_are_more_good_ones(monkeypatch, weighting, expected):
+    """Eight good training images and three good labelled ones, against three defective ones."""
+    weights = []
+    loss = CNN._loss
+    monkeypatch.setattr(CNN, "_loss", lambda model, weight: weights.append(weight) or loss(model, weight))
+    trained(class_weighting=weighting)
+    assert weights == [pytest.approx(expected)]
+
+
+def test_the_weight_is_that_of_the_defective_images():
+    loss = trained()._loss(torch.tensor(3.0))
+    undecided = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 1)).eval()
+    nn.init.zeros_(undecided[1].weight)
+    nn.init.zeros_(undecided[1].bias)
+    batch = torch.rand(1, 3, 32, 32)
+    good, defective = (loss(undecided, (batch, torch.tensor([label])), None).item() for label in (0.0, 1.0))
+    assert good == pytest.approx(np.log(2))
+    assert defective == pytest.approx(3 * np.log(2))
 
 
 def test_images_too_small_for_the_network_are_refused():

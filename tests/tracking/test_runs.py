@@ -46,6 +46,18 @@ def test_reconstructions_are_images_by_epoch(folder):
     assert run.data.tags["mlflow.loggedImages"] == "True", "without it the UI shows none"
 
 
+def test_a_training_that_was_cut_off_and_went_on_later_ended_when_it_ended(folder):
+    """Its seconds are those that it computed for; the run also lasts for the pause."""
+    path = artifacts.training_folder(project.CATEGORY, project.MODEL) / "run.json"
+    client = connection.connect()
+    experiment = connection.experiment(client, project.DATASET)
+    began = client.get_run(runs.create(client, experiment, files.read_json(path))).info.start_time
+    files.write_json(path, files.read_json(path) | {"ended": began / 1000 + 3600})
+    run = recorded()
+    assert (run.info.status, run.info.end_time - run.info.start_time) == ("FINISHED", 3_600_000)
+    assert run.data.metrics["training.seconds"] == 60
+
+
 def test_recording_again_writes_nothing(folder):
     first = recorded()
     second = recorded()

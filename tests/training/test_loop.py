@@ -146,3 +146,21 @@ def test_asking_for_an_absent_gpu_is_an_error():
     with pytest.raises(UserError, match="no GPU"):
         loop.choose_device("cuda")
     assert loop.choose_device("auto") == "cpu"
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_losses_are_computed_in_the_precision_that_was_asked_for(precision):
+    computed = []
+
+    def batch_loss(net, batch, generator):
+        made = net(batch)
+        computed.append((net.training, made.dtype))
+        return (made.float() - batch).square().mean()
+
+    net = network()
+    loop.train(
+        net, torch.optim.Adam(net.parameters()), batch_loss, IMAGES[:16], IMAGES[16:], Schedule(8, 1, 1),
+        RunOptions(0, precision=precision),
+    )  # fmt: skip
+    assert {dtype for training, dtype in computed if training} == {getattr(torch, precision)}
+    assert {parameter.dtype for parameter in net.parameters()} == {torch.float32}

@@ -1,0 +1,113 @@
+"""Stages train and score take each number from the images whose role it is, and from no others."""
+
+import re
+
+import numpy as np
+import pytest
+from support.tuning_project import CATEGORY, edit
+
+from mlproject import models
+from mlproject.core import artifacts, files, params
+from mlproject.data import prepared
+from mlproject.evaluation import thresholds
+from mlproject.models.components.combination import FEWEST, Combination
+from mlproject.models.components.heat_scale import HeatScale
+from mlproject.training.progress import EpochDisplay, SilentRun
+from pipelines import score, settings, train
+
+pytest_plugins = ["support.tuning_project"]
+MODELS = ("pca", "kd_cae", "ni_cae")
+
+
+@pytest.fixture
+def stages(tuning_home, monkeypatch):
+    """A function that runs settings, train and score of a model; returns images by role and the model."""
+    monkeypatch.setattr(train, "_streamed", lambda facts, key: SilentRun())
+    edit(lambda tree: tree.update(detectors=list(MODELS)))
+    edit(lambda tree: tree["split"].update(validation_share=0.5))
+
+    def run(model):
+        settings.main()
+        train.main(CATEGORY, model)
+        score.main(CATEGORY, model)
+        data = prepared.load(CATEGORY)
+        roles = data.roles(params.load("split", params.Split), params.value("seed"))
+        images = {role: data.images[rows] for role, rows in vars(roles).items()}
+        assert len(images["calibration"]) >= FEWEST
+        return images, models.load(artifacts.model_folder(CATEGORY, model))
+
+    return run
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_each_number_comes_from_the_images_of_its_role(stages, model):
+    images, detector = stages(model)
+
+    def learnt(role):
+        """Map statistics and colour scale as they would be of the images of a role."""
+        other = models.load(artifacts.model_folder(CATEGORY, model))
+        other.learn_usual_differences(images[role])
+        return other.map_mean.numpy(), other.map_spread.numpy()
+
+    for kept, validation, others in zip(
+        (detector.map_mean.numpy(), detector.map_spread.numpy()),
+        learnt("validation"),
+        learnt("train"),
+        strict=True,
+    ):
+        assert np.array_equal(kept, validation)
+        assert not np.allclose(kept, others)
+
+    measured = {role: detector.measure(images[role]) for role in images}
+    scales = {role: HeatScale.from_good_maps(parts.maps) for role, parts in measured.items()}
+    assert detector.heat_scale == scales["validation"] != scales["train"]
+    combined = {role: Combination.fit(parts.parts, detector.part_weights) for role, parts in measured.items()}
+    assert detector.combination == combined["calibration"]
+    if len(detector.part_names) > 1:  # a single part is its own score
+        assert detector.combination not in (combined["train"], combined["validation"])
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_threshold_comes_from_calibration_images(stages, model):
+    images, detector = stages(model)
+    written = files.read_json(artifacts.scores_folder(CATEGORY, model) / "threshold.json")
+    asked = params.load("threshold", params.Threshold).false_alarm_rate
+    found = {
+        role: thresholds.calibrate(
+            detector.threshold_scores(detector.measure(chosen).parts), asked, strict=False
+        ).value
+        for role, chosen in images.items()
+    }
+    assert written["threshold"] == pytest.approx(found["calibration"], rel=1e-9)
+    assert written["threshold"] not in (found["train"], found["validation"])
+    assert written["n_calibration"] == len(images["calibration"])
+
+
+class Cut(Exception):
+    """A training that is cut off."""
+
+
+def test_a_resumed_training_took_the_seconds_of_all_its_processes(stages, monkeypatch, capsys):
+    """The first process's are set to a thousand, which its two epochs did not take."""
+    edit(lambda tree: tree["models"]["kd_cae"].update(epochs=4, patience=4))
+    show = EpochDisplay.show
+
+    def cut(display, epoch):
+        show(display, epoch)
+        if epoch.number == 2:
+            raise Cut
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EpochDisplay, "show", cut)
+        with pytest.raises(Cut):
+            stages("kd_cae")
+    (kept,) = artifacts.training_folder(CATEGORY, "kd_cae").glob("*.seconds")
+    assert files.read_json(kept)["seconds"] > 0
+    files.write_json(kept, {"seconds": 1000.0})
+    capsys.readouterr()
+    images, _ = stages("kd_cae")
+    assert re.search(r"epoch (\d+)/4", capsys.readouterr().out)[1] == "3"
+    run = files.read_json(artifacts.training_folder(CATEGORY, "kd_cae") / "run.json")
+    assert run["seconds"] > 1000
+    assert run["images_per_second"] == round(4 * len(images["train"]) / run["seconds"], 1)
+    assert not list(artifacts.training_folder(CATEGORY, "kd_cae").glob("*.seconds"))
