@@ -67,10 +67,6 @@ class Grid:
     rings: tuple[int, ...]
     length: int
 
-    def describe(self, images: torch.Tensor) -> torch.Tensor:
-        """Return (n, h / cell, w / cell, c) of (n, 3, h, w) images in [0, 1], each cell by itself."""
-        return gradient_descriptors(images, self.cell, self.pooling)
-
     def widen(self, descriptors: torch.Tensor) -> torch.Tensor:
         """Return them with their surroundings."""
         offsets = tuple(offset for radius in self.rings for offset in ring(radius))
@@ -131,8 +127,11 @@ class PatchKDE(Detector):
         started = time.perf_counter()
         with torch.inference_mode():
             self.alignment = self._chosen_alignment(train)
-            crops = torch.cat(layers.one_by_one(lambda image: self._crop(image)[0], train))
-            fitted = [self._fit_grid(grid, crops) for grid in self.grids]
+            described = layers.one_by_one(lambda image: self._describe(self._crop(image)[0]), train)
+            fitted = [
+                self._fit_grid(grid, torch.cat(found))
+                for grid, found in zip(self.grids, zip(*described, strict=True), strict=True)
+            ]
         self.densities = tuple(density for density, _ in fitted)
         peaks = [maps.flatten(1).amax(dim=1) for _, maps in fitted]
         self.left_out_scores = torch.stack(peaks).amax(dim=0).double().numpy()
@@ -153,8 +152,11 @@ class PatchKDE(Detector):
         found = alignment.fit(parts, train.shape[1], self.settings.image_size, multiple=CONTEXT.cell)
         return None if found is None or (auto and not alignment.helps(parts, found)) else found
 
-    def _fit_grid(self, grid: Grid, crops: torch.Tensor) -> tuple[PositionDensity, torch.Tensor]:
-        descriptors = torch.cat([grid.describe(chunk) for chunk in crops.split(position_density.IMAGES)])
+    def _describe(self, crops: torch.Tensor) -> list[torch.Tensor]:
+        """Return (n, h / cell, w / cell, c) of (n, 3, h, w) crops in [0, 1], one a grid, without surroundings."""
+        return gradient_descriptors(crops, [(grid.cell, grid.pooling) for grid in self.grids])
+
+    def _fit_grid(self, grid: Grid, descriptors: torch.Tensor) -> tuple[PositionDensity, torch.Tensor]:
         length = min(grid.length, grid.widen(descriptors[:1, :1, :1]).shape[-1])
         smoothing = self.settings.smoothing if grid is FINE else 1.0
         return position_density.fit(
@@ -178,8 +180,8 @@ class PatchKDE(Detector):
     def _maps(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the scores (n,) and maps (n, h, w) of (n, 3, h, w) crops."""
         maps, peaks = [], []
-        for grid, density in zip(self.grids, self.densities, strict=True):
-            found = density.maps(grid.widen(grid.describe(crops)))
+        for grid, density, described in zip(self.grids, self.densities, self._describe(crops), strict=True):
+            found = density.maps(grid.widen(described))
             peaks.append(found.flatten(1).amax(dim=1))
             maps.append(_enlarged(found, grid.cell))
         return torch.stack(peaks).amax(dim=0), torch.stack(maps).amax(dim=0)

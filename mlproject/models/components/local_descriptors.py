@@ -6,6 +6,7 @@ mean luminance, so that a brighter or darker lamp changes nothing.
 """
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -44,30 +45,34 @@ def sample(maps: torch.Tensor, rows: int, columns: int, sigma: float) -> torch.T
     return down @ maps @ across.T
 
 
-def gradient_descriptors(images: torch.Tensor, cell: int, pooling: float) -> torch.Tensor:
+def gradient_descriptors(images: torch.Tensor, grids: Sequence[tuple[int, float]]) -> list[torch.Tensor]:
     """Return (n, h // cell, w // cell, LENGTH) float32 descriptors of (n, 3, h, w) RGB images in [0, 1].
 
     Args:
-        images: height and width must be multiples of `cell` and of 4.
-        cell: step of the grid, pixels.
-        pooling: Gaussian sigma of what a descriptor sums up, pixels; at least 2 × the scale.
+        images: height and width must be multiples of each `cell` and of 4.
+        grids: of each, `cell`, its step, pixels, and `pooling`, the Gaussian sigma of what a descriptor sums
+            up, pixels; at least 2 × the scale.
+
+    Returns:
+        One a grid.
     """
     height, width = images.shape[-2:]
-    grid = (height // cell, width // cell)
     luminance = torch.einsum("nchw,c->nhw", images, torch.tensor(LUMA, device=images.device))
     mean = luminance.mean(dim=(1, 2), keepdim=True).clamp_min(DARKEST)
     luminance = luminance / mean
-    layers = []
+    layers: list[list[torch.Tensor]] = [[] for _ in grids]
     for scale in SCALES:
-        reach = max(pooling, 2.0 * scale)
-        smooth = sample(luminance, height // scale, width // scale, scale)
-        energy = _oriented_energy(smooth / scale)
-        pooled = sample(energy, *grid, reach / scale).clamp_min(0)
-        layers.append((pooled * scale + EPSILON).sqrt())  # × scale: coarse edges count as fine ones
-        layers.append(sample(luminance, *grid, reach)[:, None])
+        energy = _oriented_energy(sample(luminance, height // scale, width // scale, scale) / scale)
+        for (cell, pooling), found in zip(grids, layers, strict=True):
+            grid, reach = (height // cell, width // cell), max(pooling, 2.0 * scale)
+            pooled = sample(energy, *grid, reach / scale).clamp_min(0)
+            found.append((pooled * scale + EPSILON).sqrt())  # × scale: coarse edges count as fine ones
+            found.append(sample(luminance, *grid, reach)[:, None])
     red, green, blue = (images / mean[:, None]).unbind(1)
-    layers.append(sample(torch.stack([red - green, blue - green], dim=1), *grid, pooling))
-    return torch.cat(layers, dim=1).permute(0, 2, 3, 1).contiguous()
+    chroma = torch.stack([red - green, blue - green], dim=1)
+    for (cell, pooling), found in zip(grids, layers, strict=True):
+        found.append(sample(chroma, height // cell, width // cell, pooling))
+    return [torch.cat(found, dim=1).permute(0, 2, 3, 1).contiguous() for found in layers]
 
 
 def _oriented_energy(luminance: torch.Tensor) -> torch.Tensor:

@@ -23,7 +23,7 @@ TRIAL_IMAGES = 2  # that choose among them: each has thousands of cells
 FLOOR = 0.1  # of the mean spread, added to each cell's
 SMALLEST = 1e-3  # spread and peak of images that are all equal
 NEIGHBOURHOOD = 1.5  # Gaussian sigma over which cells share their variance: one cell alone has few images
-BLOCK = 128  # cells whose distances are held at once: about what a processor's cache holds
+BLOCK = 64  # cells whose exponents are held at once: about what a processor's cache holds
 IMAGES = 8  # whose surroundings are put together at once
 MANY_CELLS = 512
 FAR = 1e9  # squared distance of what must not count
@@ -63,22 +63,22 @@ class PositionDensity:
     def changed(self, **values: Any) -> "PositionDensity":
         """Return a copy with other values, on the same kernels."""
         other = replace(self, **values)
-        other.__dict__.update(bank=self.bank, squares=self.squares)
+        other.__dict__.update(extended=self.extended)
         return other
 
-    @cached_property
+    @property
     def bank(self) -> torch.Tensor:
         """(rows · columns, n, d) float32, whitened values of the good images."""
-        return torch.addcmul(self.offset[:, None], self.kernels, self.step[:, None])
+        return self.extended[..., :-2]
 
     @cached_property
-    def squares(self) -> torch.Tensor:
-        """(rows · columns, n) float32, squared lengths of `bank`."""
-        return self.bank.square().sum(dim=2)
+    def extended(self) -> torch.Tensor:
+        """(rows · columns, n, d + 2) float32, as `window_energy` takes them."""
+        return extended(torch.addcmul(self.offset[:, None], self.kernels, self.step[:, None]))
 
     def energy(self, values: torch.Tensor, without: int | None = None) -> torch.Tensor:
         """Return (k, rows, columns) energies of (k, rows, columns, d) whitened values; as `window_energy`."""
-        return window_energy(self.bank, self.squares, values, self.radius, float(self.bandwidth), without)
+        return window_energy(self.extended, values, self.radius, float(self.bandwidth), without)
 
     def maps(self, descriptors: torch.Tensor) -> torch.Tensor:
         """Return (k, rows, columns) of (k, rows, columns, c): about 1 at the worst of good images."""
@@ -185,55 +185,65 @@ def likeliest(density: PositionDensity) -> PositionDensity:
     return density.changed(radius=radius, bandwidth=torch.tensor(h))
 
 
+def extended(bank: torch.Tensor) -> torch.Tensor:
+    """Return (…, d + 2) of kernel centres b (…, d): b, |b|², 1."""
+    squares = bank.square().sum(dim=-1, keepdim=True)
+    return torch.cat([bank, squares, torch.ones_like(squares)], dim=-1)
+
+
 def window_energy(
-    bank: torch.Tensor,
-    squares: torch.Tensor,
-    values: torch.Tensor,
-    radius: int,
-    bandwidth: float,
-    without: int | None = None,
+    kernels: torch.Tensor, values: torch.Tensor, radius: int, bandwidth: float, without: int | None = None
 ) -> torch.Tensor:
     """Return (k, rows, columns): √(−2h² log of the mean of exp(−d²/2h²)), to the nearest if h → 0.
 
     Args:
-        bank: (rows · columns, n, d) kernel centres.
-        squares: (rows · columns, n), their squared lengths.
+        kernels: (rows · columns, n, d + 2), `extended` centres.
         values: (k, rows, columns, d).
         radius: cells; the mean is over n · (2 radius + 1)² kernels, those beyond the border infinitely far.
         bandwidth: h.
-        without: number of the bank's image that is left out.
+        without: number of the image that is left out.
     """
     count, rows, columns, length = values.shape
     side, scale = 2 * radius + 1, 2 * bandwidth**2
-    padded = F.pad(values, (0, 0, radius, radius, radius, radius))
-    # for each cell of the bank, the values at every offset from it: (rows · columns, side² · k, d)
+    # a · b of these and the extended centres is −d²/2h²: one matrix product, and no array of distances
+    squares = values.square().sum(dim=3, keepdim=True)
+    queries = torch.cat([2 * values, -torch.ones_like(squares), -squares], dim=3) / scale
+    padded = F.pad(queries, (0, 0, radius, radius, radius, radius))
+    # for each cell of the bank, the values at every offset from it: (rows · columns, side² · k, d + 2)
     shifted = [
         padded[:, down : down + rows, right : right + columns]
         for down in range(side)
         for right in range(side)
     ]
-    around = torch.stack(shifted).permute(2, 3, 0, 1, 4).reshape(rows * columns, -1, length)
-    energies = []
-    for start in range(0, rows * columns, BLOCK):
-        cells, block = around[start : start + BLOCK], slice(start, start + BLOCK)
-        lengths = squares[block, None] + cells.square().sum(dim=2, keepdim=True)
-        distances = torch.baddbmm(lengths, cells, bank[block].transpose(1, 2), alpha=-2)
+    around = torch.stack(shifted).permute(2, 3, 0, 1, 4).reshape(rows * columns, -1, length + 2)
+    log_sums = []
+    for queried, centres in zip(around.split(BLOCK), kernels.split(BLOCK), strict=True):
+        exponents = torch.bmm(queried, centres.transpose(1, 2))
         if without is not None:
-            distances[:, :, without] = FAR
-        nearest = distances.amin(dim=2, keepdim=True)
-        kernels = distances.sub_(nearest).div_(-scale).clamp_min_(LOWEST).exp_().sum(dim=2)
-        energies.append(nearest[:, :, 0] - scale * kernels.log())
-    by_offset = torch.cat(energies).T.reshape(side * side, count, rows, columns)
-    n = bank.shape[1] - (without is not None)
-    total = _gather(by_offset, radius, scale) + scale * math.log(n * side * side)
-    return total.clamp_min(0).sqrt()
+            exponents[:, :, without] = -FAR / scale
+        log_sums.append(_log_sum(exponents, 2))
+    by_offset = torch.cat(log_sums).T.reshape(side * side, count, rows, columns)
+    n = kernels.shape[1] - (without is not None)
+    log_mean = _gather(by_offset, radius, -FAR / scale) - math.log(n * side * side)
+    return (-scale * log_mean).clamp_min(0).sqrt()
 
 
-def _gather(energy: torch.Tensor, radius: int, scale: float) -> torch.Tensor:
-    """Return (k, rows, columns) at the query, of (side², k, rows, columns) at the bank's cell, by offset."""
-    rows, columns = energy.shape[-2:]
+def _log_sum(exponents: torch.Tensor, dim: int) -> torch.Tensor:
+    """Return the logarithm of the sum of exp over a dimension; `exponents` is overwritten."""
+    largest = exponents.amax(dim=dim, keepdim=True)
+    kernels = exponents.sub_(largest).clamp_min_(LOWEST).exp_()
+    return kernels.sum(dim=dim).log_().add_(largest.squeeze(dim))
+
+
+def _gather(log_sums: torch.Tensor, radius: int, beyond: float) -> torch.Tensor:
+    """Return (k, rows, columns) at the query, of (side², k, rows, columns) at the bank's cell, by offset.
+
+    Args:
+        beyond: what counts where the border hides a cell.
+    """
+    rows, columns = log_sums.shape[-2:]
     side, reach = 2 * radius + 1, 2 * radius
-    padded = F.pad(energy, (radius,) * 4, value=FAR)
+    padded = F.pad(log_sums, (radius,) * 4, value=beyond)
     at_query = [
         padded[
             down * side + right,
@@ -244,10 +254,7 @@ def _gather(energy: torch.Tensor, radius: int, scale: float) -> torch.Tensor:
         for down in range(side)
         for right in range(side)
     ]
-    energies = torch.stack(at_query)
-    nearest = energies.amin(dim=0)
-    kernels = energies.sub_(nearest).div_(-scale).clamp_min_(LOWEST).exp_().sum(dim=0)
-    return nearest - scale * kernels.log()
+    return _log_sum(torch.stack(at_query), 0)
 
 
 def arrays(density: PositionDensity) -> dict[str, np.ndarray]:

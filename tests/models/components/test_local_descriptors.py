@@ -20,20 +20,20 @@ def stripes(degrees: float) -> torch.Tensor:
 
 
 def test_one_descriptor_a_cell_of_the_grid():
-    assert gradient_descriptors(IMAGES, 4, 2.0).shape == (2, 16, 12, local_descriptors.LENGTH)
-    assert gradient_descriptors(IMAGES, 8, 3.0).shape == (2, 8, 6, local_descriptors.LENGTH)
+    assert gradient_descriptors(IMAGES, [(4, 2.0)])[0].shape == (2, 16, 12, local_descriptors.LENGTH)
+    assert gradient_descriptors(IMAGES, [(8, 3.0)])[0].shape == (2, 8, 6, local_descriptors.LENGTH)
 
 
 @pytest.mark.parametrize("lamp", [0.5, 0.9, 1.1, 1.3])
 def test_a_brighter_lamp_changes_nothing(lamp):
-    found, expected = (gradient_descriptors(images, 4, 2.0) for images in (IMAGES * lamp, IMAGES))
+    found, expected = (gradient_descriptors(images, [(4, 2.0)])[0] for images in (IMAGES * lamp, IMAGES))
     assert (found - expected).abs().max() < 1e-3 * expected.abs().max()
 
 
 @pytest.mark.parametrize("turn", range(0, 180, 45))
 def test_the_strongest_orientation_is_that_of_the_gradient(turn):
     """Up and down a wave: of the four axes, each with its two directions, one is strongest."""
-    middle = gradient_descriptors(stripes(turn), 8, 4.0)[0, 2:6, 2:6, :ORIENTATIONS].mean(dim=(0, 1))
+    middle = gradient_descriptors(stripes(turn), [(8, 4.0)])[0][0, 2:6, 2:6, :ORIENTATIONS].mean(dim=(0, 1))
     axes = middle.reshape(2, ORIENTATIONS // 2).sum(dim=0)
     assert int(axes.argmax()) == turn // 45
 
@@ -41,7 +41,8 @@ def test_the_strongest_orientation_is_that_of_the_gradient(turn):
 def test_a_spot_changes_only_the_cells_near_it():
     spoilt = IMAGES.clone()
     spoilt[:, :, 30:34, 20:24] = 0.95
-    change = (gradient_descriptors(spoilt, 4, 2.0) - gradient_descriptors(IMAGES, 4, 2.0)).abs().sum(dim=3)
+    changed, before = (gradient_descriptors(images, [(4, 2.0)])[0] for images in (spoilt, IMAGES))
+    change = (changed - before).abs().sum(dim=3)
     assert (change[0].argmax() // 12 in (7, 8)) and (change[0].argmax() % 12 in (5, 6))
     assert change[0, 0].max() < 0.05 * change.max()  # only by the image's mean
 
@@ -72,6 +73,6 @@ def test_the_strongest_orientation_of_a_step_is_its_direction_at_every_scale(deg
     y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
     angle = torch.deg2rad(torch.tensor(float(degrees)))
     step = torch.sigmoid((x - 31.5) * angle.cos() + (y - 31.5) * angle.sin()) / 2 + 0.25
-    centre = gradient_descriptors(step.expand(1, 3, 64, 64), cell=4, pooling=2.0)[0, 8, 8]
+    centre = gradient_descriptors(step.expand(1, 3, 64, 64), [(4, 2.0)])[0][0, 8, 8]
     starts = [scale * (ORIENTATIONS + 1) for scale in range(len(SCALES))]
     assert [int(centre[start : start + ORIENTATIONS].argmax()) for start in starts] == [degrees // 45] * 3

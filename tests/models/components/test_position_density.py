@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mlproject.models.components import position_density
-from mlproject.models.components.position_density import window_energy
+from mlproject.models.components.position_density import extended, window_energy
 
 ROWS, COLUMNS, IMAGES, LENGTH = 5, 4, 6, 3
 RANDOM = torch.Generator().manual_seed(0)
@@ -37,7 +37,7 @@ def brute_force(values, radius, h, without=None):
 @pytest.mark.parametrize("radius", [0, 1, 2])
 def test_the_energy_is_that_of_brute_force(radius, h, without, monkeypatch):
     monkeypatch.setattr(position_density, "BLOCK", 7)  # cells are taken in several blocks
-    found = window_energy(BANK, BANK.square().sum(dim=2), VALUES, radius, h, without)
+    found = window_energy(extended(BANK), VALUES, radius, h, without)
     for one, values in zip(found, VALUES, strict=True):
         torch.testing.assert_close(
             one.double(), brute_force(values, radius, h, without), rtol=1e-4, atol=1e-4
@@ -46,7 +46,7 @@ def test_the_energy_is_that_of_brute_force(radius, h, without, monkeypatch):
 
 def test_with_a_narrow_kernel_it_is_the_distance_to_the_nearest():
     h = 1e-3
-    found = window_energy(BANK, BANK.square().sum(dim=2), VALUES[:1], 0, h)
+    found = window_energy(extended(BANK), VALUES[:1], 0, h)
     expected = torch.cdist(VALUES[0].reshape(-1, 1, LENGTH), BANK)[:, 0].amin(dim=1)
     torch.testing.assert_close(found.flatten(), expected, rtol=1e-3, atol=1e-3)
 
@@ -66,9 +66,7 @@ def test_an_image_left_out_scores_as_if_it_had_never_been_there():
         rest = [image for image in range(24) if image != 3]
         bank = density.bank[:, rest]
         values = density.bank[:, 3].reshape(1, 6, 6, -1)
-        expected = window_energy(
-            bank, bank.square().sum(dim=2), values, density.radius, float(density.bandwidth)
-        )
+        expected = window_energy(extended(bank), values, density.radius, float(density.bandwidth))
     torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-4)
 
 
