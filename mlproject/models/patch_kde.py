@@ -153,7 +153,7 @@ class PatchKDE(Detector):
         return None if found is None or (auto and not alignment.helps(parts, found)) else found
 
     def _describe(self, crops: torch.Tensor) -> list[torch.Tensor]:
-        """Return (n, h / cell, w / cell, c) of (n, 3, h, w) crops in [0, 1], one a grid, without surroundings."""
+        """Return (n, h / cell, w / cell, c) of (n, 3, h, w) crops in [0, 1], one for each grid."""
         return gradient_descriptors(crops, [(grid.cell, grid.pooling) for grid in self.grids])
 
     def _fit_grid(self, grid: Grid, descriptors: torch.Tensor) -> tuple[PositionDensity, torch.Tensor]:
