@@ -29,7 +29,7 @@ unexport VIRTUAL_ENV PYTHONHOME GIT_DIR GIT_INDEX_FILE GIT_WORK_TREE GIT_PREFIX
 # Set in many containers; here every stage would compile all that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run paper test test-fast check format ui doctor docs
+.PHONY: help run paper test test-fast mutation check format ui doctor docs
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -60,6 +60,10 @@ test: check  ## all checks and all tests
 
 test-fast: .venv/installed  ## the tests that take seconds
 	@pytest -n $(WORKERS) -m "not slow"
+
+mutation: .venv/installed  ## break the modules that decide, one line at a time: does a test fail? 15 minutes
+	@mutmut run --max-children $(WORKERS)
+	@python benchmarks/mutation_score.py
 
 check: .venv/installed  ## what the git hooks and continuous integration check
 	ruff check .

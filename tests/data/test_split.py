@@ -91,3 +91,41 @@ def test_too_few_images_for_the_folds_are_refused():
 def test_roles_are_pinned_so_that_a_new_version_does_not_reshuffle_old_data():
     roles = split(numbered(30), 0.2, seed=0)
     assert (list(roles.validation), list(roles.calibration)) == ([7, 12, 20], [2, 15, 28])
+
+
+def test_folds_are_pinned_and_depend_on_the_seed():
+    assert folds(numbered(12), 4, seed=0).tolist() == [0, 2, 0, 1, 3, 1, 2, 0, 2, 3, 1, 2]
+    assert folds(numbered(12), 4, seed=1).tolist() == [0, 1, 3, 0, 2, 0, 1, 3, 1, 2, 0, 2]
+
+
+def test_names_without_a_number_are_pinned():
+    names = [f"train/good/{letter}.png" for letter in "abcdefghijklmnop"]
+    assert (list(split(names, 0.4, 0).validation), list(split(names, 0.4, 0).calibration)) == (
+        [1, 4, 8, 10, 14],
+        [5, 13, 15],
+    )
+
+
+@pytest.mark.parametrize(
+    ("n", "calibration", "said"),
+    [
+        (1, "half", r"^1 image of train/good: too few, none is left for validation and calibration with"),
+        (1, "cross", r"^1 image of train/good: too few, none is left for validation with"),
+        (
+            0,
+            "half",
+            r"^0 images of train/good: too few, none is left for train and validation and calibration",
+        ),
+    ],
+)
+def test_the_roles_without_an_image_are_named(n, calibration, said):
+    with pytest.raises(TooFewImages, match=said):
+        split(numbered(n), 0.2, 0, calibration)
+
+
+def test_only_calibration_may_lack_images():
+    """Three of them with nothing below a tenth: the threshold would have none."""
+    few = [path for path in numbered(60) if role_of(numbered(60))[path] != "calibration"]
+    with pytest.raises(TooFewImages, match="none is left for calibration with"):
+        split(few, 0.2, seed=0)
+    assert len(split(few, 0.2, 0, "cross").validation) > 0

@@ -164,3 +164,23 @@ def test_a_test_set_of_one_class_leaves_unknown_what_it_cannot_tell(label: int) 
 def test_what_cannot_be_measured_is_refused(labels: list, scores: list, text: str) -> None:
     with pytest.raises(UserError, match=text):
         metrics.evaluate(np.array(labels), np.array(scores), 0.5, 100, 0)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_threshold_makes_fewer_errors_and_of_the_best_it_is_the_highest(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels, scores = rng.integers(0, 2, 14), rng.integers(0, 6, 14) / 5
+    candidates = [-1.0, *np.unique(scores)]
+    errors = [np.count_nonzero((scores > candidate) != labels) for candidate in candidates]
+    found = metrics.fewest_errors_threshold(labels, scores)
+    assert np.count_nonzero((scores > found) != labels) == min(errors)
+    highest = max(candidate for candidate, n in zip(candidates, errors, strict=True) if n == min(errors))
+    assert found == highest or (found < scores.min() and highest == -1)
+
+
+def test_equal_scores_have_equal_intervals() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 15)
+    scores = rng.normal(size=30) + labels
+    first, again = (metrics.evaluate(labels, scores, 0.5, resamples=200, seed=0) for _ in range(2))
+    assert first == again

@@ -93,3 +93,99 @@ def test_pooling():
     assert anomaly_maps.pool(maps, "max").tolist() == [4.0]
     assert anomaly_maps.pool(maps, "mean").tolist() == [1.0]
     assert anomaly_maps.pool(maps, "mean").dtype == torch.float64
+
+
+def reference_gradient(image):
+    """Prewitt's gradient magnitude, written out pixel by pixel, edges repeated."""
+    padded = np.pad(image, 1, mode="edge")
+    h, w = image.shape
+    dx = sum(padded[i : i + h, :w] - padded[i : i + h, 2 : w + 2] for i in range(3)) / 3
+    dy = sum(padded[:h, j : j + w] - padded[2 : h + 2, j : j + w] for j in range(3)) / 3
+    return np.sqrt(dx**2 + dy**2 + 1e-12)
+
+
+def test_gradient_similarity_equals_the_reference_at_one_scale_and_at_two():
+    x, y = images(0, n=1, size=8).double(), images(1, n=1, size=8).double()
+
+    def differ(a, b):
+        ga, gb = reference_gradient(a), reference_gradient(b)
+        c = anomaly_maps.GRADIENT_STABILISER
+        return 1 - (2 * ga * gb + c) / (ga**2 + gb**2 + c)
+
+    def half(a):
+        return a.reshape(4, 2, 4, 2).mean(axis=(1, 3))
+
+    def enlarged(a):  # bilinear, between the centres of pixels
+        at = np.clip((np.arange(8) + 0.5) / 2 - 0.5, 0, 3)
+        low = np.minimum(np.floor(at).astype(int), 2)
+        weight = at - low
+        rows = a[low] * (1 - weight)[:, None] + a[low + 1] * weight[:, None]
+        return rows[:, low] * (1 - weight) + rows[:, low + 1] * weight
+
+    a, b = x[0, 0].numpy(), y[0, 0].numpy()
+    fine, coarse = differ(a, b), enlarged(differ(half(a), half(b)))
+    found = [anomaly_maps.gradient_difference(x, y, scales)[0].numpy() for scales in (1, 2)]
+    np.testing.assert_allclose(found[0], fine, atol=1e-7)
+    np.testing.assert_allclose(found[1], (fine + coarse) / 2, atol=1e-7)
+
+
+def test_three_sizes_are_compared_of_images_that_are_not_square():
+    x, y = images(0)[..., :40], images(1)[..., :40]
+    found = anomaly_maps.gradient_difference(x, y)
+    assert found.shape == (2, 48, 40)
+    assert torch.equal(found, anomaly_maps.gradient_difference(x, y, 3))
+    assert torch.equal(
+        anomaly_maps.gradient_difference(x[:, :, :4, :4], y[:, :, :4, :4]).isfinite(), torch.ones(2, 4, 4) > 0
+    )
+
+
+@pytest.mark.parametrize("sigma", [0.2, 0.5, 1.0, 2.0])
+def test_blur_equals_scipys_within_three_sigmas(sigma):
+    from scipy.ndimage import gaussian_filter
+
+    image = images(size=32)[:1].double()
+    radius = max(1, round(3 * sigma))
+    found = anomaly_maps.gaussian_blur(image, sigma)[0, 0].numpy()
+    np.testing.assert_allclose(
+        found, gaussian_filter(image[0, 0].numpy(), sigma, radius=radius, mode="mirror"), atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("shape", [(3, 40), (40, 3), (6, 6), (7, 7)])
+def test_edges_of_images_smaller_than_the_kernel_are_repeated(shape):
+    from scipy.ndimage import gaussian_filter
+
+    image = images()[:1, :, : shape[0], : shape[1]].double()
+    found = anomaly_maps.gaussian_blur(image, 2.0)[0, 0].numpy()
+    mode = "mirror" if min(shape) > 6 else "nearest"
+    np.testing.assert_allclose(
+        found, gaussian_filter(image[0, 0].numpy(), 2.0, radius=6, mode=mode), atol=1e-12
+    )
+
+
+def test_pixel_statistics_are_smoothed_mean_and_spread_with_half_the_typical_spread_added():
+    from scipy.ndimage import gaussian_filter
+
+    maps = images(n=5, size=32)[:, 0].double()
+
+    def smooth(a):
+        return gaussian_filter(a.numpy(), 2.0, radius=6, mode="mirror")
+
+    spread = smooth(maps.std(dim=0, unbiased=False))
+    found_mean, found_spread = anomaly_maps.pixel_statistics(maps)
+    np.testing.assert_allclose(found_mean, smooth(maps.mean(dim=0)), atol=1e-12)
+    np.testing.assert_allclose(found_spread, spread + spread.mean() / 2 + 1e-8, rtol=1e-10)
+    still = anomaly_maps.pixel_statistics(torch.ones(3, 16, 16, dtype=torch.float64))[1]
+    np.testing.assert_allclose(still, 1e-8, rtol=1e-6)
+
+
+def test_normalising_subtracts_the_mean_and_divides_by_the_spread():
+    maps, mean, spread = torch.tensor([[5.0]]), torch.tensor([[1.0]]), torch.tensor([[2.0]])
+    assert anomaly_maps.normalise(maps, mean, spread).item() == 2
+
+
+def test_each_image_has_an_offset_of_its_own():
+    x = images(n=2, c=3)
+    shifted = x + torch.tensor([0.1, -0.2])[:, None, None, None]
+    found = anomaly_maps.difference(shifted, x, with_settings(ignore_offset=True))
+    np.testing.assert_allclose(found, 0, atol=1e-12)
