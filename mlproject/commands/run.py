@@ -43,6 +43,7 @@ def run(
     Several categories run at the same time, each on one thread; a single one has all cores.
     OMP_NUM_THREADS sets another number of threads.
     """
+    refuse_tilde()
     wanted = targets or []
     stages = planned(wanted)
     chains = by_category(stages)
@@ -58,6 +59,21 @@ def run(
             raise typer.Exit(max(codes))
         progress.at_once = 1
     raise typer.Exit(repro(wanted, progress))
+
+
+def refuse_tilde() -> None:
+    """Refuse a `data.path` that DVC would look for under its own folder.
+
+    Raises:
+        UserError: it begins with ~.
+    """
+    from mlproject.core import params
+    from mlproject.core.errors import UserError
+
+    path = params.load("data", params.Data).path
+    if path.startswith("~"):
+        whole = Path(path).expanduser()
+        raise UserError(f"params.yaml: data.path is {path!r}: DVC does not expand ~. Write {str(whole)!r}.")
 
 
 def planned(targets: Sequence[str]) -> list[str]:

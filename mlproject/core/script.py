@@ -6,6 +6,8 @@ from io import TextIOWrapper
 
 from mlproject.core.errors import REFUSALS, UserError, refusal
 
+_NO_TEMPORARY_FOLDER = "No usable temporary directory"  # of Python's tempfile, of whatever cause
+
 
 def run(main: Callable[..., None]) -> None:
     """Call `main` with the command line's arguments; print a UserError as text and exit with its code.
@@ -21,9 +23,12 @@ def run(main: Callable[..., None]) -> None:
         print(f"error: {_printable(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:
-        if error.errno not in REFUSALS:
+        if _NO_TEMPORARY_FOLDER in str(error):
+            text = "no temporary file can be written: the disk is full, or TMPDIR names no folder to write to"
+        elif error.errno in REFUSALS:
+            text = str(refusal(error.filename or "output", error, "The run stopped"))
+        else:
             raise
-        text = str(refusal(error.filename or "output", error, "The run stopped"))
         print(f"error: {_printable(text)}", file=sys.stderr)
         sys.exit(UserError.exit_code)
 

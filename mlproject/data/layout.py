@@ -8,6 +8,7 @@ A category without a ground_truth folder has no masks at all, which is allowed; 
 image needs its mask. Other things next to train, test and ground_truth (readme, licence) are left alone.
 """
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +104,14 @@ def find_category(root: Path, name: str) -> Path:
     raise unknown_name(f"{root}: category {name}", name, present)
 
 
+def _unprintable(folder: Path, name: str) -> UserError:
+    what, remedy = "has a name that cannot be printed", "Rename it"
+    encoding = sys.getfilesystemencoding()
+    if encoding != "utf-8":
+        what, remedy = f"{what} in the locale's encoding, {encoding}", "Rename it, or set PYTHONUTF8=1"
+    return refused(folder / ascii(name), what, remedy)
+
+
 def refused(where: Path, what: str, remedy: str) -> UserError:
     """Return the error for a file or folder that cannot be taken."""
     return UserError(f"{quoted(where)}: {what}. Nothing was written. {remedy}, then run again.")
@@ -193,5 +202,5 @@ def _names(folder: Path) -> list[str]:
     names = [name for name in found if not name.startswith(".") and name != "Thumbs.db"]
     for name in names:
         if not name.isprintable():
-            raise refused(folder / ascii(name), "has a name that cannot be printed", "Rename it")
+            raise _unprintable(folder, name)
     return names

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import ROOT
 
-from mlproject.commands.run import Progress, by_category
+from mlproject.commands.run import Progress, by_category, run
+from mlproject.core.errors import UserError
 
 STAGES = ["ingest", "train@disc-kd_cae", "train@disc-pca", "compare"]
 SECONDS = {"ingest": 25, "train@disc-kd_cae": 90, "train@disc-pca": 5, "compare": 3}
@@ -31,6 +33,17 @@ def clock():
 @pytest.fixture
 def progress(clock):
     return Progress(STAGES, clock=clock)
+
+
+@pytest.mark.parametrize("path", ["~/photos", "~"])
+def test_a_tilde_that_dvc_would_not_expand_is_refused_by_its_key(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    tree = yaml.safe_load((ROOT / "params.yaml").read_text())
+    tree["data"] |= {"source": "folder", "path": path}
+    Path("params.yaml").write_text(yaml.safe_dump(tree))
+    whole = Path(path).expanduser()
+    with pytest.raises(UserError, match=f"data.path is '{path}': DVC does not expand ~. Write '{whole}'"):
+        run()
 
 
 def begin(stage: str) -> str:

@@ -1,0 +1,36 @@
+"""Short forms of the drills: a full disk, and files of many kinds."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from drills import disk_full, two_hundred_files
+
+NO_TEMPORARY_FILE = """
+import resource, tempfile
+from mlproject.core import script
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+script.run(lambda: tempfile.gettempdir())
+"""
+
+
+@pytest.mark.parametrize("limit", [0, 300])
+def test_a_stage_on_a_full_disk_ends_with_one_line_and_changes_nothing(limit):
+    for _, wrong in disk_full.drill(["ingest", "prepare"], (limit,)):
+        assert wrong == ""
+
+
+def test_where_no_temporary_file_can_be_written_one_line_says_so():
+    """torch makes one before it trains."""
+    result = subprocess.run(
+        [sys.executable, "-c", NO_TEMPORARY_FILE],
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: no temporary file can be written: the disk is full")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_predict_scores_names_or_counts_every_file_of_any_kind(tmp_path):
+    assert [found for found in two_hundred_files.drill(tmp_path, 1) if found[1]] == []

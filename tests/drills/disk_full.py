@@ -1,0 +1,113 @@
+"""Drill: every stage on a disk that is full after so many bytes of a file.
+
+    python tests/drills/disk_full.py [STAGE …]
+
+A stage must end with one line and exit code 2, leave no temporary file, and change no output.
+The kernel's limit on the size of a file stands in for the disk. Prints how many were tried, survived, lost.
+"""
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from tests.support.pipeline_project import TINY, write_category
+
+ROOT = Path(__file__).resolve().parents[2]
+STAGES = {
+    "ingest": [], "prepare": ["disc"], "shortcuts": ["disc"], "settings": [], "train": ["disc", "kd_cae"],
+    "score": ["disc", "kd_cae"], "evaluate": ["disc", "kd_cae"], "compare": [],
+}  # fmt: skip
+LIMITS = (0, 300, 10_000, 100_000)  # bytes
+TIMES = ("run.json",)  # differ from run to run
+
+
+def make_project(folder: Path) -> None:
+    """Write photos and params.yaml of a project with one category and one model."""
+    write_category(folder / "photos/disc", seed=0, n_train=20)
+    tree = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    tree["data"].update(source="folder", path="photos")
+    tree.update(categories=["disc"], detectors=["kd_cae"])
+    tree["prepare"]["image_size"] = 64
+    tree["split"]["validation_share"] = 0.4
+    tree["evaluate"]["bootstrap"] = 100
+    for settings in tree["models"].values():
+        settings |= {key: value for key, value in TINY.items() if key in settings}
+    (folder / "params.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
+
+
+def run(folder: Path, stage: str, limit: int | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a stage's script, which may write `limit` bytes into a file."""
+
+    def fill() -> None:
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",  # nobody answers there
+        "PYTHONDONTWRITEBYTECODE": "1",  # it would leave truncated bytecode
+        "MPLCONFIGDIR": str(folder / ".matplotlib"),
+    }
+    return subprocess.run(
+        [sys.executable, str(ROOT / f"pipelines/{stage}.py"), *STAGES[stage]],
+        cwd=folder, env=environment, preexec_fn=fill, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return path → bytes of every output, without those that hold times."""
+    places = [folder / name for name in ("data", "artifacts", "reports")]
+    files = [path for place in places for path in place.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.name not in TIMES}
+
+
+def wrong(folder: Path, stage: str, limit: int) -> str:
+    """Run a stage on a full disk and return what is wrong; empty if nothing."""
+    before = contents(folder)
+    result = run(folder, stage, limit)
+    after = contents(folder)
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    if result.returncode not in (0, 2) or "Traceback" in result.stderr:
+        return f"exit code {result.returncode}: {result.stderr[-500:]}"
+    if result.returncode == 2 and len(errors) != 1:
+        return f"{len(errors)} lines of error: {result.stderr[-500:]}"
+    if parts := [name for name in after if ".part" in name]:
+        return f"left behind {parts}"
+    if gone := before.keys() - after.keys():
+        return f"without {', '.join(sorted(gone))}"
+    changed = [name for name in before if after[name] != before[name]]
+    return f"changed {', '.join(changed)}" if changed else ""
+
+
+def drill(stages: list[str], limits: tuple[int, ...]) -> Iterator[tuple[str, str]]:
+    """Run the pipeline once, then each stage at each limit; yield its title and what was wrong."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        make_project(folder)
+        for stage in list(STAGES)[: max(list(STAGES).index(name) for name in stages) + 1]:
+            result = run(folder, stage)
+            assert result.returncode == 0, result.stderr
+        for stage in stages:
+            for limit in limits:
+                yield f"{stage}, {limit:,} bytes a file", wrong(folder, stage, limit)
+
+
+def main() -> None:
+    """Run the drill of the stages named on the command line, or of all."""
+    tried = lost = 0
+    for title, said in drill(sys.argv[1:] or list(STAGES), LIMITS):
+        tried += 1
+        lost += bool(said)
+        print(f"{title}: {said or 'survived'}", flush=True)
+    print(f"tried {tried}, survived {tried - lost}, lost {lost}")
+    sys.exit(lost > 0)
+
+
+if __name__ == "__main__":
+    main()
