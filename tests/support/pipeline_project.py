@@ -114,7 +114,6 @@ class Project:
             "PATH": path,
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "OMP_NUM_THREADS": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
         }
 
     def call(self, *command, check=True) -> str:

@@ -9,6 +9,7 @@ import runpy
 import sys
 from pathlib import Path
 
+sys.dont_write_bytecode = True  # else the bytecode of what is imported would count as written by the stage
 ROOT = Path.cwd()
 opened: set[str] = set()
 written: set[str] = set()
