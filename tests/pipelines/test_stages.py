@@ -79,16 +79,12 @@ def declared(project):
 
 
 @pytest.fixture(scope="module")
-def traced(project):
+def traced(project, tmp_path_factory):
     """What each script really did; together they are one run of the pipeline, without DVC's own time."""
-    found = {}
-    for stage, arguments in STAGES.items():
-        report = project.folder / "trace.json"
-        script = f"pipelines/{stage.split('@')[0]}.py"
-        project.call(sys.executable, str(TRACER), str(report), script, *arguments)
-        found[stage] = json.loads(report.read_text())
-        report.unlink()
-    return found
+    reports = tmp_path_factory.mktemp("reports")
+    scripts = {stage: [f"pipelines/{stage.split('@')[0]}.py", *STAGES[stage]] for stage in STAGES}
+    project.call(sys.executable, str(TRACER), str(reports), given=json.dumps(scripts))
+    return {stage: json.loads((reports / f"{stage}.json").read_text()) for stage in STAGES}
 
 
 def covered(name, declared_paths):
@@ -100,7 +96,7 @@ def is_tracking(name):
 
 
 def is_record(name):
-    return name.startswith(("mlflow.db", "mlruns", ".git/", "trace.json", "data/download"))
+    return name.startswith(("mlflow.db", "mlruns", ".git/", "data/download"))
 
 
 def test_every_stage_of_the_pipeline_is_traced_here(declared):

@@ -116,10 +116,10 @@ class Project:
             "OMP_NUM_THREADS": "1",
         }
 
-    def call(self, *command, check=True) -> str:
-        """Run a command in the clone and return all it printed."""
+    def call(self, *command, check=True, given="") -> str:
+        """Run a command in the clone, with `given` as its input, and return all it printed."""
         result = subprocess.run(
-            command, cwd=self.folder, env=self.environment, text=True, check=False,
+            command, cwd=self.folder, env=self.environment, text=True, check=False, input=given,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         assert not check or result.returncode == 0, f"{command}:\n{result.stdout[-5000:]}"
