@@ -1,11 +1,11 @@
-"""Short forms of the drills: a full disk, and files of many kinds."""
+"""Short forms of the drills: a full disk, files of many kinds, kills."""
 
 import os
 import subprocess
 import sys
 
 import pytest
-from drills import disk_full, two_hundred_files
+from drills import disk_full, kill, two_hundred_files
 
 NO_TEMPORARY_FILE = """
 import resource, tempfile
@@ -34,3 +34,8 @@ def test_where_no_temporary_file_can_be_written_one_line_says_so():
 
 def test_predict_scores_names_or_counts_every_file_of_any_kind(tmp_path):
     assert [found for found in two_hundred_files.drill(tmp_path, 1) if found[1]] == []
+
+
+@pytest.mark.parametrize("job", ["train", "register"])
+def test_what_was_killed_twice_ends_as_if_nobody_had_killed_it(job):
+    assert kill.drill(job, tries=1) == [""]

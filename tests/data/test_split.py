@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mlproject.core.errors import TooFewImages
-from mlproject.data.split import folds, split
+from mlproject.data.split import _ROLE_STEP, _place, folds, split
 
 
 def numbered(n: int) -> list[str]:
@@ -129,3 +129,9 @@ def test_only_calibration_may_lack_images():
     with pytest.raises(TooFewImages, match="none is left for calibration with"):
         split(few, 0.2, seed=0)
     assert len(split(few, 0.2, 0, "cross").validation) > 0
+
+
+def test_places_are_pinned_to_the_bit_and_stay_below_1():
+    """The last eleven bits are dropped: a quotient of more could round up to 1."""
+    assert _place("train/good/a.png", 0, 1, "role") == 18335774219299815424
+    assert _place("train/good/7.png", 0, _ROLE_STEP, "role") == 1847678920399626240

@@ -184,3 +184,15 @@ def test_equal_scores_have_equal_intervals() -> None:
     scores = rng.normal(size=30) + labels
     first, again = (metrics.evaluate(labels, scores, 0.5, resamples=200, seed=0) for _ in range(2))
     assert first == again
+
+
+@pytest.mark.parametrize(
+    ("labels", "scores", "said"),
+    [
+        ([0, 1, 1], [0.1, np.nan, np.inf], "^metrics: 2 scores are not finite$"),
+        ([0, 2], [0.1, 0.2], r"^metrics: labels must be 0 \(good\) or 1 \(defective\)$"),
+    ],
+)
+def test_what_cannot_be_measured_is_said(labels: list[int], scores: list[float], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        metrics.auroc(np.array(labels), np.array(scores))

@@ -170,3 +170,8 @@ def test_a_threshold_of_images_that_set_the_scales_too_is_not_exceeded_more_ofte
             alarms[name].append(float(np.mean(decide(combination.apply(many), threshold))))
     assert np.mean(alarms["left out"]) < 0.05
     assert np.mean(alarms["plain"]) > 0.055
+
+
+@pytest.mark.parametrize(("rate", "images"), [(0.3, 3), (0.05, 19), (0.1, 9), (1 / 3, 2), (0.9, 1)])
+def test_the_fewest_images_for_a_rate_on_average(rate, images):
+    assert images_for_average(rate) == images

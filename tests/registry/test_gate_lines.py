@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.stats import mannwhitneyu
 
+from mlproject.evaluation import intervals, metrics
 from mlproject.registry import gate
 from mlproject.registry.gate import Check
 from mlproject.tracking.detector_facts import LEARNT
@@ -59,8 +61,6 @@ def test_false_alarms():
     more = said.replace("asked 10.0%", "asked 20.0%") + ", more than promote.false_alarm_rate 10.0%"
     assert gate.false_alarms(scores, 0.5, 0.2, SETTINGS) == Check("false alarms", False, more)
     assert not gate.false_alarms(np.ones(20), 0.5, 0.1, SETTINGS).passed
-    from mlproject.evaluation import intervals
-
     edge = float(intervals.share_interval(3, 20).low)
     assert gate.false_alarms(np.array([0.0] * 17 + [1.0] * 3), 0.5, edge, SETTINGS).passed
 
@@ -103,3 +103,44 @@ def test_above_chance_asks_of_the_interval_and_of_luck_in_one_direction():
     backwards = gate.above_chance(labels, -scores - 2.0 * labels, SETTINGS)
     assert not backwards.passed
     assert "by luck in 1 of cases" in backwards.said
+
+
+def test_above_chance_needs_both_the_interval_and_that_luck_is_unlikely():
+    seen = set()
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        labels = np.repeat([0, 1], 6)
+        scores = rng.normal(size=12) + 1.2 * labels
+        interval = metrics.auroc_interval(labels, scores, SETTINGS.bootstrap, gate.BOOTSTRAP_SEED)[0] > 0.5
+        luck = mannwhitneyu(scores[labels == 1], scores[labels == 0], alternative="greater").pvalue
+        seen.add((interval, bool(luck <= gate.LUCK)))
+        assert gate.above_chance(labels, scores, SETTINGS).passed == (interval and luck <= gate.LUCK)
+    assert (True, False) in seen, "the interval alone would have passed it"
+
+
+def test_not_worse():
+    labels = np.repeat([0, 1], [60, 60])
+    champion = np.random.default_rng(0).normal(size=120) + 3.0 * labels
+    first = gate.not_worse(labels, champion, champion, SETTINGS)
+    assert (first.name, first.passed) == ("not worse", True)
+    assert first.said.endswith(": worse by 0.05 at most")
+
+    worse = gate.not_worse(labels, champion, -champion, SETTINGS)
+    auroc = metrics.auroc(labels, champion)
+    assert worse.said.startswith(
+        f"AUROC {1 - auroc:.3f}, champion's {auroc:.3f}, on the same 120 test images: "
+    )
+    assert (worse.name, worse.passed) == ("not worse", False)
+    assert worse.said.endswith(": worse")
+
+    alike = champion + np.random.default_rng(1).normal(size=120)
+    unclear = gate.not_worse(labels, champion, alike, SETTINGS.model_copy(update={"margin": 0.0}))
+    assert (unclear.name, unclear.passed) == ("not worse", False)
+    assert unclear == gate.not_worse(labels, champion, alike, SETTINGS.model_copy(update={"margin": 0.0}))
+    assert unclear.said.endswith("may be worse by more than the margin of 0; more test images would tell")
+
+    few = gate.not_worse(labels[50:70], champion[50:70], champion[50:70], SETTINGS)
+    assert (few.name, few.passed) == ("not worse", False)
+    assert few.said.startswith(
+        "cannot be checked: of the test images that both have scores of, 10 are good and 10"
+    )

@@ -139,7 +139,7 @@ def test_three_sizes_are_compared_of_images_that_are_not_square():
     )
 
 
-@pytest.mark.parametrize("sigma", [0.2, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("sigma", [0.2, 0.4, 0.5, 1.0, 2.0])
 def test_blur_equals_scipys_within_three_sigmas(sigma):
     from scipy.ndimage import gaussian_filter
 
