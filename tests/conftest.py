@@ -31,6 +31,7 @@ SLOW = (
     "models/test_models.py",
     "models/test_real_images.py",
     "pipelines/test_pipeline.py",
+    "pipelines/test_roles_in_stages.py",
     "pipelines/test_stages.py",
     "registry",
     "studies/test_studies.py",
@@ -40,7 +41,9 @@ SLOW = (
     "commands/test_compare.py",
     "commands/test_run.py",
     "commands/test_ui.py",
+    "core/test_drills.py",
     "core/test_two_at_once.py",
+    "data/test_ascii_locale.py",
     "evaluation/test_generation_quality.py",
     "evaluation/test_out_of_fold.py",
 )
