@@ -43,7 +43,7 @@ run: .venv/installed  ## set up, compare the models that params.yaml lists, reco
 	@echo "The table is in reports/comparison.md, pictures are in reports/categories. Next:"
 	@echo "  make ui                                             these runs and models in MLflow"
 	@category=$$(sed -nE 's/^categories: \[([^],]*).*/\1/p' params.yaml); \
-	  echo "  .venv/bin/mlproject promote $${category:-CATEGORY} --model pca   check a model, make it champion"
+	  echo "  .venv/bin/mlproject promote $${category:-CATEGORY} --model patch_kde   check a model, make it champion"
 	@echo "  make paper                                          every model, the studies, the paper's report"
 
 paper: .venv/installed  ## every model, generator and study, and the paper's report
@@ -98,8 +98,8 @@ endif
 	@printf '%s' '$(CURDIR)' > $@
 
 # The stamp is written last. An install that was killed leaves packages without RECORD, which pip would
-# take for whole: they are forgotten first, and come from pip's cache. Not compiled: Python compiles what it
-# imports, a small part of 20,000 files.
+# take for whole: they are forgotten first, and come from pip's cache. Of 20,000 files only what the stages
+# import is compiled.
 .venv/installed: .venv/made-for pyproject.toml constraints.txt
 	@for info in .venv/lib/python*/site-packages/*.dist-info; do \
 	  [ ! -d "$$info" ] || [ -e "$$info/RECORD" ] || rm -rf "$$info"; done
@@ -108,4 +108,5 @@ ifeq ($(TORCH),cpu)
 	  torch torchvision
 endif
 	python -m pip install --no-compile -c constraints.txt --editable '.[dev,inspect,onnx,docs]'
+	@python -c 'import dvc.repo, matplotlib.figure, mlflow.pyfunc, pandas, sklearn.metrics, torch'
 	@touch $@

@@ -67,7 +67,7 @@ def small(tree) -> None:
     """Let params.yaml name the README's category and models, and let tuning take seconds."""
     tree["data"]["source"] = "sample"
     tree["categories"] = ["bracket"]
-    tree["detectors"] = ["kd_cae", "ni_cae", "pca"]
+    tree["detectors"] = ["patch_kde", "kd_cae", "ni_cae", "pca"]
     tree["generators_used"] = tree["studies_used"] = []
     tree["tune"] |= {"trials": 2, "epochs": 1}
     tree["promote"] |= {"latency_ms": 1e9, "memory_mb": 1e9}
