@@ -94,7 +94,7 @@ def load_file(path: Path | None = None) -> dict[str, Any]:
     """
     path = path or FILE
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
     except FileNotFoundError:
         raise UserError(f"{path}: not found. Run the command in the project's folder.") from None
     except yaml.YAMLError as error:

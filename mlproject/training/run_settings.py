@@ -78,7 +78,7 @@ def read_tuned(path: Path) -> Tuned:
         UserError: the file holds something else.
     """
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
     except yaml.YAMLError as error:
         raise UserError(f"{path}: is not valid YAML: {error}") from None
     return params.check(tree, Tuned, str(path))
