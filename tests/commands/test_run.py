@@ -9,11 +9,10 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from mlproject.commands.run import Progress, by_category, run
+from mlproject.commands.run import Progress, by_category, expected, run
 from mlproject.core.errors import UserError
 
 STAGES = ["ingest", "train@disc-kd_cae", "train@disc-pca", "compare"]
-SECONDS = {"ingest": 25, "train@disc-kd_cae": 90, "train@disc-pca": 5, "compare": 3}
 
 
 class Clock:
@@ -58,9 +57,9 @@ def test_each_stage_has_its_number_and_skipped_ones_count(progress):
 
 def test_the_time_left_is_as_fast_as_the_stages_that_have_run(progress, clock):
     progress.note(begin("ingest"))
-    clock.now = 250.0  # ten times what is usual
+    clock.now = 10 * expected("ingest")
     minutes = re.search(r"about (\d+) min left", progress.note(begin("train@disc-kd_cae")))
-    assert int(minutes[1]) == round((90 + 5 + 3) * 10 / 60)
+    assert int(minutes[1]) == round(sum(map(expected, STAGES[1:])) * 10 / 60)
 
 
 @pytest.mark.parametrize("line", ["Running stage 'other':\n", "epoch 1/60\n", "\n"])
