@@ -51,6 +51,7 @@ def test_every_setting_in_which_a_model_differs_is_named():
         "noise.variance": (None, 0.001),
         "noise.share": (None, 0.1),
         "noise.target": (None, "clean"),
+        "noise.redraw": (None, False),
     }
     assert published.unlike("pca", {"image_size": 64}) == {}
 

@@ -158,8 +158,9 @@ def test_two_commands_share_a_tuning_over_postgresql(
         found.append(json.loads((place / "reports/categories/disc/pca/tuning.json").read_text()))
     assert found[0]["best_trial"] == found[1]["best_trial"]
     sealed = [report["sealed"] for report in found]
-    assert {each["chosen_trial"] for each in sealed} == {found[0]["best_trial"]}
-    assert [each["test_auroc_chosen"] is None for each in sealed].count(True) == 1, (
+    # the quicker machine may have made every trial: the other then has no model, and tells counts alone
+    assert {each.get("chosen_trial", found[0]["best_trial"]) for each in sealed} == {found[0]["best_trial"]}
+    assert [each.get("test_auroc_chosen") is None for each in sealed].count(True) == 1, (
         "one machine has its model"
     )
 
