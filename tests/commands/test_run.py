@@ -1,5 +1,6 @@
 """`mlproject run`: which stage of how many it says, what is left, and that DVC runs categories together."""
 
+import os
 import re
 import subprocess
 import sys
@@ -86,12 +87,13 @@ def test_a_category_is_one_chain_whatever_its_name():
 def write_pipeline(folder: Path) -> None:
     """Write a pipeline whose stages each write a file; the two of `prepare` wait for one another."""
     write = "python -c \"open('{0}', 'w').write('{0}')\""
-    wait = (
-        "import os, time; item = '${item.category}'; open(item, 'w').write(item)\n"
-        "other, end = {'a': 'b', 'b': 'a'}[item], time.time() + 60\n"
-        "while not os.path.exists(other): assert time.time() < end; time.sleep(0.01)\n"
+    os.mkfifo(folder / "meeting")  # opened for writing only when it is opened for reading
+    (folder / "wait.py").write_text(
+        "import signal, sys; item = sys.argv[1]\n"
+        "signal.alarm(60)  # ends a stage that waits alone\n"
+        "open('meeting', {'a': 'r', 'b': 'w'}[item]).close()\n"
+        "open(item, 'w').write(item)\n"
     )
-    (folder / "wait.py").write_text(wait.replace("'${item.category}'", "__import__('sys').argv[1]"))
     stages = {
         "ingest": {"cmd": write.format("raw"), "outs": ["raw"]},
         "prepare": {

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from support.interrupted_training import cut_off_after_second_epoch
 from support.tuning_project import CATEGORY, edit
 
 from mlproject import models
@@ -12,7 +13,7 @@ from mlproject.data import prepared
 from mlproject.evaluation import thresholds
 from mlproject.models.components.combination import FEWEST, Combination
 from mlproject.models.components.heat_scale import HeatScale
-from mlproject.training.progress import EpochDisplay, SilentRun
+from mlproject.training.progress import SilentRun
 from pipelines import score, settings, train
 
 pytest_plugins = ["support.tuning_project"]
@@ -83,24 +84,10 @@ def test_the_threshold_comes_from_calibration_images(stages, model):
     assert written["n_calibration"] == len(images["calibration"])
 
 
-class Cut(Exception):
-    """A training that is cut off."""
-
-
-def test_a_resumed_training_took_the_seconds_of_all_its_processes(stages, monkeypatch, capsys):
+def test_a_resumed_training_took_the_seconds_of_all_its_processes(stages, capsys):
     """The first process's are set to a thousand, which its two epochs did not take."""
     edit(lambda tree: tree["models"]["kd_cae"].update(epochs=4, patience=4))
-    show = EpochDisplay.show
-
-    def cut(display, epoch):
-        show(display, epoch)
-        if epoch.number == 2:
-            raise Cut
-
-    with monkeypatch.context() as patch:
-        patch.setattr(EpochDisplay, "show", cut)
-        with pytest.raises(Cut):
-            stages("kd_cae")
+    cut_off_after_second_epoch(lambda: stages("kd_cae"))
     (kept,) = artifacts.training_folder(CATEGORY, "kd_cae").glob("*.seconds")
     assert files.read_json(kept)["seconds"] > 0
     files.write_json(kept, {"seconds": 1000.0})

@@ -174,7 +174,7 @@ def test_copies_are_counted_and_those_tested_and_trained_on_are_named():
     copies = {"train/good/9.jpg": "train/good/1.png", "test/good/x.png": "train/good/2.png"}
     trainings = {("bottle", "kd_cae"): training("bottle", "kd_cae", copies=copies)}
     shown = report.markdown(evidence(("bottle",), ("kd_cae",), trainings=trainings))
-    assert "Copies: bottle has 2 images that are copies of others" in shown
+    assert "Copies: bottle: 2 images are copies of others" in shown
     assert "Tested on copies of training images: `test/good/x.png` of `train/good/2.png`" in shown
     assert "Copies:" not in report.markdown(evidence())
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from support.interrupted_training import cut_off_after_second_epoch
 from support.tuning_project import edit
 
 from mlproject.core import artifacts, files, params
@@ -15,7 +16,7 @@ from mlproject.studies.components import runner
 from mlproject.studies.components.inputs import StudyInputs
 from mlproject.training import code_hash, identity
 from mlproject.training.identity import run_key
-from mlproject.training.progress import EpochDisplay, SilentRun
+from mlproject.training.progress import SilentRun
 from mlproject.tuning import plan
 from pipelines import train
 
@@ -97,10 +98,6 @@ def test_comments_docstrings_and_locations_change_no_key_and_code_does(tuning_ho
     assert all(now != then for now, then in zip(keys(), before, strict=True))
 
 
-class Cut(Exception):
-    """A training that is cut off."""
-
-
 @pytest.fixture
 def cut_off(tuning_home, monkeypatch):
     """A KD-CAE whose training was cut off in its second epoch of four."""
@@ -110,17 +107,7 @@ def cut_off(tuning_home, monkeypatch):
     files.write_json(
         artifacts.settings_file(CATEGORY, MODEL), {"source": "here", "settings": settings, "labels": None}
     )
-    show = EpochDisplay.show
-
-    def cut(display, epoch):
-        show(display, epoch)
-        if epoch.number == 2:
-            raise Cut
-
-    with monkeypatch.context() as patch:
-        patch.setattr(EpochDisplay, "show", cut)
-        with pytest.raises(Cut):
-            train.main(CATEGORY, MODEL)
+    cut_off_after_second_epoch(lambda: train.main(CATEGORY, MODEL))
 
 
 def first_epoch(capsys):

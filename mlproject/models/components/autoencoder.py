@@ -184,7 +184,7 @@ class Autoencoder(ReconstructionDetector):
             batch: (n, c, h, w) in [0, 1]; with noise that is drawn once, the pair of it and the same images,
                 uint8, some corrupted.
         """
-        settings, change = self.settings.noise, None
+        injected, change = self.settings.noise, None
         if isinstance(batch, tuple):
             batch, corrupted = batch
             change = corrupted.float() / 255 - batch
@@ -193,9 +193,9 @@ class Autoencoder(ReconstructionDetector):
         shown = target = batch
         if change is not None:
             shown = (batch + change).clamp(0, 1)
-            target = shown if settings.target == "noisy" else batch
-        elif settings:
-            shown, target = noise.inject(batch, settings, generator)
+            target = shown if injected.target == "noisy" else batch
+        elif injected:
+            shown, target = noise.inject(batch, injected, generator)
         return F.mse_loss(network(shown).float(), target)
 
     def encode_decode(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -52,7 +52,8 @@ class Combination:
         """Return (n,) the score of each image by centres and scales that the n − 1 others give.
 
         A threshold from these is not exceeded more often than asked. Scored by centres and scales that they
-        set themselves, 20 images lie too close to the usual: a threshold for 5 % false alarms gives 6 to 7 %.
+        set themselves, 20 images lie too close to the usual: a threshold for 5 % false alarms gives 6 to 7 %
+        (benchmarks/left_out_scales.py).
 
         Args:
             parts: name → (n,) values on good images, n ≥ `FEWEST`.

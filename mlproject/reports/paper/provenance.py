@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mlproject.data import copies
 from mlproject.reports.paper.evidence import Evidence
 from mlproject.reports.paper.markdown import bullets, escape, joined, table
 from mlproject.reports.paper.published import SOURCE
@@ -83,20 +84,15 @@ def _training(training: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _copies(trainings: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return a line for each category with copies: how many, and those tested and trained on."""
-    found = {training["category"]: training.get("copies") or {} for training in trainings}
+    by_category = {training["category"]: training.get("copies") or {} for training in trainings}
     lines = []
-    for category, copies in found.items():
-        if copies:
-            trained = [
-                f"`{escape(copy)}` of `{escape(original)}`"
-                for copy, original in copies.items()
-                if copy.startswith("test/") and original.startswith("train/")
-            ]
-            text = f"Copies: {escape(category)} has {len(copies)} images that are copies of others; "
-            text += "all copies of an image have one role"
-            lines.append(
-                text + (f". Tested on copies of training images: {joined(trained)}" if trained else "")
-            )
+    for category, found in by_category.items():
+        if found:
+            pairs = copies.trained_and_tested(found).items()
+            trained = [f"`{escape(copy)}` of `{escape(original)}`" for copy, original in pairs]
+            tested = f". Tested on copies of training images: {joined(trained)}" if trained else ""
+            said = f"{copies.counted(found)}; all copies of an image have one role"
+            lines.append(f"Copies: {escape(category)}: {said}{tested}")
     return lines
 
 
