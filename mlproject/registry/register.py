@@ -70,6 +70,7 @@ def register(dataset: str, category: str, model: str, run_id: str) -> Registered
             known = version_tags.lineage(found)
             _bring_up_to_date(client, found, *_told(dataset, facts, run, served, known))
         version = found or _create(client, name, dataset, facts, run, served)
+        _delete_leftovers(client, run, _logged_name(facts), name)
         description.update(client, name)
     return Registered(name, int(version.version), new=found is None)
 
@@ -104,10 +105,8 @@ def _create(
 ) -> "ModelVersion":
     """Log the model and make its version."""
     run_id = run.info.run_id
-    logged_name = REFUSED_IN_NAMES.sub("-", f"{facts.training['category']}-{facts.training['model']}")
-    _delete_leftovers(client, run, logged_name, name)
     before = {str(version.version) for version in client.search_model_versions(f"name = '{name}'")}
-    model_id, source, files_hash = _log_model(client, dataset, facts, run_id, logged_name)
+    model_id, source, files_hash = _log_model(client, dataset, facts, run_id)
     tags, described = _told(dataset, facts, run, served, {"files": files_hash})
     made = client.create_model_version(name, source, run_id, tags, description=described, model_id=model_id)
     for twin in _same(client, name, served):  # of a request whose answer was lost and that was sent again
@@ -165,12 +164,20 @@ def _same(client: "MlflowClient", name: str, served: str) -> "list[ModelVersion]
 
 
 def _delete_leftovers(client: "MlflowClient", run: "Run", logged_name: str, registered: str) -> None:
-    """Delete what was logged of this model when registering was cut off: no version refers to it."""
+    """Delete what was logged of this model and no version refers to.
+
+    Registering was cut off, or the answer to a request was lost and the client sent it again.
+    """
     versions = client.search_model_versions(f"name = '{registered}'")
     kept = {str(version.source).removeprefix("models:/") for version in versions}
     for logged in client.search_logged_models([run.info.experiment_id], f"name = '{logged_name}'"):
         if logged.source_run_id == run.info.run_id and logged.model_id not in kept:
             client.delete_logged_model(logged.model_id)
+
+
+def _logged_name(facts: DetectorFacts) -> str:
+    """Return the name of a pair's logged models."""
+    return REFUSED_IN_NAMES.sub("-", f"{facts.training['category']}-{facts.training['model']}")
 
 
 def _served_hash(facts: DetectorFacts) -> str:
@@ -183,7 +190,7 @@ def _served_hash(facts: DetectorFacts) -> str:
 
 
 def _log_model(
-    client: "MlflowClient", dataset: str, facts: DetectorFacts, run_id: str, logged_name: str
+    client: "MlflowClient", dataset: str, facts: DetectorFacts, run_id: str
 ) -> tuple[str, str, str]:
     """Log the served model in its run; return MLflow's id of it, its address, the hash of its files' list."""
     import mlflow
@@ -201,7 +208,7 @@ def _log_model(
         }
         with mlflow.start_run(run_id=run_id), hashes.being_logged():
             info = mlflow.pyfunc.log_model(
-                name=logged_name,
+                name=_logged_name(facts),
                 python_model=str(SERVED_MODEL),
                 artifacts={key: _copied(path, folder / "artifacts") for key, path in own.items()} | told,
                 code_paths=[str(package)],

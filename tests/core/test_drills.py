@@ -1,11 +1,14 @@
-"""Short forms of the drills: a full disk, files of many kinds, kills."""
+"""Short forms of the drills: a full disk, files of many kinds, kills, lost answers."""
 
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
-from drills import disk_full, kill, two_hundred_files
+from drills import disk_full, kill, lost_answers, two_hundred_files
+
+pytest_plugins = ["support.tracked_project"]
 
 NO_TEMPORARY_FILE = """
 import resource, tempfile
@@ -39,3 +42,11 @@ def test_predict_scores_names_or_counts_every_file_of_any_kind(tmp_path):
 @pytest.mark.parametrize("job", ["train", "register"])
 def test_what_was_killed_twice_ends_as_if_nobody_had_killed_it(job):
     assert kill.drill(job, tries=1) == [""]
+
+
+def test_where_an_answer_is_lost_and_the_write_sent_again_nothing_is_registered_twice(
+    tmp_path, empty_database, trained
+):
+    shutil.copy(empty_database, tmp_path)
+    tries = lost_answers.drill(tmp_path, trained, ["/logged-models", "/model-versions/create"], ["1"])
+    assert [(title, wrong) for title, wrong in tries if wrong] == []

@@ -1,23 +1,13 @@
 """Trainings streamed into MLflow: continued, ended, completed from files, and never held up."""
 
 import math
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-import requests
 import support.tracked_project as project
-from requests.adapters import HTTPAdapter
+from support.mlflow_server import free_port, server, stop
 from support.tracked_project import all_runs, recorded, steps
-from urllib3.util.retry import Retry
 
 from mlproject.core import artifacts, files
 from mlproject.registry import record
@@ -124,54 +114,8 @@ def test_the_end_of_a_training_is_told(folder):
     assert {run.data.params["seed"]: run.info.status for run in all_runs()} == {"0": "KILLED", "1": "FAILED"}
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-@contextmanager
-def server(folder: Path, port: int) -> Iterator[subprocess.Popen]:
-    """A real MLflow server on loopback, over the folder's database; answers when this returns."""
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "-w",
-        "1",
-    ]
-    command += [
-        "--backend-store-uri",
-        f"sqlite:///{folder}/mlflow.db",
-        "--artifacts-destination",
-        f"{folder}/served",
-    ]
-    with (folder / "server.log").open("a") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
-    try:
-        session = requests.Session()
-        session.mount("http://", HTTPAdapter(max_retries=Retry(total=60, backoff_factor=0.5, backoff_max=1)))
-        assert session.get(f"http://127.0.0.1:{port}/health", timeout=10).status_code == 200
-        yield process
-    finally:
-        stop(process)
-
-
-def stop(process: subprocess.Popen) -> None:
-    """Kill the server and its worker, as a power cut would."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
 def test_a_server_that_dies_in_the_middle_costs_the_training_nothing(folder, monkeypatch, capsys):
     port = free_port()
-    monkeypatch.setenv("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
     monkeypatch.setattr(live, "FLUSH_SECONDS", 0.1)
