@@ -5,15 +5,23 @@
 
 import hashlib
 import json
+import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from urllib.parse import urlsplit
+
+import yaml
 
 from mlproject.core.errors import UserError
+from mlproject.registry import version_tags
 
 LIST = "hashes.json"
-ADDED = "registered_model_meta"  # by MLflow, in every copy that it hands out
+ADDED = "registered_model_meta"  # by MLflow, in every copy of a version that it hands out: name and number
+PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+PATIENCE = 3.0  # seconds for a registry to accept a connection
 _being_logged = ContextVar("being_logged", default=False)
 
 
@@ -62,6 +70,61 @@ def verify(folder: Path, title: str, recorded: str | None = None) -> None:
             raise _refused(title, f"{name} was added")
         if sha256(found[name]) != hashes[name]:
             raise _refused(title, f"{name} is not as it was registered")
+
+
+def verify_loaded(folder: Path) -> None:
+    """Verify a model's files where MLflow loads them, with the hash of this process's registry if it has one.
+
+    MLflow has written into the folder which registered version it holds. A folder without that, and one whose
+    version no registry here knows, is compared with its own list alone.
+
+    Raises:
+        UserError: as `verify`.
+    """
+    if _being_logged.get():
+        return
+    file = folder / ADDED
+    given = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if not given.get("model_name"):  # or it was loaded by the id of a logged model
+        verify(folder, "this model")
+        return
+    name, number = given["model_name"], str(given["model_version"])
+    verify(folder, f"models:/{name}/{number}", _recorded(name, number))
+
+
+def _recorded(name: str, number: str) -> str | None:
+    """Return the hash that the registry of this process holds of a version's list; None if it has none."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    why = "does not answer"
+    if _is_there(mlflow.get_registry_uri()):
+        try:
+            return version_tags.lineage(mlflow.MlflowClient().get_model_version(name, number)).get("files")
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            why = "fails"
+    elif mlflow.get_registry_uri().startswith("sqlite:"):
+        return None
+    note = f"note: MLflow's registry {why}: the files of {name} version {number} are compared with their own"
+    print(f"{note} {LIST} alone.", file=sys.stderr)
+    return None
+
+
+def _is_there(address: str) -> bool:
+    """Say whether there is a store at an address: MLflow would make a file, and wait minutes for a server."""
+    if address.startswith("sqlite:///"):
+        return Path(address.removeprefix("sqlite:///")).is_file()
+    store = urlsplit(address)
+    port = store.port or PORTS.get(store.scheme.partition("+")[0])
+    if not store.hostname or not port:
+        return False
+    try:
+        socket.create_connection((store.hostname, port), PATIENCE).close()
+    except OSError:
+        return False
+    return True
 
 
 def sha256(path: Path) -> str:

@@ -115,6 +115,7 @@ def download(version: "ModelVersion", into: Path) -> Path:
         hashes.verify(folder, uri, recorded)
     for compiled in list(folder.rglob("__pycache__")):  # in no list, and Python would run it
         shutil.rmtree(compiled)
+    (folder / hashes.ADDED).unlink(missing_ok=True)  # verified: who loads it need not ask again
     return folder
 
 

@@ -47,7 +47,7 @@ class ServedDetector(PythonModel):
             UserError: a file is not as it was registered.
         """
         folder = Path(context.artifacts["model"])
-        hashes.verify(folder.parents[1], "this model")
+        hashes.verify_loaded(folder.parents[1])
         self.detector = models.load(folder)
         self.threshold = _value(context.artifacts["threshold"], "threshold")
         self.image_size = _value(context.artifacts["prepared"], "image_size")

@@ -6,16 +6,18 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import mlflow
 import pytest
 import support.tracked_project as project
 from mlflow import pyfunc
+from mlflow.artifacts import download_artifacts
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from support.tracked_project import version_of
 
 from mlproject.core import files
 from mlproject.core.errors import UserError
-from mlproject.registry import loaded_version, promotion
+from mlproject.registry import hashes, loaded_version, promotion
 from mlproject.registry.gate import Promote
 from mlproject.tracking import connection
 
@@ -80,8 +82,46 @@ def test_promotion_refuses(wrong, first):
 
 
 def test_pyfunc_refuses(wrong, first):
-    with pytest.raises(UserError, match=wrong):
+    with pytest.raises(UserError, match=f"models:/{first.name}/1: {wrong}"):
         pyfunc.load_model(f"models:/{first.name}/1")
+
+
+def test_pyfunc_refuses_files_that_were_changed_together_with_their_list(wrong, first, shared_folder):
+    """Their list fits them then: only the registry knows that it is another one."""
+    (code,) = shared_folder.rglob("code/mlproject")
+    kept = code.parents[1]
+    before = (kept / hashes.LIST).read_bytes()
+    hashes.write_list(kept)
+    try:
+        with pytest.raises(UserError, match=f"models:/{first.name}/1: {NOT_THE_LIST}"):
+            pyfunc.load_model(f"models:/{first.name}/1")
+    finally:
+        (kept / hashes.LIST).write_bytes(before)
+
+
+@pytest.fixture
+def copied(first, shared_folder, tmp_path) -> Iterator[Path]:
+    """A version's files, downloaded; afterwards MLflow's address is the project's again."""
+    address = connection.uri()
+    yield Path(download_artifacts(f"models:/{first.name}/1", dst_path=str(tmp_path / "copied")))
+    mlflow.set_tracking_uri(address)
+
+
+def test_a_folder_that_was_copied_away_loads_where_there_is_no_registry(copied, tmp_path, capsys):
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/none.db")
+    pyfunc.load_model(str(copied))
+    assert not (tmp_path / "none.db").exists()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_folder_that_was_copied_away_is_compared_with_its_list_where_no_registry_answers(copied, capsys):
+    mlflow.set_tracking_uri("http://127.0.0.1:9")
+    pyfunc.load_model(str(copied))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("note: MLflow's registry does not answer: the files of sample-bottle version 1")
+    wrong = threshold_of_a_billion(copied)
+    with pytest.raises(UserError, match=wrong):
+        pyfunc.load_model(str(copied))
 
 
 def test_a_list_that_was_changed_with_the_file_is_refused(first, shared_folder, mlproject, photo):
