@@ -73,7 +73,8 @@ def main(category: str, model: str) -> None:
 def _labelled(data: prepared.Prepared, seed: int) -> Labelled:
     """Return the half of the test images that a supervised detector learns from; the other is not touched."""
     pool = data.labelled_pool(seed)
-    return Labelled(data.images[pool], data.manifest["label"].to_numpy()[pool])
+    labels, originals = data.manifest["label"].to_numpy()[pool], np.array(data.originals(pool), dtype=str)
+    return Labelled(data.images[pool], labels, originals)
 
 
 def _options(

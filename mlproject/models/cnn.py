@@ -20,7 +20,7 @@ from mlproject.training.run_options import RunOptions
 
 SHOWN = 32  # images of each role that must not all get the same score
 CONSTANT = 1e-6  # log-odds
-HELD_FOR_EPOCH = 5  # of each class every so-manieth labelled image chooses the epoch, if there are so many
+HELD_FOR_EPOCH = 5  # of each class one labelled image in so many chooses the epoch, if there are so many
 
 
 class Parameters(Section):
@@ -117,7 +117,7 @@ class CNN(Detector):
             blocks.initialise(self.features, self.head)
         self.device = run.device
         network = nn.Sequential(self.features, self.head).to(run.device).to(memory_format=torch.channels_last)
-        learn, choose = for_weights_and_epoch(labelled.labels)
+        learn, choose = for_weights_and_epoch(labelled.labels, labelled.originals)
         images, labels = self._with_labels(train, labelled, learn)
         held_out, held_out_labels = self._with_labels(validation, labelled, choose)
         self.mean, self.spread = _channel_statistics(images)
@@ -224,15 +224,23 @@ class CNN(Detector):
         nn.ModuleDict(self.network_parts()).load_state_dict(weights)
 
 
-def for_weights_and_epoch(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def for_weights_and_epoch(
+    labels: np.ndarray, originals: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows that weights are learnt from, and those that choose the epoch.
 
-    Of a class with fewer than HELD_FOR_EPOCH images all do both: too few labels to spare one.
+    Of a class with fewer than HELD_FOR_EPOCH images all do both: too few labels to spare one. An image and
+    its copies count as one and stay together.
+
+    Args:
+        labels, originals: (n,), as `Labelled` has them.
     """
+    originals = np.arange(len(labels)) if originals is None else originals
     learn, choose = [], []
     for label in (0, 1):
         rows = np.flatnonzero(labels == label)
-        spared = rows[HELD_FOR_EPOCH - 1 :: HELD_FOR_EPOCH]
+        different = list(dict.fromkeys(originals[rows].tolist()))
+        spared = rows[np.isin(originals[rows], different[HELD_FOR_EPOCH - 1 :: HELD_FOR_EPOCH])]
         learn.append(np.setdiff1d(rows, spared))
         choose.append(spared if len(spared) else rows)
     return np.concatenate(learn), np.concatenate(choose)

@@ -104,8 +104,9 @@ class Generated(Study):
 
     def _in_an_epoch(self, arm: str, count: int) -> int:
         """Return the number of images in an epoch with `count` generated ones."""
-        labelled = self.label[~self.inputs.held_out]
-        learnt = len(for_weights_and_epoch(labelled)[0]) if models.detector_class(arm).supervised else 0
+        learnt, pool = 0, ~self.inputs.held_out
+        if models.detector_class(arm).supervised:
+            learnt = len(for_weights_and_epoch(self.label[pool], self.inputs.originals(pool))[0])
         return len(self.inputs.roles.train) + count + learnt
 
     @property
@@ -149,7 +150,8 @@ class Generated(Study):
         labelled = None
         if detector.supervised:
             pool = ~inputs.held_out
-            labelled = Labelled(self.images.rows(settings, inputs.test[pool]), self.label[pool])
+            images = self.images.rows(settings, inputs.test[pool])
+            labelled = Labelled(images, self.label[pool], inputs.originals(pool))
         fitting.fit(detector, train, validation, labelled, cell.seed, inputs)
         return fitting.scored(detector, self.images, settings)
 

@@ -128,7 +128,8 @@ class Labels(Study):
         detector = models.create(MODEL, self.cnn)
         if not wanted.any():
             detector = GoodOnlyCNN(detector.settings)
-        fitting.fit(detector, train, validation, Labelled(shown, self.label[learnt]), cell.seed, inputs)
+        labelled = Labelled(shown, self.label[learnt], inputs.originals(learnt))
+        fitting.fit(detector, train, validation, labelled, cell.seed, inputs)
         return fitting.scored(detector, self.images, self.cnn)
 
     def result(self, scored: Mapping[Cell, pd.DataFrame]) -> Result:

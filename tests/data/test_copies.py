@@ -13,6 +13,8 @@ from mlproject.core.params import Split
 from mlproject.data import copies, labelled_pool, prepared, split
 from mlproject.data.decode import fit, open_image
 from mlproject.data.prepare import prepare_category
+from mlproject.models.cnn import for_weights_and_epoch
+from pipelines import train
 
 SIZE = 128
 
@@ -163,3 +165,19 @@ def test_a_test_image_saved_again_from_a_training_image_counts_and_is_named(raw,
         "25 images are copies of others; all copies of an image have one role",
         "tested on copies of training images: test/good/x.png of train/good/004.png",
     ]
+
+
+def test_of_the_labels_that_train_the_cnn_all_copies_learn_or_choose_the_epoch(tmp_path):
+    """Every defect twice, in files of other names: whatever half a pair is in, it is not divided again."""
+    folder = tmp_path / "raw/disc"
+    write_category(folder, seed=0, n_train=10, n_good=12, n_defective=24)
+    for path in sorted((folder / "test/bar").glob("*.png")):
+        (path.parent / f"again_{path.name}").write_bytes(path.read_bytes())
+        mask = folder / f"ground_truth/bar/{path.stem}_mask.png"
+        (mask.parent / f"again_{mask.name}").write_bytes(mask.read_bytes())
+    prepare_category(folder, tmp_path / "prepared/disc", 64)
+    labelled = train._labelled(prepared.load("disc", tmp_path / "prepared"), seed=0)
+    learn, choose = for_weights_and_epoch(labelled.labels, labelled.originals)
+    learnt, chosen = ({labelled.images[row].tobytes() for row in rows} for rows in (learn, choose))
+    assert len(chosen) >= 3
+    assert learnt & chosen == set()

@@ -93,6 +93,24 @@ def test_a_fifth_of_the_labels_chooses_the_epoch_where_there_are_enough():
     assert sorted(learn.tolist()) == [0, 1, 2, 3, 5, 6, 7, 8, 10, 11, 12, 13]
 
 
+def test_an_image_and_its_copies_are_learnt_from_or_choose_the_epoch_together():
+    labels = np.array([0] * 9 + [1] * 12)
+    originals = np.array([*"abcdabcde", *"ABCDEFGEEHIJ"])
+    learn, choose = for_weights_and_epoch(labels, originals)
+    assert choose.tolist() == [8, 13, 16, 17, 20]  # the fifth different image of each class, and the tenth
+    assert set(originals[learn]) & set(originals[choose]) == set()
+    assert sorted([*learn, *choose]) == list(range(21))
+
+
+def test_where_no_image_is_a_copy_the_labels_are_divided_as_without_that_knowledge():
+    labels = np.random.default_rng(0).integers(0, 2, 60)
+    originals = np.array([f"test/good/{number:03d}.png" for number in range(60)])
+    for known, unknown in zip(
+        for_weights_and_epoch(labels, originals), for_weights_and_epoch(labels), strict=True
+    ):
+        assert known.tolist() == unknown.tolist()
+
+
 def test_training_images_of_one_colour_are_survived():
     detector = models.create("cnn", TINY)
     grey = np.full((8, 32, 32, 3), 128, np.uint8)

@@ -32,10 +32,12 @@ class Labelled:
     Attributes:
         images: (n, s, s, 3) uint8.
         labels: (n,) 0 good, 1 defective.
+        originals: (n,) the same for an image and its copies; None: none is a copy.
     """
 
     images: np.ndarray
     labels: np.ndarray
+    originals: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

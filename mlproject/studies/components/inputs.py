@@ -82,6 +82,14 @@ class StudyInputs:
         """The listed detectors that train on good images alone."""
         return [name for name in self.detectors if not models.detector_class(name).supervised]
 
+    def originals(self, among: np.ndarray) -> np.ndarray:
+        """Return the same text for an image and its copies.
+
+        Args:
+            among: (n,) row numbers, or (n_test,) bool, of the test images.
+        """
+        return np.array(self.data.originals(self.test[among]), dtype=str)
+
     def rows_of(self, role: str) -> np.ndarray:
         """Return the manifest's rows of role train, validation or calibration."""
         rows: np.ndarray = getattr(self.roles, role)
