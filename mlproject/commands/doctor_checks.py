@@ -178,7 +178,7 @@ def data() -> Answer:
     if settings.source == "sample":
         return Answer(True, "the sample: made by the first run")
     if settings.source == "folder":
-        absent = without_images(Path(settings.path).expanduser(), categories)
+        absent = without_images(Path(settings.path), categories)
         if not absent:
             return Answer(True, f"{', '.join(categories)} in {settings.path}")
         remedy = "Correct data.path or categories in params.yaml: each category holds train/good."

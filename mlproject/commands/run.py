@@ -45,7 +45,7 @@ def run(
     Several categories run at the same time, each on one thread; a single one has all cores.
     OMP_NUM_THREADS sets another number of threads.
     """
-    refuse_tilde()
+    refuse_wrong_data()
     wanted = targets or []
     stages = planned(wanted)
     chains = by_category(stages)
@@ -68,19 +68,16 @@ def run(
     raise typer.Exit(repro(wanted, progress))
 
 
-def refuse_tilde() -> None:
-    """Refuse a `data.path` that DVC would look for under its own folder.
+def refuse_wrong_data() -> None:
+    """Refuse a section `data` that DVC would fail at without naming the key.
 
     Raises:
-        UserError: it begins with ~.
+        UserError: names it.
     """
     from mlproject.core import params
-    from mlproject.core.errors import UserError
 
-    path = params.load("data", params.Data).path if params.FILE.is_file() else ""  # DVC misses it itself
-    if path.startswith("~"):
-        whole = Path(path).expanduser()
-        raise UserError(f"params.yaml: data.path is {path!r}: DVC does not expand ~. Write {str(whole)!r}.")
+    if params.FILE.is_file():  # DVC misses it itself
+        params.load("data", params.Data)
 
 
 def planned(targets: Sequence[str]) -> list[str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from mlproject.core.errors import UserError, unknown_name
 
@@ -30,6 +31,15 @@ class Data(Section):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     accept_licence: bool
     strict: bool
+
+    @field_validator("path")
+    @classmethod
+    def _no_tilde(cls, path: str) -> str:
+        """Refuse a path that DVC, which reads it too, would look for under the project's folder."""
+        if path.startswith("~"):
+            whole = str(Path(path).expanduser())
+            raise PydanticCustomError("tilde", f"DVC does not expand ~. Write {whole!r}.")
+        return path
 
     @property
     def dataset_name(self) -> str:

@@ -78,12 +78,12 @@ def checked_categories(categories: Any) -> list[str]:
 
 
 def source_folder(data: Data) -> Path:
-    """Return the folder that `data.path` names, with a leading ~ expanded.
+    """Return the folder that `data.path` names.
 
     Raises:
         UserError: there is none; names the key.
     """
-    folder = Path(data.path).expanduser()
+    folder = Path(data.path)
     if not data.path or not folder.is_dir():
         raise UserError(
             f"params.yaml: data.path is {data.path!r}: no such folder. Nothing was written. "

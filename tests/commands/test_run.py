@@ -10,6 +10,8 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from mlproject.commands import doctor_checks
+from mlproject.commands.check import check
 from mlproject.commands.run import Progress, by_category, expected, run
 from mlproject.core.errors import UserError
 
@@ -35,15 +37,18 @@ def progress(clock):
     return Progress(STAGES, clock=clock)
 
 
+@pytest.mark.parametrize(
+    "command", [run, check, doctor_checks.parameters], ids=lambda command: command.__name__
+)
 @pytest.mark.parametrize("path", ["~/photos", "~"])
-def test_a_tilde_that_dvc_would_not_expand_is_refused_by_its_key(tmp_path, monkeypatch, path):
+def test_a_tilde_that_dvc_would_not_expand_is_refused_by_its_key(tmp_path, monkeypatch, path, command):
     monkeypatch.chdir(tmp_path)
     tree = yaml.safe_load((ROOT / "params.yaml").read_text())
     tree["data"] |= {"source": "folder", "path": path}
     Path("params.yaml").write_text(yaml.safe_dump(tree))
     whole = Path(path).expanduser()
     with pytest.raises(UserError, match=f"data.path is '{path}': DVC does not expand ~. Write '{whole}'"):
-        run()
+        command()
 
 
 def begin(stage: str) -> str:
