@@ -1,6 +1,6 @@
 """Stage report: the paper's tables, figures and open questions next to the results here."""
 
-import shutil
+from pathlib import Path
 
 from mlproject.core import files, params, script
 from mlproject.reports.figures import drawing
@@ -18,10 +18,9 @@ def main() -> None:
         params.value("studies_used"),
     )
     folder = evidence.REPORTS
-    shutil.rmtree(folder / figures.FOLDER, ignore_errors=True)  # may hold a network that no longer exists
-    (folder / figures.FOLDER).mkdir()
-    for path, title, training in figures.layouts(found):
-        drawing.save(layout(title, training["layers"]), folder / path)
+    with files.written_whole(folder / figures.FOLDER) as part:
+        for path, title, training in figures.layouts(found):
+            drawing.save(layout(title, training["layers"]), part / Path(path).name)
     markdown = report.markdown(found)
     files.write_text(folder / "paper.md", markdown)
     files.write_text(folder / "paper.html", html.page(markdown, folder))

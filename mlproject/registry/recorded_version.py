@@ -3,9 +3,11 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from mlproject.core import artifacts, files
-from mlproject.core.errors import UserError
+from mlproject.core.errors import FULL, UserError
 from mlproject.registry import card, hashes, version_tags
 from mlproject.tracking import connection
 
@@ -82,6 +84,7 @@ def files_of(version: "ModelVersion") -> Iterator[str]:
 
     Raises:
         UserError: the work found that they are gone.
+        OSError: there is no space for them here: they may well be where they were.
     """
     from mlflow.exceptions import MlflowException
 
@@ -89,9 +92,12 @@ def files_of(version: "ModelVersion") -> Iterator[str]:
     try:
         yield uri
     except (MlflowException, OSError) as error:
-        why = connection.without_password(str(error))
+        why = " ".join(connection.without_password(str(error)).split())
+        for number in map(int, re.findall(r"\[Errno (\d+)\]", why)):  # MLflow wraps what the system said
+            if number in FULL:
+                raise OSError(number, os.strerror(number), tempfile.gettempdir()) from None
         raise UserError(
-            f"{uri}: its files cannot be brought back ({why}). "
+            f"{uri}: its files cannot be brought back ({why[: connection.SHOWN]}). "
             "`mlproject register`, where it was trained, registers it again."
         ) from None
 
@@ -101,6 +107,7 @@ def download(version: "ModelVersion", into: Path) -> Path:
 
     Raises:
         UserError: they are gone, are not what was registered, or the registry holds no hash of them.
+        OSError: as `files_of`.
     """
     from mlflow.artifacts import download_artifacts
 

@@ -41,6 +41,7 @@ DATABASE = "mlflow.db"
 DVC_COPIES = Path(".dvc/tmp/exps")
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 SHOWN = 500  # characters of an answer, which may be a whole page
+STATEMENT = re.compile(r"\[SQL:|\(Background on this error")  # before what SQLAlchemy repeats
 DESCRIPTION = "mlflow.note.content"
 
 
@@ -113,8 +114,9 @@ def plain(error: Exception) -> UserError | None:
     exceptions = sys.modules.get("mlflow.exceptions")  # not imported: it cannot have raised then
     if exceptions is None or not isinstance(error, exceptions.MlflowException):
         return None
-    said = " ".join(without_password(str(error)).split())[:SHOWN]
-    return UserError(f"MLflow at {shown()} failed: {said}")
+    said = " ".join(without_password(STATEMENT.split(str(error))[0]).split())[:SHOWN]
+    hint = ". Is the disk full?" if "disk I/O error" in said else ""  # SQLite's word for it, in most cases
+    return UserError(f"MLflow at {shown()} failed: {said}{hint}")
 
 
 def reachable(timeout: float = 3.0) -> bool:
@@ -146,8 +148,10 @@ def connect() -> "MlflowClient":
         create_database(path)
         sqlite_file.wait_for_lock(path)
         sqlite_file.follow_project(path)
-    # Retries are no news: the failure after the last one is reported. Nor is that all is well.
+    # Retries are no news: the failure after the last one is reported. Nor is that all is well. A fault of the
+    # database is raised as well as logged, with its traceback.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
     mlflow.set_tracking_uri(uri())
     return mlflow.MlflowClient(uri())

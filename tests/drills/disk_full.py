@@ -1,13 +1,15 @@
-"""Drill: every stage on a disk that is full after so many bytes of a file.
+"""Drill: every stage, and a promotion, on a disk that is full after so many bytes of a file.
 
     python tests/drills/disk_full.py [STAGE …]
 
-A stage must end with one line and exit code 2, leave no temporary file, and change no output.
-The kernel's limit on the size of a file stands in for the disk. Prints how many were tried, survived, lost.
+A stage must end with one line and exit code 2, leave no temporary file, and change no output; what writes
+into MLflow's store must end well once there is space again. The kernel's limit on the size of a file stands
+in for the disk. Prints how many were tried, survived and lost.
 """
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,14 +18,19 @@ from pathlib import Path
 
 import yaml
 
+from mlproject.tracking import connection
 from tests.support.pipeline_project import TINY, write_category
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = {
     "ingest": [], "prepare": ["disc"], "shortcuts": ["disc"], "settings": [], "train": ["disc", "kd_cae"],
-    "score": ["disc", "kd_cae"], "evaluate": ["disc", "kd_cae"], "compare": [],
+    "score": ["disc", "kd_cae"], "evaluate": ["disc", "kd_cae"], "compare": [], "report": [], "register": [],
+    "promote": ["disc", "--model", "kd_cae", "--force", "--why", "drill"],
 }  # fmt: skip
+IN_STORE = ("register", "promote")
+COMMANDS = {"promote": ["-c", "from mlproject import cli; cli.main()", "promote"]}  # others are scripts
 LIMITS = (0, 300, 10_000, 100_000)  # bytes
+GROWTH = (0, 40_000)  # bytes that MLflow's database may grow by, in addition
 TIMES = ("run.json",)  # differ from run to run
 
 
@@ -50,12 +57,14 @@ def run(folder: Path, stage: str, limit: int | None = None) -> subprocess.Comple
 
     environment = os.environ | {
         "PYTHONPATH": str(ROOT),
-        "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",  # nobody answers there
+        # nobody answers at the other one
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db" if stage in IN_STORE else "http://127.0.0.1:9",
         "PYTHONDONTWRITEBYTECODE": "1",  # it would leave truncated bytecode
         "MPLCONFIGDIR": str(folder / ".matplotlib"),
     }
+    command = COMMANDS.get(stage, [str(ROOT / f"pipelines/{stage}.py")])
     return subprocess.run(
-        [sys.executable, str(ROOT / f"pipelines/{stage}.py"), *STAGES[stage]],
+        [sys.executable, *command, *STAGES[stage]],
         cwd=folder, env=environment, preexec_fn=fill, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
@@ -75,7 +84,7 @@ def wrong(folder: Path, stage: str, limit: int) -> str:
     errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     if result.returncode not in (0, 2) or "Traceback" in result.stderr:
         return f"exit code {result.returncode}: {result.stderr[-500:]}"
-    if result.returncode == 2 and len(errors) != 1:
+    if result.returncode == 2 and (len(errors) != 1 or errors != result.stderr.splitlines()[-1:]):
         return f"{len(errors)} lines of error: {result.stderr[-500:]}"
     if parts := [name for name in after if ".part" in name]:
         return f"left behind {parts}"
@@ -85,17 +94,51 @@ def wrong(folder: Path, stage: str, limit: int) -> str:
     return f"changed {', '.join(changed)}" if changed else ""
 
 
+def wrong_in_store(folder: Path, stage: str, limit: int) -> str:
+    """Do as `wrong` with the store as it was before the stage, then run the stage without a limit."""
+    copy_store(kept_before(folder, stage), folder)
+    if said := wrong(folder, stage, limit):
+        return said
+    again = run(folder, stage)
+    return f"then exit code {again.returncode}: {again.stderr[-500:]}" if again.returncode else ""
+
+
+def kept_before(folder: Path, stage: str) -> Path:
+    """Return the folder with a copy of the store as it was before the stage."""
+    kept = folder / f"store before {stage}"
+    kept.mkdir(exist_ok=True)
+    return kept
+
+
+def copy_store(source: Path, target: Path) -> None:
+    """Put a copy of MLflow's database and artifacts in the place of those in `target`."""
+    for name in ("mlflow.db", "mlruns"):
+        if (target / name).is_dir():
+            shutil.rmtree(target / name)
+        if (source / name).is_dir():
+            shutil.copytree(source / name, target / name)
+        elif (source / name).is_file():
+            shutil.copyfile(source / name, target / name)
+
+
 def drill(stages: list[str], limits: tuple[int, ...]) -> Iterator[tuple[str, str]]:
     """Run the pipeline once, then each stage at each limit; yield its title and what was wrong."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         make_project(folder)
         for stage in list(STAGES)[: max(list(STAGES).index(name) for name in stages) + 1]:
+            if stage in IN_STORE:
+                connection.create_database(folder / "mlflow.db")
+                copy_store(folder, kept_before(folder, stage))
             result = run(folder, stage)
             assert result.returncode == 0, result.stderr
         for stage in stages:
-            for limit in limits:
-                yield f"{stage}, {limit:,} bytes a file", wrong(folder, stage, limit)
+            attempt, tried = wrong, list(limits)
+            if stage in IN_STORE:
+                size = (kept_before(folder, stage) / "mlflow.db").stat().st_size
+                attempt, tried = wrong_in_store, [*limits, *(size + more for more in GROWTH)]
+            for limit in tried:
+                yield f"{stage}, {limit:,} bytes a file", attempt(folder, stage, limit)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
-"""A server that answers every request with 500: one line for the user, no traceback, no password."""
+"""A server that answers every request with 500, and a full disk: one line for the user, no traceback."""
 
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -76,3 +77,31 @@ def test_the_stage_ends_with_one_line(folder, broken):
         [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=False
     )
     check(done.returncode, done.stdout + done.stderr)
+
+
+def test_a_full_disk_under_the_database_ends_the_stage_with_one_line(folder):
+    """No file may grow beyond 100 kB, and the database is larger than that."""
+    done = subprocess.run(
+        [sys.executable, str(project.ROOT / "pipelines/register.py")],
+        env=os.environ | {"PYTHONPATH": str(project.ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: MLflow at sqlite:///")
+    assert line.endswith("disk I/O error. Is the disk full?")
+
+
+def test_a_full_disk_here_is_no_reason_to_register_a_version_again(folder, capsys):
+    """Its files cannot be brought back to be verified, and are where they were all the same."""
+    first = project.register()
+    allowed, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, most))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            project.register()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (allowed, most))
+    assert "registered again" not in capsys.readouterr().out
+    assert project.register() == first._replace(new=False)
