@@ -104,27 +104,19 @@ class _Pictures:
         self.detector, self.images, self.folder, self.live = detector, images, folder, live
 
     def start(self) -> None:
-        """Picture the untrained network, in place of what a network that died left behind.
-
-        On a full disk the old pictures stay.
-        """
-        old = set((self.folder / "reconstructions").glob("epoch_*.png")) - {self._path(0)}
-        self._draw(0)
-        for picture in old:
+        """Picture the untrained network, in place of what a network that died left behind."""
+        for picture in (self.folder / "reconstructions").glob("epoch_*.png"):
             picture.unlink()
+        self(0)
 
     def __call__(self, epoch: int, always: bool = False) -> None:
-        if not self._path(epoch).exists() and (always or epoch_pictures.is_due(epoch)):
-            self._draw(epoch)
-
-    def _path(self, epoch: int) -> Path:
-        return self.folder / "reconstructions" / f"epoch_{epoch:04d}.png"
-
-    def _draw(self, epoch: int) -> None:
+        path = self.folder / "reconstructions" / f"epoch_{epoch:04d}.png"
+        if path.exists() or not (always or epoch_pictures.is_due(epoch)):
+            return
         made = self.detector.reconstruct(self.images)
         if made is not None:
-            epoch_pictures.write(self._path(epoch), epoch_pictures.strip(self.images, made))
-            self.live.image(epoch, self._path(epoch))
+            epoch_pictures.write(path, epoch_pictures.strip(self.images, made))
+            self.live.image(epoch, path)
 
 
 def _streamed(facts: dict[str, Any], key: str) -> "LiveRun | SilentRun":

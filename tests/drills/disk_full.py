@@ -32,6 +32,7 @@ COMMANDS = {"promote": ["-c", "from mlproject import cli; cli.main()", "promote"
 LIMITS = (0, 300, 10_000, 100_000)  # bytes
 GROWTH = (0, 40_000)  # bytes that MLflow's database may grow by, in addition
 TIMES = ("run.json",)  # differ from run to run
+PROGRESS = "training/*/epoch_*.png"  # a training that starts again removes those of the one before
 
 
 def make_project(folder: Path) -> None:
@@ -88,9 +89,10 @@ def wrong(folder: Path, stage: str, limit: int) -> str:
         return f"{len(errors)} lines of error: {result.stderr[-500:]}"
     if parts := [name for name in after if ".part" in name]:
         return f"left behind {parts}"
-    if gone := before.keys() - after.keys():
+    kept = {name for name in before if not Path(name).match(PROGRESS)}
+    if gone := kept - after.keys():
         return f"without {', '.join(sorted(gone))}"
-    changed = [name for name in before if after[name] != before[name]]
+    changed = [name for name in kept if after[name] != before[name]]
     return f"changed {', '.join(changed)}" if changed else ""
 
 
