@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 SIDE = 32  # pixels of the small images that are compared
+# What the limits lie between is printed by benchmarks/copies.py.
 LARGEST_DIFFERENCE = 12  # levels of 256: copies stay below; two of MVTec's bottles, much alike, differ by 16
 LARGEST_SHARE = 0.12  # of two details' energy, in their difference; copies: up to .08, other photos: near 1
 NAMED = 3  # copies that are listed by name

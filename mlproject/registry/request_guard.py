@@ -26,7 +26,7 @@ PATH = "/invocations"
 LIMIT = "MLPROJECT_MAX_REQUEST_MB"  # environment variable
 DEFAULT_LIMIT = "32"  # a 20-megapixel PNG in base64
 PIXELS = "MLPROJECT_MAX_MEGAPIXELS"  # environment variable
-DEFAULT_PIXELS = "180"  # two of the largest images that are decoded; some 12 bytes a pixel meanwhile
+DEFAULT_PIXELS = "180"  # two of the largest images that are decoded; some 20 bytes a pixel meanwhile
 RETRY_AFTER = b"2"  # seconds; the largest image is decoded in about one
 LONGEST_ERROR = 1000  # characters of an error's message: MLflow repeats the whole input in some
 # What parsing raises on input that is not what it seems. MLflow answers for what the model itself raises.

@@ -25,7 +25,9 @@ from mlproject.training.loop import History
 from mlproject.training.run_options import RunOptions
 
 NOISE = 1 << 20  # names the random numbers of noise that is drawn once: no epoch has this number
-DYING = 1e-3  # in [0, 1], a quarter of a grey level: by how much the pictures of a dying network differ
+# In [0, 1], a quarter of a grey level: by how much the pictures of a dying network differ
+# (benchmarks/dying_networks.py prints it).
+DYING = 1e-3
 WATCHED = 10  # a network dies in its first epochs or not at all
 # kinds of noise with which training goes fast; null trains without
 NOISES = (None, "gaussian", "salt_and_pepper", "speckle", "stains", "patches", "structured")
