@@ -156,7 +156,8 @@ def _sections(category: str, epoch: int) -> tuple[list[State], list[State]]:
 def _chart(kind: str, *metrics: str) -> State:
     chart: State = {"type": kind, "metricKey": metrics[0], "selectedMetricKeys": list(metrics)}
     if kind == "LINE":
-        chart |= {"xAxisKey": "step", "yAxisKey": "metric", "scaleType": "linear", "xAxisScaleType": "linear"}
+        # losses of detectors of different kinds lie orders of magnitude apart
+        chart |= {"xAxisKey": "step", "yAxisKey": "metric", "scaleType": "log", "xAxisScaleType": "linear"}
         chart |= {"lineSmoothness": 0, "yAxisExpressions": [], "range": {}, "useGlobalXaxisKey": True}
     return chart
 

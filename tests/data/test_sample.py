@@ -18,6 +18,7 @@ from mlproject.data.sample import build, camera
 DEFECTS = {
     "bracket": {"broken_edge", "dent", "missing_hole", "rust", "scratch"},
     "weave": {"hole", "pulled_thread", "stain"},
+    "bolt": {"blunt_tip", "dirt", "head_scratch", "missing_ridge", "thread_nick"},
 }
 
 

@@ -10,7 +10,8 @@ from support.pipeline_project import Project, write_category
 
 ALWAYS = {"register"}
 MODELS = ("kd_cae", "pca")  # one that learns by epochs, one that does not; test_stages.py has all
-PAIRS = [(category, model) for category in ("disc", "plate") for model in MODELS]
+CATEGORIES = ("disc", "plate")
+PAIRS = [(category, model) for category in CATEGORIES for model in MODELS]
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +21,11 @@ def project(tmp_path_factory):
     made.edit(lambda tree: tree.update(detectors=list(MODELS), generators_used=[], studies_used=[]))
     made.first = made.repro()
     return made
+
+
+def append_comment(files):
+    for file in files:
+        file.write_text(file.read_text() + "\n# changed\n")
 
 
 def versions(project):
@@ -52,74 +58,68 @@ def test_second_run_runs_nothing_but_the_record_and_makes_no_version(project):
 
 
 def test_a_models_parameter_reruns_that_model_only(project):
-    project.edit(lambda tree: tree["models"]["kd_cae"].update(bandwidth=0.3))
-    ran = project.repro()
-    assert {f"train@{category}-kd_cae" for category in ("disc", "plate")} <= ran
-    assert not {stage for stage in ran if "pca" in stage or stage.startswith(("ingest", "prepare"))}
+    with project.edited("params.yaml"):
+        project.edit(lambda tree: tree["models"]["kd_cae"].update(bandwidth=0.3))
+        project.repro("settings")
+        reruns = {f"{stage}@{c}-kd_cae" for stage in ("train", "score", "evaluate") for c in CATEGORIES}
+        assert project.changed() - ALWAYS == reruns
+    project.repro("settings")
 
 
-def test_a_metrics_parameter_or_code_retrains_and_rescores_nothing(project):
-    project.edit(lambda tree: tree["evaluate"].update(aupro_limit=0.2))
-    assert {stage.split("@")[0] for stage in project.repro()} == {
-        "evaluate",
-        "compare",
-        "report",
-        "register",
-    }
-    for name in ("metrics", "pixel_metrics"):
-        file = project.folder / f"mlproject/evaluation/{name}.py"
-        file.write_text(file.read_text() + "\n# changed\n")
-    assert {stage.split("@")[0] for stage in project.repro()} <= {
-        "evaluate",
-        "shortcuts",
-        "compare",
-        "report",
-        "register",
-    }
+def test_a_metrics_parameter_reruns_the_evaluation_alone(project):
+    with project.edited("params.yaml"):
+        project.edit(lambda tree: tree["evaluate"].update(aupro_limit=0.2))
+        assert {stage.split("@")[0] for stage in project.changed() - ALWAYS} == {"evaluate"}
+
+
+def test_a_metrics_code_retrains_and_rescores_nothing(project):
+    with project.edited("mlproject/evaluation/metrics.py", "mlproject/evaluation/pixel_metrics.py") as files:
+        append_comment(files)
+        found = {stage.split("@")[0] for stage in project.changed() - ALWAYS}
+        assert found == {"evaluate", "shortcuts", "compare"}
 
 
 def test_one_models_file_reruns_that_model_only(project):
-    file = project.folder / "mlproject/models/pca.py"
-    file.write_text(file.read_text() + "\n# changed\n")
-    ran = project.repro()
-    assert {"train@disc-pca", "train@plate-pca"} <= ran
-    # the weights came out equal, so nothing after training had a reason to run
-    assert not {stage for stage in ran if "kd_cae" in stage}
+    with project.edited("mlproject/models/pca.py") as files:
+        append_comment(files)
+        assert project.changed() - ALWAYS == {
+            f"{stage}@{c}-pca" for stage in ("train", "score") for c in CATEGORIES
+        }
+
+
+def test_a_training_that_came_out_equal_reruns_nothing_after_it(project):
+    with project.edited("mlproject/models/pca.py") as files:
+        append_comment(files)
+        assert "train@disc-pca" in project.repro("evaluate@disc-pca")
+        assert "evaluate@disc-pca" not in project.changed()
+    project.repro("evaluate@disc-pca")
 
 
 def test_generators_and_studies_can_be_switched_on_and_off(project):
-    project.edit(lambda tree: tree.update(generators_used=["dcgan"], studies_used=["noise"]))
-    ran = project.repro()
-    added = {f"{stage}@{c}" for stage in ("generate", "study") for c in ("disc", "plate")}
-    assert {stage.rpartition("-")[0] for stage in ran if "-" in stage} == added
-    assert ran >= {"compare", "report", "register"}
-    project.edit(lambda tree: tree.update(generators_used=[], studies_used=[]))
-    assert not {stage for stage in project.repro() if "-" in stage}
-
-
-def test_a_generator_leaves_its_losses_grids_and_quality(project):
-    artifacts, report = (project.folder / name for name in ("artifacts", "reports/categories"))
-    assert sorted(path.name for path in (artifacts / "disc/dcgan/training").rglob("*.*")) == [
-        "epoch_0001.png", "epoch_0002.png", "history.csv", "run.json",
-    ]  # fmt: skip
-    quality = json.loads((report / "disc/dcgan/quality.json").read_text())
-    assert (quality["n_train"], quality["memorised"]) == (32, False)
-    figures = {path.name for path in (report / "disc/dcgan/figures").iterdir()}
-    assert figures == {"grid.png", "nearest.png"}
+    with project.edited("params.yaml"):
+        project.edit(lambda tree: tree.update(generators_used=["dcgan"], studies_used=["noise"]))
+        added = {
+            f"{stage}@{c}-{name}"
+            for stage, name in (("generate", "dcgan"), ("study", "noise"))
+            for c in CATEGORIES
+        }
+        assert project.changed() - ALWAYS == added | {"report"}
+    assert project.changed() == ALWAYS
 
 
 def test_one_changed_image_reprepares_its_category_only(project):
-    photo = project.folder / "photos/disc/train/good/003.png"
-    Image.open(photo).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(photo)
-    ran = project.repro()
-    assert "prepare@disc" in ran
-    assert not {stage for stage in ran if "plate" in stage}
+    name = "photos/disc/train/good/003.png"
+    with project.edited(name) as (photo,):
+        Image.open(photo).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(photo)
+        project.repro("ingest")
+        assert project.changed() - ALWAYS == {"prepare@disc"}
+    project.repro("ingest")
 
 
 def test_tracking_code_is_no_dependency(project):
-    file = project.folder / "mlproject/tracking/runs.py"
-    file.write_text(file.read_text() + "\n# changed\n")
-    assert project.repro() == ALWAYS
+    with project.edited("mlproject/tracking/runs.py") as files:
+        append_comment(files)
+        assert project.changed() == ALWAYS
 
 
 def test_pushed_results_come_back_in_another_clone(project, tmp_path):

@@ -158,6 +158,17 @@ def test_no_dependency_is_declared_that_no_stage_of_the_script_uses(script, decl
     assert sorted(code - used) == []
 
 
+def test_a_generator_leaves_its_losses_grids_and_quality(project, traced):
+    artifacts, report = (project.folder / name for name in ("artifacts", "reports/categories"))
+    assert sorted(path.name for path in (artifacts / "disc/dcgan/training").rglob("*.*")) == [
+        "epoch_0001.png", "epoch_0002.png", "history.csv", "run.json",
+    ]  # fmt: skip
+    quality = json.loads((report / "disc/dcgan/quality.json").read_text())
+    assert (quality["n_train"], quality["memorised"]) == (32, False)
+    figures = {path.name for path in (report / "disc/dcgan/figures").iterdir()}
+    assert figures == {"grid.png", "nearest.png"}
+
+
 def test_dvc_reads_the_pipeline():
     graph = subprocess.run(["dvc", "dag", "--mermaid"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "train@" in graph.stdout

@@ -1,10 +1,13 @@
 """A clone of this project with two tiny categories, to run its pipeline for real."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -128,3 +131,18 @@ class Project:
     def repro(self, *targets) -> set[str]:
         """Run `dvc repro` and return the stages that ran."""
         return set(re.findall(r"Running stage '([^']+)'", self.call("dvc", "repro", *targets)))
+
+    def changed(self) -> set[str]:
+        """Return the stages that `dvc repro` would run first: those of which a dependency has changed."""
+        return set(json.loads(self.call("dvc", "status", "--json")))
+
+    @contextmanager
+    def edited(self, *names: str) -> Iterator[list[Path]]:
+        """Yield files of the clone to change, and restore them afterwards."""
+        paths = [self.folder / name for name in names]
+        before = [path.read_bytes() for path in paths]
+        try:
+            yield paths
+        finally:
+            for path, content in zip(paths, before, strict=True):
+                path.write_bytes(content)

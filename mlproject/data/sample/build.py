@@ -19,9 +19,9 @@ from PIL import Image, ImageFilter
 
 from mlproject.core.errors import unknown_name
 from mlproject.core.files import demand_files, written_whole
-from mlproject.data.sample import bracket, camera, weave
+from mlproject.data.sample import bolt, bracket, camera, weave
 
-_SCENES: dict[str, ModuleType] = {"bracket": bracket, "weave": weave}
+_SCENES: dict[str, ModuleType] = {"bracket": bracket, "weave": weave, "bolt": bolt}
 CATEGORIES = tuple(_SCENES)
 TRAIN_GOOD, TEST_GOOD, TEST_EACH_DEFECT = 200, 30, 12
 VISIBLE = 4.0  # grey levels, before noise, from which a change counts as part of the defect
