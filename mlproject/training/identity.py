@@ -8,11 +8,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
 from mlproject.core import params
 from mlproject.data.prepared import Prepared
-from mlproject.training import code_hash, loop
+from mlproject.training import code_hash
 
 FACTS = ("category", "model", "settings", "split", "data_hash", "seed", "device", "precision")
 DECISIVE = (*FACTS, "pixels_hash", "copies", "code", "versions", "threads")
@@ -56,6 +54,10 @@ def conditions(data: Prepared, threads: int | None = None) -> dict[str, Any]:
     Args:
         threads: that torch computes on; None: as many as now.
     """
+    import torch  # takes seconds; who only reads facts, as stage register does, needs none
+
+    from mlproject.training import loop
+
     how = params.load("training", params.Training)
     device = loop.choose_device(how.device)
     return {
