@@ -1,15 +1,15 @@
 """Run stages' scripts and write down what each really imported, opened and read.
 
 Usage: python trace_stage.py REPORTS, with {stage: [script, argument, …], …} as JSON on standard input
-Not a test: tests/pipelines/test_stages.py runs it in a process of its own. Each stage is a child of it, which
-has imported the large packages once for all; of the project, nothing.
+Not a test: tests/pipelines/test_stages.py runs it in a process of its own. It runs the stages one after the
+other, so that the large packages are imported once, and forgets what each imported of the project.
 """
 
 import json
-import os
 import runpy
 import sys
 from pathlib import Path
+from typing import Any
 
 import matplotlib.figure  # noqa: F401
 import mlflow  # noqa: F401
@@ -64,34 +64,37 @@ def note_keys() -> None:
     params.value = noted
 
 
+def own_modules() -> dict[str, Any]:
+    """Return what is imported of the project, by name."""
+    return {
+        name: module
+        for name, module in sys.modules.items()
+        if name.split(".")[0] in ("mlproject", "pipelines") and getattr(module, "__file__", None)
+    }
+
+
 def trace(report: Path, script: str, arguments: list[str]) -> None:
-    """Run a script under the audit, and write what was found."""
-    sys.addaudithook(audit)
+    """Run a script as a new process would, and write what was found."""
+    for name in own_modules():
+        del sys.modules[name]
+    for found in (opened, written, keys):
+        found.clear()
     note_keys()
     sys.argv = [script, *arguments]
     sys.path[0] = str(Path(script).parent)
-    try:
-        runpy.run_path(script, run_name="__main__")
-    finally:
-        modules = {
-            inside(module.__file__)
-            for name, module in list(sys.modules.items())
-            if name.split(".")[0] in ("mlproject", "pipelines") and getattr(module, "__file__", None)
-        }
-        found = {"modules": modules | {script}, "opened": opened, "written": written, "keys": keys}
-        report.write_text(json.dumps({name: sorted(filter(None, values)) for name, values in found.items()}))
+    runpy.run_path(script, run_name="__main__")
+    modules = {inside(module.__file__) for module in own_modules().values()}
+    traced = {"modules": modules | {script}, "opened": opened, "written": written, "keys": keys}
+    report.write_text(json.dumps({name: sorted(filter(None, values)) for name, values in traced.items()}))
 
 
 def main() -> None:
-    """Run each stage in a child; stop at the first that fails."""
+    """Run each stage; stop at the first that fails."""
+    sys.addaudithook(audit)
+    reports = Path(sys.argv[1])
     for stage, (script, *arguments) in json.load(sys.stdin).items():
-        child = os.fork()
-        if child == 0:
-            trace(Path(sys.argv[1], f"{stage}.json"), script, arguments)
-            return
-        _, status = os.waitpid(child, 0)
-        if status:
-            sys.exit(f"{stage} failed")
+        print(stage, flush=True)
+        trace(reports / f"{stage}.json", script, arguments)
 
 
 main()
