@@ -1,7 +1,8 @@
 """Every console and Python block of the documents is run, in their order, in one small project.
 
 A block that cannot be run has the reason in a comment before it: ``<!-- not run: reason -->``. The project
-is a clone with small images, models and tuning; its pipeline runs once. The notebook is executed there too.
+is a clone with few small images, which stand in for the sample, and small models and tuning; its pipeline runs
+once. The notebook is executed there too.
 """
 
 import os
@@ -16,7 +17,7 @@ import pytest
 import yaml
 from conftest import ROOT
 from nbclient import NotebookClient
-from support.pipeline_project import Project
+from support.pipeline_project import Project, write_category
 
 FENCE = re.compile(
     r"(?:<!-- not run: (?P<reason>.+?) -->\s*)?^ *```(?P<language>\w*)\n(?P<code>.*?)^ *```$",
@@ -64,10 +65,10 @@ CODE = [block for block in BLOCKS if block.language in RUN]
 
 
 def small(tree) -> None:
-    """Let params.yaml name the README's category and models, and let tuning take seconds."""
-    tree["data"]["source"] = "sample"
+    """Let params.yaml name the README's category, and the models that documents name."""
+    tree["data"]["path"] = "sample"
     tree["categories"] = ["bracket"]
-    tree["detectors"] = ["patch_kde", "kd_cae", "ni_cae", "pca"]
+    tree["detectors"] = ["patch_kde", "kd_cae"]
     tree["generators_used"] = tree["studies_used"] = []
     tree["tune"] |= {"trials": 2, "epochs": 1}
     tree["promote"] |= {"latency_ms": 1e9, "memory_mb": 1e9}
@@ -78,6 +79,7 @@ def project(tmp_path_factory) -> Iterator[Project]:
     """A project as `make run` leaves it, committed."""
     made = Project(tmp_path_factory.mktemp("documents"))
     (made.folder / ".venv").symlink_to(sys.prefix)
+    write_category(made.folder / "sample/bracket", seed=0, n_train=120, n_good=25, n_defective=25)
     made.edit(small)
     commit(made)
     made.repro()
