@@ -79,7 +79,8 @@ def project(tmp_path_factory) -> Iterator[Project]:
     """A project as `make run` leaves it, committed."""
     made = Project(tmp_path_factory.mktemp("documents"))
     (made.folder / ".venv").symlink_to(sys.prefix)
-    write_category(made.folder / "sample/bracket", seed=0, n_train=120, n_good=25, n_defective=25)
+    counts = {"n_train": 120, "n_good": 25, "n_defective": 25}
+    write_category(made.folder / "sample/bracket", seed=0, defect="dent", **counts)
     made.edit(small)
     commit(made)
     made.repro()

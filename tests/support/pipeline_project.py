@@ -31,22 +31,22 @@ def draw(rng, defective):
     return image.clip(0, 255).astype(np.uint8), mask
 
 
-def write_category(folder, seed, n_train=40, n_good=6, n_defective=6):
-    """Write a category in MVTec's layout."""
+def write_category(folder, seed, n_train=40, n_good=6, n_defective=6, defect="bar"):
+    """Write a category in MVTec's layout; `defect` names the folder of its bars."""
     rng = np.random.default_rng(seed)
     for part, count, defective in (
         ("train/good", n_train, False),
         ("test/good", n_good, False),
-        ("test/bar", n_defective, True),
+        (f"test/{defect}", n_defective, True),
     ):
         (folder / part).mkdir(parents=True)
         for i in range(count):
             image, mask = draw(rng, defective)
             Image.fromarray(image).save(folder / part / f"{i:03d}.png")
             if defective:
-                (folder / "ground_truth/bar").mkdir(parents=True, exist_ok=True)
+                (folder / "ground_truth" / defect).mkdir(parents=True, exist_ok=True)
                 Image.fromarray(mask.astype(np.uint8) * 255).save(
-                    folder / f"ground_truth/bar/{i:03d}_mask.png"
+                    folder / f"ground_truth/{defect}/{i:03d}_mask.png"
                 )
 
 
