@@ -1,8 +1,8 @@
 """Every console and Python block of the documents is run, in their order, in one small project.
 
 A block that cannot be run has the reason in a comment before it: ``<!-- not run: reason -->``. The project
-is a clone with few small images, which stand in for the sample, and small models and tuning; its pipeline runs
-once. The notebook is executed there too.
+is a clone with few small images, which stand in for the sample, and small models and tuning. Its pipeline
+runs once. The notebook is executed there too.
 """
 
 import os
