@@ -60,12 +60,14 @@ class Grid:
         pooling: Gaussian sigma of what one descriptor sums up, pixels.
         rings: radii of the rings of eight neighbours that belong to a cell, cells.
         length: of the whitened values.
+        reach: how far a good image's descriptor may be displaced, cells.
     """
 
     cell: int
     pooling: float
     rings: tuple[int, ...]
     length: int
+    reach: float
 
     def widen(self, descriptors: torch.Tensor) -> torch.Tensor:
         """Return them with their surroundings."""
@@ -73,8 +75,9 @@ class Grid:
         return with_surroundings(descriptors, offsets, weight=0.7)
 
 
-FINE = Grid(cell=4, pooling=2.0, rings=(), length=29)
-CONTEXT = Grid(cell=8, pooling=3.0, rings=(2, 4), length=96)
+FINE = Grid(cell=4, pooling=2.0, rings=(), length=29, reach=1.5)
+CONTEXT = Grid(cell=8, pooling=3.0, rings=(2, 4), length=96, reach=2.0)
+BORDER = 8  # pixels: what a camera that moved brings in at the border has no likeness among good images
 
 
 class PatchKDE(Detector):
@@ -133,8 +136,8 @@ class PatchKDE(Detector):
                 for grid, found in zip(self.grids, zip(*described, strict=True), strict=True)
             ]
         self.densities = tuple(density for density, _ in fitted)
-        peaks = [maps.flatten(1).amax(dim=1) for _, maps in fitted]
-        self.left_out_scores = torch.stack(peaks).amax(dim=0).double().numpy()
+        heights = torch.stack([heights for _, heights in fitted])
+        self.left_out_scores = heights.mean(dim=0).double().numpy()
         loss = float(self.left_out_scores.mean())
         validation_loss = float(self.measure(validation).parts[PART].mean())
         seconds = time.perf_counter() - started
@@ -158,9 +161,15 @@ class PatchKDE(Detector):
 
     def _fit_grid(self, grid: Grid, descriptors: torch.Tensor) -> tuple[PositionDensity, torch.Tensor]:
         length = min(grid.length, grid.widen(descriptors[:1, :1, :1]).shape[-1])
-        smoothing = self.settings.smoothing if grid is FINE else 1.0
         return position_density.fit(
-            descriptors, grid.widen, length, self.settings.shrinkage, smoothing, _for_each
+            descriptors,
+            grid.widen,
+            length=length,
+            shrinkage=self.settings.shrinkage,
+            reach=grid.reach,
+            smoothing=self.settings.smoothing if grid is FINE else 1.0,
+            border=0 if self.alignment else BORDER // grid.cell,  # a part's own crop ends where the part does
+            each=_for_each,
         )
 
     def _crop(self, images: np.ndarray) -> tuple[torch.Tensor, Pose | None]:
@@ -179,12 +188,12 @@ class PatchKDE(Detector):
 
     def _maps(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the scores (n,) and maps (n, h, w) of (n, 3, h, w) crops."""
-        maps, peaks = [], []
+        maps, heights = [], []
         for grid, density, described in zip(self.grids, self.densities, self._describe(crops), strict=True):
             found = density.maps(grid.widen(described))
-            peaks.append(found.flatten(1).amax(dim=1))
+            heights.append(density.heights(found))
             maps.append(_enlarged(found, grid.cell))
-        return torch.stack(peaks).amax(dim=0), torch.stack(maps).amax(dim=0)
+        return torch.stack(heights).mean(dim=0), torch.stack(maps).mean(dim=0)
 
     @torch.inference_mode()
     def _measure_one(self, image: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:

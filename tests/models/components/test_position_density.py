@@ -1,82 +1,85 @@
-"""The density at each position is that of single kernels in float64; no image is its own witness."""
-
-import math
+"""Distances at each position are those of brute force; no image is its own witness."""
 
 import numpy as np
 import pytest
 import torch
 
 from mlproject.models.components import position_density
-from mlproject.models.components.position_density import extended, window_energy
+from mlproject.models.components.position_density import PositionDensity, disc, farthest
 
 ROWS, COLUMNS, IMAGES, LENGTH = 5, 4, 6, 3
 RANDOM = torch.Generator().manual_seed(0)
-BANK = torch.randn((ROWS * COLUMNS, IMAGES, LENGTH), generator=RANDOM)
-VALUES = torch.randn((2, ROWS, COLUMNS, LENGTH), generator=RANDOM)
+OFFSET = torch.randn((ROWS * COLUMNS, LENGTH), generator=RANDOM)
+STEP = torch.rand((ROWS * COLUMNS, LENGTH), generator=RANDOM) / 50
+KERNELS = torch.randint(-127, 128, (ROWS * COLUMNS, LENGTH, IMAGES), generator=RANDOM, dtype=torch.int8)
+BANK = (OFFSET[..., None] + STEP[..., None] * KERNELS).double().reshape(ROWS, COLUMNS, LENGTH, IMAGES)
+VALUES = torch.randn((ROWS, COLUMNS, LENGTH), generator=RANDOM)
 
 
-def brute_force(values, radius, h, without=None):
-    """As `window_energy`, of (rows, columns, d), with one sum over kernels at a time."""
-    bank = BANK.double().reshape(ROWS, COLUMNS, IMAGES, LENGTH)
-    kept = [image for image in range(IMAGES) if image != without]
-    energy = torch.zeros(ROWS, COLUMNS, dtype=torch.float64)
-    for row in range(ROWS):
-        for column in range(COLUMNS):
-            near = bank[
-                max(0, row - radius) : row + radius + 1, max(0, column - radius) : column + radius + 1
-            ][:, :, kept].reshape(-1, LENGTH)
-            squares = (near - values[row, column].double()).square().sum(dim=1)
-            count = len(kept) * (2 * radius + 1) ** 2
-            log_mean = torch.logsumexp(-squares / (2 * h * h), dim=0) - math.log(count)
-            energy[row, column] = (-2 * h * h * log_mean).sqrt()
-    return energy
-
-
-@pytest.mark.parametrize("without", [None, 0, 5])
-@pytest.mark.parametrize("h", [0.05, 0.7, 2.0])
-@pytest.mark.parametrize("radius", [0, 1, 2])
-def test_the_energy_is_that_of_brute_force(radius, h, without, monkeypatch):
-    monkeypatch.setattr(position_density, "BLOCK", 7)  # cells are taken in several blocks
-    found = window_energy(extended(BANK), VALUES, radius, h, without)
-    for one, values in zip(found, VALUES, strict=True):
-        torch.testing.assert_close(
-            one.double(), brute_force(values, radius, h, without), rtol=1e-4, atol=1e-4
-        )
-
-
-def test_with_a_narrow_kernel_it_is_the_distance_to_the_nearest():
-    h = 1e-3
-    found = window_energy(extended(BANK), VALUES[:1], 0, h)
-    expected = torch.cdist(VALUES[0].reshape(-1, 1, LENGTH), BANK)[:, 0].amin(dim=1)
-    torch.testing.assert_close(found.flatten(), expected, rtol=1e-3, atol=1e-3)
-
-
-def fitted(n=24, shift=0.0):
-    descriptors = torch.randn((n, 6, 6, 4), generator=torch.Generator().manual_seed(1))
-    descriptors[:, 0, 0] *= 5  # a place where good images differ
-    return descriptors, *position_density.fit(
-        descriptors + shift, lambda x: x, 4, 0.01, 0.5, lambda f, n: [f(i) for i in range(n)]
+def density(reach=1.5, border=0):
+    one, grid = torch.tensor(1.0), torch.ones(ROWS, COLUMNS)
+    return PositionDensity(
+        torch.eye(LENGTH), OFFSET, STEP, KERNELS, 0 * grid, grid, one, reach, smoothing=0.01, border=border
     )
 
 
-def test_an_image_left_out_scores_as_if_it_had_never_been_there():
-    _, density, _ = fitted()
-    with torch.no_grad():
-        out = density.left_out(3)
-        rest = [image for image in range(24) if image != 3]
-        bank = density.bank[:, rest]
-        values = density.bank[:, 3].reshape(1, 6, 6, -1)
-        expected = window_energy(extended(bank), values, density.radius, float(density.bandwidth))
-    torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-4)
+def brute_force(reach, left_out):
+    """Return (ROWS, COLUMNS) distances, one place after another."""
+    nearest = torch.full((ROWS, COLUMNS), torch.inf, dtype=torch.float64)
+    for row, column in np.ndindex(ROWS, COLUMNS):
+        for down, right in disc(reach):
+            if 0 <= row + down < ROWS and 0 <= column + right < COLUMNS:
+                kept = [image for image in range(IMAGES) if not left_out[row + down, column + right, image]]
+                vectors = BANK[row + down, column + right][:, kept].T
+                away = (vectors - VALUES[row, column].double()).norm(dim=1).amin()
+                nearest[row, column] = torch.minimum(nearest[row, column], away)
+    return nearest
 
 
-def test_left_out_maps_are_standardised_and_peak_at_one():
-    _, _, maps = fitted()
-    assert float(maps.flatten(1).amax(dim=1).mean()) == pytest.approx(1, abs=1e-5)
-    assert abs(float(maps.mean())) < 0.05
+@pytest.mark.parametrize("some", [False, True])
+@pytest.mark.parametrize("reach", [0, 1, 1.5, 2.0])
+def test_distances_are_those_of_brute_force(reach, some):
+    left_out = torch.rand((ROWS, COLUMNS, IMAGES), generator=torch.Generator().manual_seed(2)) < 0.4 * some
+    found = density(reach).distances(VALUES, without=left_out if some else None)
+    torch.testing.assert_close(found.double(), brute_force(reach, left_out), rtol=1e-4, atol=1e-4)
 
 
-def test_an_odd_descriptor_scores_higher_where_good_images_vary_less():
+def test_a_disc_of_two_cells_leaves_the_corners_out():
+    assert len(disc(1.5)) == 9
+    assert len(disc(2.0)) == 13
+    assert (2, 1) not in disc(2.0)
+
+
+def fit(descriptors):
+    settings = {"length": 4, "shrinkage": 0.01, "reach": 1.5, "smoothing": 0.5, "border": 0}
+    return position_density.fit(
+        descriptors, lambda x: x, **settings, each=lambda f, n: [f(i) for i in range(n)]
+    )
+
+
+def fitted(shift=0.0):
+    descriptors = torch.randn((24, 6, 6, 4), generator=torch.Generator().manual_seed(1))
+    descriptors[:, 0, 0] *= 5  # a place where good images differ
+    return descriptors, *fit(descriptors + shift)
+
+
+@pytest.mark.parametrize("kernels", [10, 100])
+def test_no_image_is_its_own_witness(kernels, monkeypatch):
+    """An odd image, kept among the kernels for being odd, stands out when it is left out."""
+    monkeypatch.setattr(position_density, "KERNELS", kernels)
+    descriptors = torch.randn((24, 6, 6, 4), generator=torch.Generator().manual_seed(1))
+    descriptors[5, 2, 2] = 6.0
+    _, heights = fit(descriptors)
+    assert int(heights.argmax()) == 5
+
+
+def test_left_out_images_have_peaks_of_height_one():
+    _, _, heights = fitted()
+    assert heights.shape == (24,)
+    assert float(heights.mean()) == pytest.approx(1, abs=1e-5)
+
+
+def test_an_odd_descriptor_is_higher_where_good_images_vary_less():
     descriptors, density, _ = fitted()
     odd = descriptors[:1].clone()
     odd[0, 0, 0], odd[0, 4, 4] = 8.0, 8.0  # the same, where good images vary and where they do not
@@ -85,11 +88,46 @@ def test_an_odd_descriptor_scores_higher_where_good_images_vary_less():
     assert maps[4, 4] > 2 * maps[0, 0]
 
 
+def test_what_the_whole_image_has_in_common_is_no_peak():
+    peak = torch.zeros(1, 40, 40)
+    peak[0, 20:23, 20:23] = 5.0
+    both = torch.cat([peak, peak + 3.0])
+    assert density().heights(both).tolist() == [5.0, 5.0]
+
+
+def test_the_border_is_left_out_of_heights_where_there_is_enough_else():
+    maps = torch.zeros(1, 40, 40)
+    maps[0, 0] = 5.0
+    assert density(border=1).heights(maps).tolist() == [0.0]
+    assert density(border=0).heights(maps).tolist() == [5.0]
+    assert density(border=1).heights(maps[:, :4]).tolist() == [5.0]  # it would be half of the cells
+
+
+def test_kernels_that_cover_all_are_kept():
+    near = torch.randn((1, 30, 2), generator=torch.Generator().manual_seed(3)) * 0.01
+    values = torch.cat([near, torch.tensor([[[9.0, 0.0], [0.0, 9.0], [-9.0, -9.0]]])], dim=1)
+    kept = farthest(values, 4)
+    assert set(kept[0, 1:].tolist()) == {30, 31, 32}
+    assert farthest(values, 50)[0].tolist() == list(range(33))
+
+
+def test_no_more_kernels_than_asked_for(monkeypatch):
+    monkeypatch.setattr(position_density, "KERNELS", 10)
+    descriptors, thinned, _ = fitted()
+    assert thinned.kernels.shape == (36, 4, 10)
+    monkeypatch.undo()
+    _, whole, _ = fitted()
+    assert whole.kernels.shape == (36, 4, 24)
+    raw = [d.distances(descriptors[0] @ d.projection).mean() for d in (thinned, whole)]
+    assert raw[0] > raw[1]
+
+
 def test_eight_bits_keep_the_values():
     descriptors, density, _ = fitted(shift=100.0)
     values = (descriptors + 100.0) @ density.projection
-    error = density.bank - values.flatten(1, 2).transpose(0, 1)
-    assert (error.abs() <= density.step[:, None] / 2 + 1e-4).all()
+    found = density.offset[..., None] + density.step[..., None] * density.kernels
+    error = found.permute(2, 0, 1) - values.flatten(1, 2)
+    assert (error.abs() <= density.step / 2 + 1e-4).all()
     assert (density.step < 0.05 * values.flatten(1, 2).std(dim=0)).all()
 
 
