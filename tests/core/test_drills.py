@@ -39,9 +39,9 @@ def test_predict_scores_names_or_counts_every_file_of_any_kind(tmp_path):
     assert [found for found in two_hundred_files.drill(tmp_path, 1) if found[1]] == []
 
 
-@pytest.mark.parametrize("job", ["train", "register"])
-def test_what_was_killed_twice_ends_as_if_nobody_had_killed_it(job):
-    assert kill.drill(job, tries=1) == [""]
+def test_a_registration_that_was_killed_twice_ends_as_if_nobody_had_killed_it():
+    """tests/training/test_killed_training.py kills trainings."""
+    assert kill.drill("register", tries=1) == [""]
 
 
 def test_where_an_answer_is_lost_and_the_write_sent_again_nothing_is_registered_twice(

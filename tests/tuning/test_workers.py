@@ -47,7 +47,7 @@ def long_trials():
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_ctrl_c_ends_every_process_after_its_epoch(tuning_home, workers):
-    project.run("--model", "ni_cae", "--trials", "1", "--epochs", "2")
+    tune("ni_cae", trials=1, epochs=2)
     (first,) = trials("ni_cae")
     long_trials()
     process = project.start("--model", "ni_cae", "--trials", "4", "--workers", workers)
