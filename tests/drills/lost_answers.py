@@ -190,8 +190,8 @@ def drill(
         expected = attempt("undisturbed", between, RETRIES[0], 0)
         for lose, again in product(chosen(between.writes, ends), retries):
             left = attempt(f"lost-{again}-{lose}", between, again, lose)
-            title = f"retries {again}, answer {lose} lost ({between.writes[lose - 1]})"
-            yield title, differences(left, expected)
+            write = between.writes[lose - 1] if lose <= len(between.writes) else "never sent"
+            yield f"retries {again}, answer {lose} lost ({write})", differences(left, expected)
 
 
 def differences(left: dict[str, object] | str, expected: dict[str, object] | str) -> str:
