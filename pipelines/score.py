@@ -80,9 +80,9 @@ def _halves(data: prepared.Prepared) -> np.ndarray:
 
 
 def _calibration_scores(table: pd.DataFrame, detector: base.Detector, category: str) -> np.ndarray:
-    """Return (n,) scores of good images that neither weights nor epoch were chosen by."""
+    """Return (n,) scores of the good images that set the threshold: see `Detector.threshold_roles`."""
     out_of_fold = files.read_table(artifacts.out_of_fold_file(category, detector.name))
-    chosen = out_of_fold if len(out_of_fold) else table[table["subset"] == "calibration"]
+    chosen = out_of_fold if len(out_of_fold) else table[table["subset"].isin(detector.threshold_roles)]
     return detector.threshold_scores(
         {name: chosen[name].to_numpy(dtype=np.float64) for name in detector.part_names}
     )

@@ -22,7 +22,7 @@ from mlproject.models.components import alignment, layers, position_density
 from mlproject.models.components.alignment import Alignment, Pose
 from mlproject.models.components.detector import Detector, Labelled, Parts
 from mlproject.models.components.local_descriptors import gradient_descriptors, ring, with_surroundings
-from mlproject.models.components.part_pose import find_part
+from mlproject.models.components.part_pose import Part, find_part
 from mlproject.models.components.position_density import PositionDensity
 from mlproject.models.components.search_space import THRESHOLD, Range, Space
 from mlproject.training.loop import Epoch, History
@@ -100,6 +100,7 @@ class PatchKDE(Detector):
     Parameters = Parameters
     part_names = (PART,)
     paper_rule = None
+    threshold_roles = ("validation", "calibration")  # no epoch is chosen by validation images
     search_space: ClassVar[Space] = {
         **THRESHOLD,
         "shrinkage": Range(0.0005, 0.1, log=True),
@@ -131,10 +132,7 @@ class PatchKDE(Detector):
         with torch.inference_mode():
             self.alignment = self._chosen_alignment(train)
             described = layers.one_by_one(lambda image: self._describe(self._crop(image)[0]), train)
-            fitted = [
-                self._fit_grid(grid, torch.cat(found))
-                for grid, found in zip(self.grids, zip(*described, strict=True), strict=True)
-            ]
+            fitted = [self._fit_grid(grid, [image.pop(0) for image in described]) for grid in self.grids]
         self.densities = tuple(density for density, _ in fitted)
         heights = torch.stack([heights for _, heights in fitted])
         self.left_out_scores = heights.mean(dim=0).double().numpy()
@@ -148,10 +146,12 @@ class PatchKDE(Detector):
     def _chosen_alignment(self, train: np.ndarray) -> Alignment | None:
         if self.settings.align == "none":
             return None
-        parts = layers.one_by_one(lambda image: find_part(_pixels(image)[0], level=False), train)
         auto = self.settings.align == "auto"
-        if auto and not alignment.varies(parts):
+        if auto and not alignment.varies(
+            torch.cat(layers.one_by_one(lambda image: alignment.thumbnail(_part(image)), train))
+        ):
             return None
+        parts = layers.one_by_one(_part, train)
         found = alignment.fit(parts, train.shape[1], self.settings.image_size, multiple=CONTEXT.cell)
         return None if found is None or (auto and not alignment.helps(parts, found)) else found
 
@@ -159,8 +159,8 @@ class PatchKDE(Detector):
         """Return (n, h / cell, w / cell, c) of (n, 3, h, w) crops in [0, 1], one for each grid."""
         return gradient_descriptors(crops, [(grid.cell, grid.pooling) for grid in self.grids])
 
-    def _fit_grid(self, grid: Grid, descriptors: torch.Tensor) -> tuple[PositionDensity, torch.Tensor]:
-        length = min(grid.length, grid.widen(descriptors[:1, :1, :1]).shape[-1])
+    def _fit_grid(self, grid: Grid, descriptors: list[torch.Tensor]) -> tuple[PositionDensity, torch.Tensor]:
+        length = min(grid.length, grid.widen(descriptors[0][:, :1, :1]).shape[-1])
         return position_density.fit(
             descriptors,
             grid.widen,
@@ -231,6 +231,11 @@ class PatchKDE(Detector):
 def _pixels(images: np.ndarray) -> torch.Tensor:
     """Return (n, 3, s, s) float32 in [0, 1] of (n, s, s, 3) uint8."""
     return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 255
+
+
+def _part(image: np.ndarray) -> Part:
+    """Return the part in (1, s, s, 3) uint8, without its levelled photo."""
+    return find_part(_pixels(image)[0], level=False)
 
 
 def _enlarged(maps: torch.Tensor, cell: int) -> torch.Tensor:

@@ -24,7 +24,7 @@ MODELS = ("pca", "kd_cae", "ni_cae")
 def stages(tuning_home, monkeypatch):
     """A function that runs settings, train and score of a model; returns images by role and the model."""
     monkeypatch.setattr(train, "_streamed", lambda facts, key: SilentRun())
-    edit(lambda tree: tree.update(detectors=list(MODELS)))
+    edit(lambda tree: tree.update(detectors=[*MODELS, "patch_kde"]))
     edit(lambda tree: tree["split"].update(validation_share=0.5))
 
     def run(model):
@@ -82,6 +82,18 @@ def test_the_threshold_comes_from_calibration_images(stages, model):
     assert written["threshold"] == pytest.approx(found["calibration"], rel=1e-9)
     assert written["threshold"] not in (found["train"], found["validation"])
     assert written["n_calibration"] == len(images["calibration"])
+
+
+def test_a_model_that_takes_nothing_from_validation_images_has_its_threshold_from_them_too(stages):
+    images, detector = stages("patch_kde")
+    written = files.read_json(artifacts.scores_folder(CATEGORY, "patch_kde") / "threshold.json")
+    unseen = np.concatenate([images["validation"], images["calibration"]])
+    scores = detector.threshold_scores(detector.measure(unseen).parts)
+    asked = params.load("threshold", params.Threshold).false_alarm_rate
+    assert written["n_calibration"] == len(unseen)
+    assert written["threshold"] == pytest.approx(
+        thresholds.calibrate(scores, asked, strict=False).value, rel=1e-9
+    )
 
 
 def test_a_resumed_training_took_the_seconds_of_all_its_processes(stages, capsys):

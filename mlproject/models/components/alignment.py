@@ -179,9 +179,14 @@ def fit(parts: list[Part], size: int, image_size: int, multiple: int) -> Alignme
     return replace(alignment, template=template)
 
 
-def varies(parts: list[Part]) -> bool:
-    """Whether good photos, taken as they are, are far from their nearest fellow."""
-    return _to_nearest(_whole(parts, WHOLE_SIZE)) > FIXED
+def thumbnail(part: Part) -> torch.Tensor:
+    """Return (1, 4, WHOLE_SIZE, WHOLE_SIZE), the contrast of a whole photo, as `varies` takes it."""
+    return _whole([part], WHOLE_SIZE)
+
+
+def varies(thumbnails: torch.Tensor) -> bool:
+    """Whether good photos, taken as they are, are far from their nearest fellow; of (n, 4, s, s)."""
+    return _to_nearest(thumbnails) > FIXED
 
 
 def helps(parts: list[Part], alignment: Alignment) -> bool:

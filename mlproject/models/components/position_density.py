@@ -6,7 +6,7 @@ whose bandwidth is small, the nearest kernel's term alone counts: −log density
 distance, but for constants.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -24,6 +24,7 @@ SMALLEST = 1e-3  # spread and peak of images that are all equal
 NEIGHBOURHOOD = 1.5  # Gaussian sigma over which cells share their spread: one cell alone has few images
 MOMENT = 4  # of the spread: 2 is the standard deviation; more, and rare large deviations count more
 IMAGES = 8  # whose surroundings are put together at once
+TOGETHER = 4  # left-out images that are measured at once: kernels are then read once for all of them
 MANY_CELLS = 512
 
 
@@ -33,7 +34,7 @@ class PositionDensity:
 
     Attributes:
         projection: (c, d) float32, from descriptors to whitened values.
-        offset: (rows · columns, d) float32, mean of each cell's whitened values.
+        offset: (rows · columns, d) float32, middle of the range of each cell's whitened values.
         step: (rows · columns, d) float32, of the whole numbers in `kernels`.
         kernels: (rows · columns, d, k) int8: good images' whitened values are offset + step × these;
             each place has those of k images of its own.
@@ -75,7 +76,7 @@ class PositionDensity:
 
     def maps(self, descriptors: torch.Tensor) -> torch.Tensor:
         """Return (k, rows, columns) of (k, rows, columns, c); good images' peaks are about 1 high."""
-        return self.standardise(torch.stack([self.distances(x @ self.projection) for x in descriptors]))
+        return self.standardise(self.distances(descriptors @ self.projection))
 
     def standardise(self, distances: torch.Tensor) -> torch.Tensor:
         """Return distances (k, rows, columns) as maps."""
@@ -94,15 +95,15 @@ class PositionDensity:
         return inner.topk(max(1, round(HIGHEST * inner.shape[1])), dim=1).values.mean(dim=1) - usual
 
     def distances(self, values: torch.Tensor, without: torch.Tensor | None = None) -> torch.Tensor:
-        """Return (rows, columns), from whitened values to the nearest kernel.
+        """Return (m, rows, columns), from whitened values to the nearest kernel.
 
         Args:
-            values: (rows, columns, d) of one image.
-            without: (rows, columns, k) bool, kernels that are left out.
+            values: (m, rows, columns, d) of m images.
+            without: (m, rows, columns, k) bool, kernels that are left out for each image.
         """
-        columns = values.shape[1]
+        count, _, columns, length = values.shape
         offsets, reach = disc(self.reach), int(self.reach)
-        padded = F.pad(values, (0, 0, reach, reach, reach, reach))
+        padded = F.pad(values, (0, 0, reach, reach, reach, reach)).permute(1, 2, 0, 3)
         found = []
         for row, (squares, kernels) in enumerate(zip(self.squares, self.bank, strict=True)):
             # all that lies within reach of one row of kernels, which the processor's cache holds
@@ -110,13 +111,14 @@ class PositionDensity:
                 [padded[reach + row + down, reach + right :][:columns] for down, right in offsets], dim=1
             )
             # d² = |value|² + these
-            partial = torch.baddbmm(squares, around, kernels, alpha=-2)
+            partial = torch.baddbmm(squares, around.reshape(columns, -1, length), kernels, alpha=-2)
+            partial = partial.reshape(columns, len(offsets), count, -1)
             if without is not None:
-                partial.masked_fill_(without[row][:, None], torch.inf)
-            found.append(partial.amin(dim=2))
-        by_offset = torch.stack(found).permute(2, 0, 1)
+                partial.masked_fill_(without[:, row].transpose(0, 1)[:, None], torch.inf)
+            found.append(partial.amin(dim=3))
+        by_offset = torch.stack(found).permute(2, 3, 0, 1)
         nearest = _nearest(by_offset, offsets, reach)
-        return (nearest + values.square().sum(dim=2)).clamp_min(0).sqrt()
+        return (nearest + values.square().sum(dim=3)).clamp_min(0).sqrt()
 
 
 def disc(radius: float) -> list[tuple[int, int]]:
@@ -126,18 +128,18 @@ def disc(radius: float) -> list[tuple[int, int]]:
 
 
 def _nearest(by_offset: torch.Tensor, offsets: list[tuple[int, int]], reach: int) -> torch.Tensor:
-    """Return (rows, columns), the least at each place of (offsets, rows, columns) at the kernels' cells."""
+    """Return (m, rows, columns), the least at each place of (offsets, m, rows, columns) at each kernel."""
     rows, columns = by_offset.shape[-2:]
     padded = F.pad(by_offset, (reach,) * 4, value=torch.inf)
     at_place = [
-        squares[reach - down :, reach - right :][:rows, :columns]
+        squares[:, reach - down :, reach - right :][:, :rows, :columns]
         for squares, (down, right) in zip(padded, offsets, strict=True)
     ]
     return torch.stack(at_place).amin(dim=0)
 
 
 def fit(
-    descriptors: torch.Tensor,
+    descriptors: Sequence[torch.Tensor],
     widen: Callable[[torch.Tensor], torch.Tensor],
     *,
     length: int,
@@ -150,40 +152,43 @@ def fit(
     """Return the density of good images' descriptors, and heights (n,) of each image's map by the others.
 
     Args:
-        descriptors: (n, rows, columns, c) of n good images, at least 3.
+        descriptors: (1, rows, columns, c) of each of n good images, at least 3.
         widen: puts the surroundings into (k, rows, columns, c): (k, rows, columns, C).
         length: d, of the whitened values; C at most.
         shrinkage: share of the mean eigenvalue that is added to each; more where cells are few.
         reach, smoothing, border: as `PositionDensity` has them.
         each: calls a function for 0 … n - 1.
     """
-    chunks = descriptors.split(IMAGES)
-    n, rows, columns = descriptors.shape[:3]
+    n, (rows, columns) = len(descriptors), descriptors[0].shape[1:3]
+
+    def widened() -> Iterator[torch.Tensor]:
+        for start in range(0, n, IMAGES):
+            yield widen(torch.cat(list(descriptors[start : start + IMAGES])))
+
     # every other row and column of a large grid has cells enough for a covariance
     every = 2 if rows * columns >= MANY_CELLS else 1
-    seen = (widen(chunk)[:, ::every, ::every] for chunk in chunks)
-    within, total, count = scatter(seen)
+    within, total, count = scatter(chunk[:, ::every, ::every] for chunk in widened())
     # few cells in many dimensions: their covariance would call new images unusual
     projection = whitening(within, total, length, max(shrinkage, 2 * len(within) / count))
-    values = torch.cat([(widen(chunk) @ projection).flatten(1, 2) for chunk in chunks]).transpose(0, 1)
-    kept = torch.cat([farthest(row, KERNELS) for row in values.split(columns)])
-    offset = values.mean(dim=1)
-    step = (values - offset[:, None]).abs().amax(dim=1).clamp_min(1e-6) / 127
-    kernels = torch.stack(
+    offset, step, whole = _whole_numbers(lambda: ((chunk @ projection).flatten(1, 2) for chunk in widened()))
+    kept = torch.cat(
         [
-            ((cell[chosen] - centre) / unit).round().to(torch.int8).T
-            for cell, chosen, centre, unit in zip(values, kept, offset, step, strict=True)
+            farthest(numbers.transpose(0, 1) * unit[:, None], KERNELS)
+            for numbers, unit in zip(whole.split(columns, dim=1), step.split(columns), strict=True)
         ]
     )
+    kernels = torch.stack([whole[chosen, cell].T for cell, chosen in enumerate(kept)])
     one, grid = torch.tensor(1.0), torch.ones(rows, columns)
     density = PositionDensity(*(projection, offset, step, kernels, grid, grid, one, reach, smoothing, border))
 
-    def left_out(image: int) -> torch.Tensor:
-        """Return (1, rows, columns), the distances of a good image from the others."""
-        own = (kept == image).reshape(rows, columns, -1)
-        return density.distances(values[:, image].reshape(rows, columns, -1), without=own)[None]
+    def left_out(batch: int) -> torch.Tensor:
+        """Return (TOGETHER at most, rows, columns), the distances of good images from the others."""
+        images = torch.arange(n)[batch * TOGETHER :][:TOGETHER]
+        own = (kept == images[:, None, None]).reshape(len(images), rows, columns, -1)
+        values = torch.addcmul(offset, whole[images], step)
+        return density.distances(values.reshape(len(images), rows, columns, -1), without=own)
 
-    distances = torch.cat(each(left_out, n))
+    distances = torch.cat(each(left_out, -(-n // TOGETHER)))
     mean = distances.mean(dim=0)
     moment = sample((distances - mean).pow(MOMENT).mean(dim=0), rows, columns, NEIGHBOURHOOD)
     spread = moment.pow(1 / MOMENT)
@@ -194,24 +199,40 @@ def fit(
     return density, density.heights(density.standardise(distances))
 
 
+def _whole_numbers(
+    batches: Callable[[], Iterable[torch.Tensor]],
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return offset and step (cells, d), and whole (n, cells, d) int8: values are offset + step × whole.
+
+    Args:
+        batches: gives the values in batches (k, cells, d), twice: they are never all in memory.
+    """
+    ranges = [torch.stack(batch.aminmax(dim=0)) for batch in batches()]
+    lowest, highest = torch.stack(ranges).aminmax(dim=0)
+    low, high = lowest[0], highest[1]
+    offset, step = (low + high) / 2, ((high - low) / 254).clamp_min(1e-8)
+    whole = torch.cat([((batch - offset) / step).round().to(torch.int8) for batch in batches()])
+    return offset, step, whole
+
+
 def farthest(values: torch.Tensor, count: int) -> torch.Tensor:
     """Return (cells, count at most) numbers of the vectors (cells, n, d) that cover all of them best.
 
     Greedy k-centre (Gonzalez 1985): first the one next to the mean, then always the one that is farthest from
     those already taken. PatchCore (Roth et al. 2022) thins its memory so.
     """
-    cells, n, length = values.shape
+    cells, n, _ = values.shape
     if n <= count:
         return torch.arange(n).expand(cells, n)
-    squares = values.square().sum(dim=2)
-    taken = [(values - values.mean(dim=1, keepdim=True)).square().sum(dim=2).argmin(dim=1)]
-    nearest = torch.full((cells, n), torch.inf)
+    centred = values - values.mean(dim=1, keepdim=True)
+    squares = centred.square().sum(dim=2)
+    apart = torch.baddbmm(squares[:, None], centred, centred.transpose(1, 2), alpha=-2) + squares[..., None]
+    every = torch.arange(cells)
+    taken = [squares.argmin(dim=1)]
+    nearest = apart[every, taken[0]]
     while len(taken) < count:
-        index = taken[-1][:, None]
-        last = values.gather(1, index[..., None].expand(-1, 1, length))
-        away = squares + squares.gather(1, index) - 2 * torch.bmm(values, last.transpose(1, 2))[..., 0]
-        nearest = torch.minimum(nearest, away)
         taken.append(nearest.argmax(dim=1))
+        nearest = torch.minimum(nearest, apart[every, taken[-1]])
     return torch.stack(taken, dim=1)
 
 

@@ -13,7 +13,7 @@ OFFSET = torch.randn((ROWS * COLUMNS, LENGTH), generator=RANDOM)
 STEP = torch.rand((ROWS * COLUMNS, LENGTH), generator=RANDOM) / 50
 KERNELS = torch.randint(-127, 128, (ROWS * COLUMNS, LENGTH, IMAGES), generator=RANDOM, dtype=torch.int8)
 BANK = (OFFSET[..., None] + STEP[..., None] * KERNELS).double().reshape(ROWS, COLUMNS, LENGTH, IMAGES)
-VALUES = torch.randn((ROWS, COLUMNS, LENGTH), generator=RANDOM)
+VALUES = torch.randn((2, ROWS, COLUMNS, LENGTH), generator=RANDOM)
 
 
 def density(reach=1.5, border=0):
@@ -23,7 +23,7 @@ def density(reach=1.5, border=0):
     )
 
 
-def brute_force(reach, left_out):
+def brute_force(values, reach, left_out):
     """Return (ROWS, COLUMNS) distances, one place after another."""
     nearest = torch.full((ROWS, COLUMNS), torch.inf, dtype=torch.float64)
     for row, column in np.ndindex(ROWS, COLUMNS):
@@ -31,7 +31,7 @@ def brute_force(reach, left_out):
             if 0 <= row + down < ROWS and 0 <= column + right < COLUMNS:
                 kept = [image for image in range(IMAGES) if not left_out[row + down, column + right, image]]
                 vectors = BANK[row + down, column + right][:, kept].T
-                away = (vectors - VALUES[row, column].double()).norm(dim=1).amin()
+                away = (vectors - values[row, column].double()).norm(dim=1).amin()
                 nearest[row, column] = torch.minimum(nearest[row, column], away)
     return nearest
 
@@ -39,9 +39,11 @@ def brute_force(reach, left_out):
 @pytest.mark.parametrize("some", [False, True])
 @pytest.mark.parametrize("reach", [0, 1, 1.5, 2.0])
 def test_distances_are_those_of_brute_force(reach, some):
-    left_out = torch.rand((ROWS, COLUMNS, IMAGES), generator=torch.Generator().manual_seed(2)) < 0.4 * some
+    shape = (2, ROWS, COLUMNS, IMAGES)
+    left_out = torch.rand(shape, generator=torch.Generator().manual_seed(2)) < 0.4 * some
     found = density(reach).distances(VALUES, without=left_out if some else None)
-    torch.testing.assert_close(found.double(), brute_force(reach, left_out), rtol=1e-4, atol=1e-4)
+    for one, values, without in zip(found, VALUES, left_out, strict=True):
+        torch.testing.assert_close(one.double(), brute_force(values, reach, without), rtol=1e-4, atol=1e-4)
 
 
 def test_a_disc_of_two_cells_leaves_the_corners_out():
@@ -53,7 +55,7 @@ def test_a_disc_of_two_cells_leaves_the_corners_out():
 def fit(descriptors):
     settings = {"length": 4, "shrinkage": 0.01, "reach": 1.5, "smoothing": 0.5, "border": 0}
     return position_density.fit(
-        descriptors, lambda x: x, **settings, each=lambda f, n: [f(i) for i in range(n)]
+        descriptors.split(1), lambda x: x, **settings, each=lambda f, n: [f(i) for i in range(n)]
     )
 
 
@@ -118,7 +120,7 @@ def test_no_more_kernels_than_asked_for(monkeypatch):
     monkeypatch.undo()
     _, whole, _ = fitted()
     assert whole.kernels.shape == (36, 4, 24)
-    raw = [d.distances(descriptors[0] @ d.projection).mean() for d in (thinned, whole)]
+    raw = [d.distances(descriptors[:1] @ d.projection).mean() for d in (thinned, whole)]
     assert raw[0] > raw[1]
 
 
