@@ -94,6 +94,8 @@ endif
 	@"$(SYSTEM_PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "error: Python 3.11 or newer is needed, $(SYSTEM_PYTHON) is $$("$(SYSTEM_PYTHON)" --version)." >&2; \
 	  echo "Name another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	@[ ! -L .venv ] || { echo "error: .venv is a link to $$(readlink .venv), an environment that another folder uses." >&2; \
+	  echo "Remove the link: a new environment is made here." >&2; exit 2; }
 	"$(SYSTEM_PYTHON)" -m venv --clear .venv
 	@printf '%s' '$(CURDIR)' > $@
 

@@ -138,6 +138,21 @@ def test_unknown_torch_is_refused():
     assert "TORCH=cpu" in result.stderr
 
 
+def test_an_environment_that_a_link_leads_to_is_left_alone(tmp_path):
+    """Making one removes what is in the folder."""
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project/Makefile").write_text((ROOT / "Makefile").read_text())
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/kept").touch()
+    (tmp_path / "project/.venv").symlink_to(tmp_path / "other")
+    result = subprocess.run(
+        ["make", "check"], cwd=tmp_path / "project", capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert f"error: .venv is a link to {tmp_path / 'other'}" in result.stderr
+    assert (tmp_path / "other/kept").exists()
+
+
 def test_nothing_phones_home():
     config = configparser.ConfigParser()
     config.read(ROOT / ".dvc/config")
