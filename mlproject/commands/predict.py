@@ -2,12 +2,18 @@
 
 from collections import Counter
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlproject.core.errors import quoted
+from mlproject.core.errors import UserError, quoted
+
+if TYPE_CHECKING:
+    from mlproject.inference.predict import Prediction
+    from mlproject.inference.regions import Marked
+    from mlproject.models.components.heat_scale import HeatScale
 
 
 def predict(
@@ -15,10 +21,14 @@ def predict(
     photos: Annotated[list[Path], typer.Argument(help="Image files, and folders with all below them.")],
     out: Annotated[Path | None, typer.Option(help="Results: a .csv, .json or .parquet file.")] = None,
     overlays: Annotated[Path | None, typer.Option(help="A new folder for photos with heat maps.")] = None,
+    regions: Annotated[
+        Path | None, typer.Option(help="Where defects are: a .json file, COCO's format.")
+    ] = None,
 ) -> None:
     """Score photos; exit with 1 if some could not be scored, with 2 if none was.
 
-    The heat maps of all photos share one colour scale, set by the model's good images.
+    The heat maps of all photos share one colour scale, set by the model's good images. Regions are those of
+    photos called defective, where the map is above 99.9 % of the good images' pixels.
     """
     from rich.console import Console
     from rich.progress import track
@@ -28,6 +38,8 @@ def predict(
 
     if out:
         check_writable(out)
+    if regions:
+        check_writable(regions, (".json",))
     paths, others = find(photos)
     with ExitStack() as stack:
         draw, side = None, 0
@@ -39,25 +51,70 @@ def predict(
         from mlproject.registry import loaded_version
 
         by = loaded_version.load(model)
+        marks = _Marks.of(by.title, by.detector.heat_scale) if regions else None
         if overlays:
             draw = stack.enter_context(drawings.folder_of(overlays, paths, by.detector.heat_scale))
-        predictions = predict_photos(by.detector, by.threshold, by.image_size, paths, side)
+        predictions = predict_photos(
+            by.detector, by.threshold, by.image_size, paths, side, maps=marks is not None
+        )
         console = Console(stderr=True)
         rows = []
         for prediction in track(
             predictions, by.title, len(paths), console=console, disable=not console.is_terminal
         ):
             rows.append(prediction.row())
+            boxes = marks.add(prediction) if marks else []
             if draw and prediction.picture is not None and prediction.anomaly_map is not None:
-                draw(prediction.path, prediction.picture, prediction.anomaly_map)
+                draw(prediction.path, prediction.picture, prediction.anomaly_map, boxes)
             if out is None and not prediction.error:
                 typer.echo(_line(prediction.row()))
     if out:
         write(out, rows)
+    if marks and regions:
+        marks.write(regions)
     broken = [row for row in rows if row["error"]]
     _print_summary(by.title, rows, broken, others)
     if broken:
         raise typer.Exit(2 if len(broken) == len(rows) else 1)
+
+
+@dataclass
+class _Marks:
+    """Regions of the photos so far.
+
+    Attributes:
+        level: of the map, from which a pixel belongs to a region.
+    """
+
+    title: str
+    level: float
+    photos: "list[Marked]"
+
+    @classmethod
+    def of(cls, title: str, scale: "HeatScale | None") -> "_Marks":
+        if scale is None:
+            raise UserError("this version is of a release without a colour scale: train it again for regions")
+        return cls(title, scale.usual, [])
+
+    def add(self, prediction: "Prediction") -> list[tuple[float, ...]]:
+        """Take a photo's regions; return their boxes as shares of its width and height."""
+        from mlproject.inference.regions import Marked, find
+
+        if prediction.error or prediction.anomaly_map is None:
+            return []
+        width, height = prediction.size
+        found = find(prediction.anomaly_map, self.level, prediction.size) if prediction.defective else []
+        self.photos.append(Marked(prediction.row()["path"], prediction.size, found))
+        return [
+            (left / width, top / height, (left + wide) / width, (top + high) / height)
+            for left, top, wide, high in (region.box for region in found)
+        ]
+
+    def write(self, path: Path) -> None:
+        from mlproject.core import files
+        from mlproject.inference.regions import coco
+
+        files.write_json(path, coco(f"{self.title}: map above {self.level:.6g}", self.photos))
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -43,12 +43,14 @@ class Photo:
         path: as it was found.
         pixels: (s, s, 3) uint8 at the prepared size; None if it could not be decoded.
         picture: (h, w, 3) uint8, the upright photo, its longer side at most as asked; None if not asked for.
+        size: width and height of the upright photo, pixels.
         error: why it could not be decoded, else empty.
     """
 
     path: Path
     pixels: np.ndarray | None = None
     picture: np.ndarray | None = None
+    size: tuple[int, int] = (0, 0)
     error: str = ""
 
 
@@ -108,7 +110,7 @@ def _decode(path: Path, size: int, picture_side: int) -> Photo:
     try:
         image, _ = open_image(_content(path))
         picture = _picture(image, picture_side) if picture_side else None
-        return Photo(path, fit(image, size), picture)
+        return Photo(path, fit(image, size), picture, image.size)
     except UndecodableImage as error:
         return Photo(path, error=str(error))
     except OSError as error:

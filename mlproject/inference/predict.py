@@ -15,7 +15,7 @@ from mlproject.core import files
 from mlproject.core.errors import UserError, quoted, unknown_name
 from mlproject.data import photos
 from mlproject.evaluation import thresholds
-from mlproject.models.components.detector import Detector, Scored
+from mlproject.models.components.detector import Detector
 
 ENDINGS = (".csv", ".json", ".parquet")
 BATCH = 16  # photos scored at a time; as many again are decoded meanwhile
@@ -28,8 +28,9 @@ class Prediction:
     Attributes:
         score: higher = more anomalous; None if the photo could not be decoded, `error` says why.
         defective: score > threshold; None likewise.
-        anomaly_map: (h, w) float32, if pictures were asked for.
+        anomaly_map: (h, w) float32, if maps or pictures were asked for.
         picture: (h, w, 3) uint8, if pictures were asked for.
+        size: width and height of the upright photo, pixels.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Prediction:
     error: str = ""
     anomaly_map: np.ndarray | None = None
     picture: np.ndarray | None = None
+    size: tuple[int, int] = (0, 0)
 
     def row(self) -> dict[str, Any]:
         """Return path, score, threshold, defective and error, as results are written."""
@@ -52,14 +54,20 @@ class Prediction:
 
 
 def predict_photos(
-    detector: Detector, threshold: float, image_size: int, paths: Sequence[Path], picture_side: int = 0
+    detector: Detector,
+    threshold: float,
+    image_size: int,
+    paths: Sequence[Path],
+    picture_side: int = 0,
+    maps: bool = False,
 ) -> Iterator[Prediction]:
     """Yield the prediction for each photo, in order; at most 3 · BATCH photos are in memory.
 
     Args:
         threshold: defective where score > threshold.
         image_size: side of the prepared squares that the detector takes, pixels.
-        picture_side: longest side of pictures to draw on, pixels; 0 for none, and no maps.
+        picture_side: longest side of pictures to draw on, pixels; 0 for none.
+        maps: whether anomaly maps are kept where no pictures are.
     """
     decoded = photos.decoded(paths, image_size, picture_side, ahead=2 * BATCH)
     while batch := list(islice(decoded, BATCH)):
@@ -70,25 +78,26 @@ def predict_photos(
             if photo.pixels is None or scored is None:
                 yield Prediction(photo.path, threshold, error=photo.error)
                 continue
-            yield _prediction(photo, scored, row, threshold)
+            kept = scored.maps[row] if maps or photo.picture is not None else None
+            yield _prediction(photo, float(scored.scores[row]), kept, threshold)
             row += 1
 
 
-def _prediction(photo: photos.Photo, scored: Scored, row: int, threshold: float) -> Prediction:
-    score = scored.scores[row]
-    defective = bool(thresholds.decide(score, threshold))
-    anomaly_map = scored.maps[row] if photo.picture is not None else None
-    return Prediction(photo.path, threshold, float(score), defective, "", anomaly_map, photo.picture)
+def _prediction(
+    photo: photos.Photo, score: float, anomaly_map: np.ndarray | None, threshold: float
+) -> Prediction:
+    defective = bool(thresholds.decide(np.array(score), threshold))
+    return Prediction(photo.path, threshold, score, defective, "", anomaly_map, photo.picture, photo.size)
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, endings: Sequence[str] = ENDINGS) -> None:
     """Refuse, before anything is scored, a results file that could not be written at the end.
 
     Raises:
-        UserError: its ending is none of ENDINGS, or as `check_place`.
+        UserError: its ending is none of `endings`, or as `check_place`.
     """
-    if path.suffix.lower() not in ENDINGS:
-        raise unknown_name(f"{quoted(path)}: the ending {path.suffix or '(none)'}", path.suffix, ENDINGS)
+    if path.suffix.lower() not in endings:
+        raise unknown_name(f"{quoted(path)}: the ending {path.suffix or '(none)'}", path.suffix, endings)
     check_place(path)
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow import pyfunc
-from PIL import Image
+from PIL import Image, ImageColor
 
 from mlproject import cli, models
 from mlproject.data import photos
 from mlproject.inference import predict
 from mlproject.models.components.heat_scale import HeatScale
-from mlproject.reports.figures.overlays import overlay
+from mlproject.reports.figures.overlays import FRAME, overlay
 from mlproject.tracking import connection
 
 pytest_plugins = ["support.tracked_project"]
@@ -101,6 +101,35 @@ def test_scores_what_it_can_and_names_the_rest(mlproject, first, some_photos, tm
     drawn = sorted(str(file.relative_to(overlays)) for file in overlays.rglob("*.png"))
     assert drawn == ["a.jpg.png", "a.png.png", "line 2/c.PNG.png"]
     assert Image.open(overlays / "line 2/c.PNG.png").size == (300, 200)
+
+
+def test_regions_of_defective_photos_are_written_and_framed(mlproject, some_photos, tmp_path):
+    file, overlays = tmp_path / "regions.json", tmp_path / "overlays"
+    halves = Image.new("RGB", (90, 50), "white")
+    halves.paste("black", (0, 0, 45, 50))  # unlike the noise that the model was trained on
+    halves.save(some_photos / "halves.png")
+    code, _, _ = mlproject(
+        "predict", "bottle@champion", some_photos, "--out", tmp_path / "r.csv",
+        "--overlays", overlays, "--regions", file,
+    )  # fmt: skip
+    assert code == 1
+    table = pd.read_csv(tmp_path / "r.csv").set_index("path")
+    found = json.loads(file.read_text())
+    sizes = {Path(image["file_name"]).name: (image["width"], image["height"]) for image in found["images"]}
+    assert sizes == {"a.jpg": (60, 45), "a.png": (60, 45), "c.PNG": (300, 200), "halves.png": (90, 50)}
+    names = {image["id"]: image["file_name"] for image in found["images"]}
+    marked = {names[region["image_id"]] for region in found["annotations"]}
+    assert str(some_photos / "halves.png") in marked
+    assert table.loc[sorted(marked), "defective"].all()
+    for region in found["annotations"]:
+        width, height = sizes[Path(names[region["image_id"]]).name]
+        left, top, wide, high = region["bbox"]
+        assert 0 <= left < left + wide <= width
+        assert 0 <= top < top + high <= height
+    frame = np.array(ImageColor.getrgb(FRAME))
+    for path in table.index[table["error"].isna()]:
+        drawn = np.asarray(Image.open(overlays / f"{Path(path).relative_to(some_photos)}.png"))
+        assert (drawn == frame).all(axis=-1).any() == (path in marked)
 
 
 def test_no_file_goes_unmentioned_and_no_name_forges_a_line(mlproject, some_photos):

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+HEADROOM = 1.5  # the brightest level, in ranges of good images
+
 
 @dataclass(frozen=True)
 class HeatScale:
@@ -25,7 +27,12 @@ class HeatScale:
         """
         values = np.asarray(good_maps, dtype=np.float32)
         low, top = np.percentile(values, [50, 99.9]).tolist()
-        return cls(low, low + 1.5 * (top - low) if top > low else low + 1.0)
+        return cls(low, low + HEADROOM * (top - low) if top > low else low + 1.0)
+
+    @property
+    def usual(self) -> float:
+        """The level that 99.9 % of the good images' pixels stay below."""
+        return self.low + (self.high - self.low) / HEADROOM
 
     def brightness(self, maps: np.ndarray) -> np.ndarray:
         """Return maps as float64 from 0 (black) to 1 (brightest)."""

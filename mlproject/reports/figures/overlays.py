@@ -7,7 +7,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from mlproject.core.errors import UserError, quoted
 from mlproject.core.files import written_whole
@@ -15,6 +15,7 @@ from mlproject.models.components.heat_scale import HeatScale
 from mlproject.reports.figures.drawing import HEAT_COLOURS
 
 PICTURE_SIDE = 1024  # longest side of an overlay, pixels
+FRAME = "#00b4ff"  # stands out from the colours of the heat
 OPACITY = 0.65  # of the heat at its brightest, so that the defect below stays visible
 
 
@@ -22,6 +23,21 @@ def heat(maps: np.ndarray, scale: HeatScale) -> np.ndarray:
     """Return (..., h, w, 3) uint8 for (..., h, w) anomaly maps."""
     colours = mpl.colormaps[HEAT_COLOURS](scale.brightness(maps))
     return (colours[..., :3] * 255).round().astype(np.uint8)
+
+
+def framed(picture: np.ndarray, boxes: Sequence[tuple[float, ...]]) -> Image.Image:
+    """Return a picture with rectangles around regions.
+
+    Args:
+        picture: (h, w, 3) uint8.
+        boxes: left, top, right, bottom of each, as shares of width and height.
+    """
+    drawn = Image.fromarray(picture)
+    pen = ImageDraw.Draw(drawn)
+    for left, top, right, bottom in boxes:
+        corners = (left * drawn.width, top * drawn.height, right * drawn.width - 1, bottom * drawn.height - 1)
+        pen.rectangle(corners, outline=FRAME, width=max(1, round(max(drawn.size) / 256)))
+    return drawn
 
 
 def overlay(picture: np.ndarray, anomaly_map: np.ndarray, scale: HeatScale) -> np.ndarray:
@@ -52,8 +68,8 @@ def check_new(folder: Path) -> None:
 @contextmanager
 def folder_of(
     folder: Path, paths: Sequence[Path], scale: HeatScale | None
-) -> Iterator[Callable[[Path, np.ndarray, np.ndarray], None]]:
-    """Yield a function (path, picture, map) that draws one photo; the folder appears complete or not at all.
+) -> Iterator[Callable[[Path, np.ndarray, np.ndarray, Sequence[tuple[float, ...]]], None]]:
+    """Yield a function (path, picture, map, boxes) that draws a photo; the folder appears whole or not.
 
     The folder repeats the tree below the photos' deepest common folder; each file is `<name>.png`.
 
@@ -70,10 +86,12 @@ def folder_of(
 
     with written_whole(folder) as part:
 
-        def draw(path: Path, picture: np.ndarray, anomaly_map: np.ndarray) -> None:
+        def draw(
+            path: Path, picture: np.ndarray, anomaly_map: np.ndarray, boxes: Sequence[tuple[float, ...]]
+        ) -> None:
             target = part / path.parent.resolve().relative_to(above) / path.name
             target.parent.mkdir(parents=True, exist_ok=True)
-            drawn = Image.fromarray(overlay(picture, anomaly_map, scale))
+            drawn = framed(overlay(picture, anomaly_map, scale), boxes)
             drawn.save(target.with_name(f"{target.name}.png"), compress_level=1)
 
         yield draw
