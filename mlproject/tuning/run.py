@@ -16,6 +16,8 @@ from mlproject.tuning.recorder import SilentRecord, open_record
 if TYPE_CHECKING:
     from mlproject.tracking.tuning_runs import TuningRecord
 
+OPENED = "opened.json"  # in a tuning's folder
+
 
 class Stopped(UserError):
     """The user ended the tuning early."""
@@ -81,6 +83,7 @@ def _evaluate(
     """Open the test set, once there is nothing left to choose; write tuning.json and the plots."""
     verdicts = {trial.number: trial.user_attrs["verdict"] for trial in search.complete(tuning)}
     found = objective_check.evaluate(planned, verdicts, chosen.number, results.start_trial(tuning))
+    found["opened"] = _count_opening(planned)
     summary = results.summary(planned, tuning, chosen, found)
     path = artifacts.report_folder(planned.category, planned.model) / "tuning.json"
     files.write_json(path, summary)
@@ -92,10 +95,19 @@ def _evaluate(
     print(said)
 
 
+def _count_opening(planned: Plan) -> int:
+    """Count that the test set was opened; return how often it was for tunings of this category and model."""
+    own = planned.folder / OPENED
+    files.write_json(own, {"opened": (files.read_json(own)["opened"] if own.exists() else 0) + 1})
+    return sum(int(files.read_json(path)["opened"]) for path in planned.folder.parent.glob(f"*/{OPENED}"))
+
+
 def in_words(summary: dict[str, Any]) -> str:
     """Return what the sealed evaluation says, for a reader."""
     found = summary["sealed"]
     ended = f"{summary['complete']} trials complete, {summary['pruned']} pruned, {summary['failed']} failed"
+    if found["opened"] > 1:
+        ended += f". The test set was opened {found['opened']} times for tunings of this model"
     if not found["n_trials"]:
         return f"{ended}. All their models are on other machines: the test set says nothing of them here."
     if "test_auroc_chosen" not in found:

@@ -234,6 +234,19 @@ def test_a_stopped_tuning_leaves_the_best_so_far_and_the_test_set_closed(tuning_
     assert not Path("reports/categories/disc/pca/tuning.json").exists()
 
 
+def test_each_opening_of_the_test_set_is_counted_over_all_tunings_of_the_model(tuning_home, capsys):
+    tune(trials=2)
+    assert report()["sealed"]["opened"] == 1
+    assert "opened" not in capsys.readouterr().out
+    tune(trials=3)
+    project.edit(
+        lambda tree: tree["split"].update(validation_share=0.3)
+    )  # another tuning, with a key of its own
+    tune(trials=2)
+    assert report()["sealed"]["opened"] == 3
+    assert "The test set was opened 3 times for tunings of this model" in capsys.readouterr().out
+
+
 def test_the_best_settings_are_a_file_that_the_pipeline_takes(tuning_home):
     tune(trials=6)
     best = max((t for t in trials() if t["verdict"]), key=lambda t: (t["verdict"]["value"], -t["number"]))
