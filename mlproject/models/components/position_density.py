@@ -18,7 +18,6 @@ import torch.nn.functional as F  # noqa: N812
 from mlproject.models.components.local_descriptors import sample
 
 KERNELS = 100  # at each place: of more good images those that differ most are kept
-HIGHEST = 4 / 1024  # share of the cells whose mean is a map's peak: one odd cell does not decide
 FLOOR = 0.1  # of the mean spread, added to each cell's
 SMALLEST = 1e-3  # spread and peak of images that are all equal
 NEIGHBOURHOOD = 1.5  # Gaussian sigma over which cells share their spread: one cell alone has few images
@@ -92,7 +91,7 @@ class PositionDensity:
         usual = maps.flatten(1).median(dim=1).values
         margin = self.border if min(maps.shape[-2:]) > 4 * self.border else 0
         inner = maps[:, margin : maps.shape[1] - margin, margin : maps.shape[2] - margin].flatten(1)
-        return inner.topk(max(1, round(HIGHEST * inner.shape[1])), dim=1).values.mean(dim=1) - usual
+        return inner.amax(dim=1) - usual
 
     def distances(self, values: torch.Tensor, without: torch.Tensor | None = None) -> torch.Tensor:
         """Return (m, rows, columns), from whitened values to the nearest kernel.

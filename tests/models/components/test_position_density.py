@@ -150,3 +150,11 @@ def test_arrays_and_back():
     descriptors, density, _ = fitted()
     again = position_density.from_arrays(position_density.arrays(density))
     assert torch.equal(again.maps(descriptors[:2]), density.maps(descriptors[:2]))
+
+
+def test_a_peak_of_one_cell_counts_as_much_as_a_wide_one():
+    """A defect of a few pixels fills one cell of 4."""
+    narrow, wide = torch.zeros(1, 64, 64), torch.zeros(1, 64, 64)
+    narrow[0, 20, 20] = 5.0
+    wide[0, 20:30, 20:30] = 5.0
+    assert density().heights(torch.cat([narrow, wide])).tolist() == [5.0, 5.0]
