@@ -70,7 +70,7 @@ def _sets(given: argparse.Namespace) -> Iterator[tuple[str, np.ndarray]]:
         chosen = [picture for picture in build.pictures(category, seed=0) if picture.subset == "train"]
         rendered = [build.render(picture)[0] for picture in chosen[: given.images + VALIDATION]]
         yield category, np.stack([fit_array(image, given.side) for image in rendered])
-    dark = _dark_field(given.side, given.images + VALIDATION)
+    dark = dark_field(given.side, given.images + VALIDATION)
     yield "dark field", dark
     yield "its negative", 255 - dark
     for place in sorted(given.photos.glob("*/train/good")) if given.photos else ():
@@ -78,7 +78,8 @@ def _sets(given: argparse.Namespace) -> Iterator[tuple[str, np.ndarray]]:
         yield place.parents[1].name, np.stack([decode_bytes(path.read_bytes(), given.side) for path in files])
 
 
-def _dark_field(side: int, count: int) -> np.ndarray:
+def dark_field(side: int, count: int) -> np.ndarray:
+    """Return (n, s, s, 3) uint8: a bright, textured ellipse on a nearly black background."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:side, :side] / side
     images = []

@@ -20,6 +20,7 @@ from mlproject.registry import version_tags
 
 LIST = "hashes.json"
 ADDED = "registered_model_meta"  # by MLflow, in every copy of a version that it hands out: name and number
+# Not those of tracking.connection, which sets MLflow's environment: here it is that of whoever loads a model.
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 PATIENCE = 3.0  # seconds for a registry to accept a connection
 _being_logged = ContextVar("being_logged", default=False)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from conftest import ROOT
 from drills import disk_full, kill, lost_answers, two_hundred_files
 
 pytest_plugins = ["support.tracked_project"]
@@ -16,6 +17,17 @@ from mlproject.core import script
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 script.run(lambda: tempfile.gettempdir())
 """
+
+
+def test_the_command_without_a_name_lists_the_drills():
+    """As the documents have it: from the project's folder, with nothing on PYTHONPATH."""
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    result = subprocess.run(
+        [sys.executable, "tests/drills"], cwd=ROOT, env=own, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2, result.stderr
+    files = (ROOT / "tests/drills").glob("[a-z]*.py")
+    assert [line.split()[0] for line in result.stdout.splitlines()] == sorted(path.stem for path in files)
 
 
 @pytest.mark.parametrize("limit", [0, 300])

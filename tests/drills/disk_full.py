@@ -1,6 +1,6 @@
 """Drill: every stage, and a promotion, on a disk that is full after so many bytes of a file.
 
-    python tests/drills/disk_full.py [STAGE …]
+    python tests/drills disk_full [STAGE …]
 
 A stage must end with one line and exit code 2, leave no temporary file, and change no output; what writes
 into MLflow's store must end well once there is space again. The kernel's limit on the size of a file stands
@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
+from support.pipeline_project import TINY, write_category
 
 from mlproject.tracking import connection
-from tests.support.pipeline_project import TINY, write_category
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = {
@@ -143,16 +143,6 @@ def drill(stages: list[str], limits: tuple[int, ...]) -> Iterator[tuple[str, str
                 yield f"{stage}, {limit:,} bytes a file", attempt(folder, stage, limit)
 
 
-def main() -> None:
-    """Run the drill of the stages named on the command line, or of all."""
-    tried = lost = 0
-    for title, said in drill(sys.argv[1:] or list(STAGES), LIMITS):
-        tried += 1
-        lost += bool(said)
-        print(f"{title}: {said or 'survived'}", flush=True)
-    print(f"tried {tried}, survived {tried - lost}, lost {lost}")
-    sys.exit(lost > 0)
-
-
-if __name__ == "__main__":
-    main()
+def tries(arguments: list[str]) -> Iterator[tuple[str, str]]:
+    """Run the drill of the stages named, or of all."""
+    return drill(arguments or list(STAGES), LIMITS)

@@ -1,6 +1,6 @@
 """Drill: a training and a registration killed at random moments, twice each, then run to the end.
 
-    python tests/drills/kill.py [train | register] [TRIES]
+    python tests/drills kill [train | register] [TRIES]
 
 The end must be that of a run that nobody killed: the same weights and history, no temporary file; one run,
 one version and one logged model, all finished. Prints how many were tried, survived and lost.
@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from drills.disk_full import ROOT, contents, make_project, run
@@ -99,7 +99,7 @@ def start(job: str, folder: Path, change: int) -> subprocess.CompletedProcess[st
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db" if job == "register" else "http://127.0.0.1:9",
     }
     return subprocess.run(
-        [sys.executable, __file__, "child", job, str(change)],
+        [sys.executable, __file__, job, str(change)],
         cwd=folder, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
@@ -172,20 +172,12 @@ def drill(job: str, tries: int, seed: int = 0) -> list[str]:
     return found
 
 
-def main() -> None:
-    """Run the drill of the job named on the command line, or of both."""
-    jobs = sys.argv[1:2] or list(JOBS)
-    tries = int(sys.argv[2]) if len(sys.argv) > 2 else 10
-    results = [(job, wrong) for job in jobs for wrong in drill(job, tries)]
-    for job, wrong in results:
-        print(f"{job}: {wrong or 'survived'}", flush=True)
-    lost = sum(bool(wrong) for _, wrong in results)
-    print(f"tried {len(results)}, survived {len(results) - lost}, lost {lost}")
-    sys.exit(lost > 0)
+def tries(arguments: list[str]) -> Iterator[tuple[str, str]]:
+    """Run the drill of the job named, or of both, as often as said."""
+    times = int(arguments[1]) if len(arguments) > 1 else 10
+    for job in arguments[:1] or JOBS:
+        yield from ((job, wrong) for wrong in drill(job, times))
 
 
-if __name__ == "__main__":
-    if sys.argv[1:2] == ["child"]:
-        child(sys.argv[2], int(sys.argv[3]))
-    else:
-        main()
+if __name__ == "__main__":  # a child
+    child(sys.argv[1], int(sys.argv[2]))

@@ -1,6 +1,6 @@
 """Drill: a registration at an MLflow server whose answer to one write is lost; then one without faults.
 
-    python tests/drills/lost_answers.py [END OF A PATH …]
+    python tests/drills lost_answers [END OF A PATH …]
 
 A proxy lies between the client and a real server. It passes the k-th write on to the server, then closes the
 connection instead of sending the answer back. The client sends the write again, as it does by default, or
@@ -203,23 +203,13 @@ def differences(left: dict[str, object] | str, expected: dict[str, object] | str
     )
 
 
-def main() -> None:
-    """Run the drill of the writes that the command line names, or of all."""
+def tries(arguments: list[str]) -> Iterator[tuple[str, str]]:
+    """Run the drill of the writes named, or of all."""
     torch.set_num_threads(1)  # a child that was forked must not wait for threads that it does not have
-    tried = lost = 0
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place, "project")
         folder.mkdir()
         project.train_model(Path(place, "trained"))
         connection.create_database(Path(place, "mlflow.db"))
         shutil.copy(Path(place, "mlflow.db"), folder)  # as the tests do: no connection is open to it
-        for title, wrong in drill(folder, Path(place, "trained"), sys.argv[1:]):
-            tried += 1
-            lost += bool(wrong)
-            print(f"{title}: {wrong or 'survived'}", flush=True)
-    print(f"tried {tried}, survived {tried - lost}, lost {lost}")
-    sys.exit(lost > 0)
-
-
-if __name__ == "__main__":
-    main()
+        yield from drill(folder, Path(place, "trained"), arguments)

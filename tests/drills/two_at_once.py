@@ -1,6 +1,6 @@
 """Drill: two processes write one output at the same time; every file must be there, whole, afterwards.
 
-    python tests/drills/two_at_once.py [prepare | ingest]
+    python tests/drills two_at_once [prepare | ingest]
 
 The first process stops at its k-th change of the file system, for every k in turn; the second one then
 starts. As soon as the second waits or has ended, the first goes on, or is killed. Prints how many were
@@ -137,23 +137,14 @@ def drill(name: str) -> Iterator[tuple[str, Result]]:
             change += 1
 
 
-def main() -> None:
-    """Run the drill of the stages named on the command line, or of all."""
-    tried = lost = 0
-    for name in sys.argv[1:] or OUTPUTS:
-        for title, result in drill(name):
-            tried += 1
-            lost += bool(result.lost)
-            print(f"{title}: {result.lost or 'survived'}", flush=True)
-    print(f"tried {tried}, survived {tried - lost}, lost {lost}")
-    sys.exit(lost > 0)
+def tries(arguments: list[str]) -> Iterator[tuple[str, str]]:
+    """Run the drill of the stages named, or of all."""
+    for name in arguments or OUTPUTS:
+        yield from ((title, result.lost) for title, result in drill(name))
 
 
-if __name__ == "__main__":
-    if len(sys.argv) == 4:
-        files.QUIET_SECONDS = 0.0
-        if int(sys.argv[3]):
-            stop_at(int(sys.argv[3]), Path(sys.argv[2]))
-        stage(sys.argv[1], Path(sys.argv[2]))
-    else:
-        main()
+if __name__ == "__main__":  # a child
+    files.QUIET_SECONDS = 0.0
+    if int(sys.argv[3]):
+        stop_at(int(sys.argv[3]), Path(sys.argv[2]))
+    stage(sys.argv[1], Path(sys.argv[2]))

@@ -1,12 +1,11 @@
 """Drill: two hundred files of twenty kinds in one folder; `predict` must score, name or count each of them.
 
-    python tests/drills/two_hundred_files.py [FILES OF EACH KIND]
+    python tests/drills two_hundred_files [FILES OF EACH KIND]
 
 Prints how many were tried, survived and lost.
 """
 
 import os
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -125,16 +124,7 @@ def drill(folder: Path, of_each: int) -> Iterator[tuple[str, str]]:
         yield path.name, "" if fate == expected else f"{fate}, not {expected}"
 
 
-def main() -> None:
-    """Run the drill with ten files of each kind, or as many as the command line says."""
+def tries(arguments: list[str]) -> Iterator[tuple[str, str]]:
+    """Run the drill with ten files of each kind, or as many as said."""
     with tempfile.TemporaryDirectory() as folder:
-        results = list(drill(Path(folder), int(sys.argv[1]) if len(sys.argv) > 1 else 10))
-    lost = [(name, wrong) for name, wrong in results if wrong]
-    for name, wrong in lost:
-        print(f"{name}: {wrong}")
-    print(f"tried {len(results)}, survived {len(results) - len(lost)}, lost {len(lost)}")
-    sys.exit(bool(lost))
-
-
-if __name__ == "__main__":
-    main()
+        yield from drill(Path(folder), int(arguments[0]) if arguments else 10)

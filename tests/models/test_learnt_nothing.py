@@ -5,6 +5,7 @@ import pytest
 import torch
 from conftest import ROOT
 
+from benchmarks.dying_networks import dark_field
 from mlproject import models
 from mlproject.core import params
 from mlproject.models.components.detector import Labelled
@@ -15,20 +16,7 @@ DEFAULTS = params.value("models", ROOT / "params.yaml")
 SMALL = {"image_size": SIDE, "epochs": 12, "patience": 12, "latent_channels": 32}
 
 
-def dark(count, side=SIDE):
-    """Return (n, s, s, 3) uint8: a bright, textured ellipse on a nearly black background."""
-    rng = np.random.default_rng(0)
-    y, x = np.mgrid[:side, :side] / side
-    images = []
-    for _ in range(count):
-        cx, cy = rng.normal(0.5, 0.01, 2)
-        inside = ((x - cx) / 0.3) ** 2 + ((y - cy) / 0.2) ** 2 < 1
-        texture = 150 + 30 * np.sin(40 * x) + 30 * np.cos(33 * y)
-        images.append(np.where(inside, texture, 12) + rng.normal(0, 4, (side, side)))
-    return np.repeat(np.clip(images, 0, 255).astype(np.uint8)[..., None], 3, axis=3)
-
-
-IMAGES = dark(46)
+IMAGES = dark_field(SIDE, 46)
 
 
 @pytest.mark.parametrize("name", ["kd_cae", "ni_cae"])
@@ -47,7 +35,7 @@ def test_an_autoencoder_that_dies_is_started_again_and_learns(name, negative, ca
 
 def test_a_network_that_dies_slowly_at_full_size_is_started_again(capsys):
     """At 128 px the pictures of a dying network differ by more than those of a dead one for ten epochs."""
-    images = 255 - dark(46, side=256)
+    images = 255 - dark_field(256, 46)
     detector = models.create("kd_cae", DEFAULTS["kd_cae"] | {"epochs": 4, "patience": 4})
     detector.fit(images[:TRAIN], images[TRAIN:], RunOptions(seed=2))
     assert "died" in capsys.readouterr().out

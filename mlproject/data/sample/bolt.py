@@ -13,6 +13,7 @@ from mlproject.data.sample.camera import (
     length,
     noise_field,
     smooth_step,
+    turned,
 )
 
 DEFECTS = ("blunt_tip", "dirt", "head_scratch", "missing_ridge", "thread_nick")
@@ -61,8 +62,7 @@ def render(
 def _good_surface(part: np.random.Generator, capture: Capture) -> _Surface:
     x, y = grid(capture)
     turn, move = part.uniform(0, 2 * np.pi), part.uniform(-FREE, FREE, 2)
-    x, y = x - move[0], y - move[1]
-    x, y = np.cos(turn) * x + np.sin(turn) * y, np.cos(turn) * y - np.sin(turn) * x
+    x, y = turned(x - move[0], y - move[1], turn)
     radius = np.full_like(x, -9.0)
     for start, end, half in (HEAD, COLLAR, SHANK):
         radius = np.where((x >= start) & (x < end), half, radius)
@@ -140,7 +140,7 @@ def _head_scratch(surface: _Surface, flaw: np.random.Generator) -> None:
     px, py = flaw.uniform(HEAD[0] + 7, HEAD[1] - 5), flaw.uniform(-12, 12)
     turn, reach = flaw.uniform(0, np.pi), flaw.uniform(6, 11)
     dx, dy = surface.x - px, surface.y - py
-    along, across = np.cos(turn) * dx + np.sin(turn) * dy, np.cos(turn) * dy - np.sin(turn) * dx
+    along, across = turned(dx, dy, turn)
     groove = np.exp(-((across / flaw.uniform(1.1, 1.5)) ** 2)) * smooth_step(
         -np.abs(along), -reach, -reach + 3
     )

@@ -14,6 +14,7 @@ from mlproject.data.sample.camera import (
     length,
     noise_field,
     smooth_step,
+    turned,
 )
 
 DEFECTS = ("broken_edge", "dent", "missing_hole", "rust", "scratch")
@@ -112,7 +113,7 @@ def _dent(surface: _Surface, flaw: np.random.Generator) -> None:
     px, py = _spot(surface, flaw, 12)
     radius, squeeze, turn = flaw.uniform(9, 14), flaw.uniform(0.6, 1), flaw.uniform(0, np.pi)
     dx, dy = surface.x - px, surface.y - py
-    along, across = np.cos(turn) * dx + np.sin(turn) * dy, np.cos(turn) * dy - np.sin(turn) * dx
+    along, across = turned(dx, dy, turn)
     reach = (along**2 + (across / squeeze) ** 2) / radius**2
     surface.relief = surface.relief - flaw.uniform(4.5, 6.5) * np.exp(-(reach**1.5))
 
@@ -133,7 +134,7 @@ def _scratch(surface: _Surface, flaw: np.random.Generator) -> None:
     px, py = _spot(surface, flaw, 14)
     turn, reach, bend = flaw.uniform(0, np.pi), flaw.uniform(26, 44), flaw.uniform(-0.006, 0.006)
     dx, dy = surface.x - px, surface.y - py
-    along, across = np.cos(turn) * dx + np.sin(turn) * dy, np.cos(turn) * dy - np.sin(turn) * dx
+    along, across = turned(dx, dy, turn)
     across = across + bend * along**2 + 0.6 * noise_field(flaw, 8)
     groove = np.exp(-((across / flaw.uniform(2, 2.8)) ** 2)) * smooth_step(-np.abs(along), -reach, -reach + 8)
     surface.relief = surface.relief - 2.6 * groove

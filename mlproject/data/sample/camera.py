@@ -74,7 +74,12 @@ def grid(capture: Capture) -> tuple[Field, Field]:
     y, x = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
     turn = np.radians(capture.angle)
     x, y = x - capture.shift_x, y - capture.shift_y
-    return np.cos(turn) * x + np.sin(turn) * y, np.cos(turn) * y - np.sin(turn) * x
+    return turned(x, y, turn)
+
+
+def turned(x: Field, y: Field, angle: float) -> tuple[Field, Field]:
+    """Return coordinates along and across an axis at that angle to the x axis, radians."""
+    return np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
 
 
 def blur(field: Field, sigma_x: float, sigma_y: float | None = None) -> Field:
