@@ -6,7 +6,6 @@ injected during training, and for which the paper states its variances (shrinkin
 away). Thresholds come from clean good images, as for a camera that degrades after the detector was set up.
 """
 
-import hashlib
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,10 +20,15 @@ from mlproject import models
 from mlproject.core import artifacts
 from mlproject.core.params import Section
 from mlproject.data import tensors
-from mlproject.models.components import detector as base
 from mlproject.models.components import noise
-from mlproject.models.components.detector import Detector
-from mlproject.studies.components import fitting, retraining, runner, seed_intervals, tables
+from mlproject.studies.components import (
+    fitting,
+    recorded_detectors,
+    retraining,
+    runner,
+    seed_intervals,
+    tables,
+)
 from mlproject.studies.components.base import Cell, Result, Shown, Study, silently
 from mlproject.studies.results import noise as noise_result
 from mlproject.training import loop, run_settings
@@ -95,7 +99,7 @@ class NoiseStudy(Study):
     def __init__(self, settings: Any, inputs: Any) -> None:
         super().__init__(settings, inputs)
         self.folders: dict[str, Path] = {}  # arm → its detector
-        self.loaded: dict[str, Detector] = {}
+        self.detectors = recorded_detectors.LastLoaded()
 
     def gap(self) -> str | None:
         if not {NOISY, OTHER} & set(self.inputs.detectors):
@@ -143,9 +147,8 @@ class NoiseStudy(Study):
     def cells(self) -> list[Cell]:
         found = []
         for arm, folder in self.folders.items():
-            files = [(folder / name).read_bytes() for name in (base.WEIGHTS, base.DESCRIPTION)]
-            hashes = [hashlib.sha256(content).hexdigest() for content in files]
-            facts = {"model": NOISY if arm == WITHOUT else arm, "detector": hashes}
+            model = NOISY if arm == WITHOUT else arm
+            facts = {"model": model, "detector": recorded_detectors.hashes(folder)}
             found.append(self._cell(arm, noise_result.CLEAN, 0.0, 0, facts))
             for kind in self.settings.kinds:
                 for variance in sorted(set(self.settings.variances)):
@@ -157,14 +160,9 @@ class NoiseStudy(Study):
         varied = {"kind": kind, "variance": variance, "draw": draw}
         return Cell(arm, variance, draw, kind, {**facts, **varied})
 
-    def _detector(self, arm: str) -> Detector:
-        if arm not in self.loaded:
-            self.loaded = {arm: models.load(self.folders[arm])}  # cells of one detector follow one another
-        return self.loaded[arm]
-
     def run(self, cell: Cell) -> pd.DataFrame:
         inputs = self.inputs
-        detector = self._detector(cell.arm)
+        detector = self.detectors.load(self.folders[cell.arm])
         images = inputs.data.images[inputs.test[0] :]  # test rows are the last ones: stays mapped
         kind = self.settings.kinds[0] if cell.series == noise_result.CLEAN else cell.series
         shown = noisy(images, detector.settings.model_dump(), kind, cell.level, inputs.seed + cell.seed)

@@ -31,3 +31,13 @@ def test_table_3_has_the_papers_protocol_for_the_studys_rows_too():
         ("with, in the study", "–", "0.91"),
         ("without", "0.84 †", "0.81"),
     ]
+
+
+def test_a_study_of_another_question_has_a_section_of_its_own_after_the_papers():
+    light = study(title="What does light do?", statements=["It does nothing."])
+    given = evidence(studies={("bottle", "light"): light, ("bracket", "light"): light})
+    blocks = questions.blocks(given)
+    further = blocks[blocks.index("## Further studies") :]
+    assert further.count("### What does light do?") == 1
+    assert "**bracket**: It does nothing." in "\n".join(further)
+    assert "## Further studies" not in questions.blocks(evidence(studies={("bottle", "noise"): study()}))

@@ -22,12 +22,12 @@ from mlproject.training import code_hash
 from pipelines import score
 from pipelines import study as stage
 
-NAMES = ["generated", "labels", "noise"]
+NAMES = ["generated", "labels", "light", "noise"]
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A project folder whose three studies have been made."""
+    """A project folder whose studies have been made."""
     folder = tmp_path_factory.mktemp("studies")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -160,6 +160,7 @@ def test_what_a_killed_training_left_is_cleared_away_once_other_settings_hold(tr
         ("labels", "studies/labels.py"),
         ("generated", "studies/generated.py"),
         ("generated", "generators/dcgan.py"),
+        ("light", "studies/components/perturbations.py"),
         (None, "reports/figures/study_charts.py"),
     ],
 )

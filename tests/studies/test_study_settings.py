@@ -57,7 +57,7 @@ def test_a_model_made_smaller_for_a_study_is_said_not_to_be_the_pipelines(restor
     assert words in " ".join(runner.opened(CATEGORY, name).notes())
 
 
-@pytest.mark.parametrize(("name", "at_once"), [("noise", 3), ("labels", 1), ("generated", 1)])
+@pytest.mark.parametrize(("name", "at_once"), [("noise", 3), ("light", 3), ("labels", 1), ("generated", 1)])
 def test_a_gpu_is_not_shared_out_but_what_only_scores_needs_none(made, name, at_once):
     study = runner.opened(CATEGORY, name)
     assert runner.processes(study, 5, 3) == 3

@@ -12,6 +12,7 @@ from PIL import Image
 from mlproject import generators, models
 from mlproject.core import artifacts, files, params
 from mlproject.data.prepare import prepare_category
+from mlproject.models.components.detector import Labelled
 from mlproject.studies.components.inputs import StudyInputs
 from mlproject.training.run_options import RunOptions
 from support.pipeline_project import draw
@@ -51,6 +52,8 @@ def write_params(**changes: Any) -> None:
     tree["studies"]["noise"] |= {"kinds": ["gaussian"], "variances": [0.05], **own}
     tree["studies"]["labels"] |= own | {"levels": [0, 2, 50], "filters": None, "hidden": None}
     tree["studies"]["generated"] |= {"cnn": own, "kd_cae": own}
+    few = {"brightness": [0.9], "jpeg": [50], "shift": [2], "turn": [3]}
+    tree["studies"]["light"] |= {"contrast": [], "shading": [], "blur": [], **few}
     Path("params.yaml").write_text(yaml.safe_dump(tree | changes))
 
 
@@ -61,11 +64,11 @@ def edit_study(name: str, **changes: Any) -> None:
     Path("params.yaml").write_text(yaml.safe_dump(tree))
 
 
-def make() -> None:
-    """Write photos, params.yaml, the prepared category, trained detectors with their scores, a generator."""
+def make(**changes: Any) -> None:
+    """Write photos, params.yaml with changes, the prepared category, and what params.yaml lists, trained."""
     from pipelines import score
 
-    write_params()
+    write_params(**changes)
     write_photos(artifacts.RAW / CATEGORY)
     prepare_category(artifacts.RAW / CATEGORY, artifacts.PREPARED / CATEGORY, 64)
     inputs = StudyInputs.load(CATEGORY)
@@ -73,7 +76,8 @@ def make() -> None:
     train, validation = (images[inputs.rows_of(role)] for role in ("train", "validation"))
     for name in inputs.detectors:
         detector = models.create(name, inputs.models[name])
-        detector.fit(train, validation, RunOptions(seed=inputs.seed))
+        labelled = _pool(inputs) if detector.supervised else None
+        detector.fit(train, validation, RunOptions(seed=inputs.seed), labelled)
         detector.calibrate(validation)
         detector.save(artifacts.model_folder(CATEGORY, name))
         nothing = pd.DataFrame(columns=["path", "score"])
@@ -81,10 +85,16 @@ def make() -> None:
         files.write_json(artifacts.settings_file(CATEGORY, name), {"labels": None})
         files.write_json(artifacts.threshold_settings_file(CATEGORY, name), params.value("threshold"))
         score.main(CATEGORY, name)
-    generator = generators.create("dcgan", params.value("generators.dcgan"))
-    generator.fit(generator.prepare(train), RunOptions(seed=0))
-    generator.save(artifacts.model_folder(CATEGORY, "dcgan"))
-    write_verdict(collapsed=None)
+    for name in inputs.generators:
+        generator = generators.create(name, params.value(f"generators.{name}"))
+        generator.fit(generator.prepare(train), RunOptions(seed=0))
+        generator.save(artifacts.model_folder(CATEGORY, name))
+        write_verdict(collapsed=None)
+
+
+def _pool(inputs: StudyInputs) -> Labelled:
+    rows = inputs.test[~inputs.held_out]
+    return Labelled(inputs.data.images[rows], inputs.data.manifest["label"].to_numpy()[rows])
 
 
 def write_verdict(collapsed: str | None) -> None:

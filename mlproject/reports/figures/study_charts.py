@@ -18,8 +18,9 @@ LOOKS = {
     "ni_cae_without_noise": (drawing.RED, "v"),
     "kd_cae": (drawing.ORANGE, "^"),
     "pca": ("#56B4E9", "P"),
+    "patch_kde": ("#000000", "*"),
 }
-REST = (("#CC79A7", "X"), ("#000000", "*"), (drawing.GREY, "h"))
+REST = (("#CC79A7", "X"), (drawing.GREY, "h"))
 WIDTH, HEIGHT = 5.2, 3.2  # inches per chart; narrower if there are many in a row
 
 

@@ -36,6 +36,20 @@ def blocks(evidence: Evidence) -> list[str]:
     ]
     for letter, (question, answer) in zip("abcdefg", asked, strict=True):
         found += [f"### {letter}. {question}", *answer]
+    return found + _further(evidence)
+
+
+def _further(evidence: Evidence) -> list[str]:
+    """Return the section on studies of other questions than the paper's; nothing if none was run."""
+    own = {name for name, _ in STUDIES}
+    titles = {
+        name: study.summary["title"] for (_, name), study in evidence.studies.items() if name not in own
+    }
+    if not further:
+        return []
+    found = ["## Further studies", "Questions that the paper does not ask, from `studies_used`."]
+    for name, study in further.items():
+        found += [f"### {escape(study.summary['title'])}", *_study(evidence, name)]
     return found
 
 

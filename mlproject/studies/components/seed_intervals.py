@@ -11,15 +11,16 @@ from mlproject.evaluation import metrics
 
 BOOTSTRAP_SEED = 0  # not that of a training: the same scores have the same interval
 _WORDS = (
-    "95 % bootstrap over images (good and defective drawn separately) of the mean over {over}; differences "
+    "95 % bootstrap over images (good and defective drawn separately){over}; differences "
     "are paired: the same images judge both. Neither holds {without}, nor is corrected for several "
     "comparisons."
 )
-WORDS = _WORDS.format(over="seeds", without="the spread over seeds")
+_ONE_TRAINING = "another training (there is one of each detector)"
+WORDS = _WORDS.format(over=" of the mean over seeds", without="the spread over seeds")
 WORDS_OF_DRAWS = _WORDS.format(
-    over="draws of the noise (in the table: seeds)",
-    without="another training (there is one of each detector)",
+    over=" of the mean over draws of the noise (in the table: seeds)", without=_ONE_TRAINING
 )
+WORDS_OF_ONE = _WORDS.format(over="", without=_ONE_TRAINING)
 
 
 def aurocs(labels: np.ndarray, scores: np.ndarray, resamples: int) -> tuple[np.ndarray, np.ndarray] | None:
