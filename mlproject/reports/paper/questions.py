@@ -41,10 +41,8 @@ def blocks(evidence: Evidence) -> list[str]:
 
 def _further(evidence: Evidence) -> list[str]:
     """Return the section on studies of other questions than the paper's; nothing if none was run."""
-    own = {name for name, _ in STUDIES}
-    titles = {
-        name: study.summary["title"] for (_, name), study in evidence.studies.items() if name not in own
-    }
+    own = dict(STUDIES)
+    further = {name: study for (_, name), study in evidence.studies.items() if name not in own}
     if not further:
         return []
     found = ["## Further studies", "Questions that the paper does not ask, from `studies_used`."]
