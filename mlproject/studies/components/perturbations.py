@@ -1,4 +1,4 @@
-"""What changes between the camera that a detector was set up with and the same camera later: pure functions.
+"""Changes between a camera when a detector was set up and the same camera later: pure functions.
 
 Each takes one (s, s, 3) uint8 image and returns another. What comes in at a border is the image mirrored.
 """
