@@ -6,6 +6,7 @@ A command imports what it needs when it runs, so that `mlproject --help` is inst
 import typer
 
 from mlproject.commands import (
+    benchmark,
     check,
     compare,
     doctor,
@@ -41,6 +42,7 @@ app.command()(preset.preset)
 app.command()(promote.promote)
 app.command()(rollback.rollback)
 app.command()(compare.compare)
+app.command()(benchmark.benchmark)
 app.command()(tune.tune)
 app.command()(predict.predict)
 app.command()(export.export)

@@ -4,14 +4,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-import torch.nn.functional as F  # noqa: N812
 
 from mlproject import models
 from mlproject.core import artifacts, files, params, script
 from mlproject.data import prepared
 from mlproject.evaluation import brightness, thresholds
 from mlproject.models.components import detector as base
+from mlproject.models.components import map_size
 from mlproject.training import run_settings
 
 CHUNK = 256  # images in memory at once
@@ -46,7 +45,7 @@ def main(category: str, model: str) -> None:
         run_settings.threshold_settings(category, model),
     )
     files.write_json(folder / "threshold.json", threshold)
-    files.write_array(folder / "maps.npy", _at_prepared_size(scored.maps, data.images.shape[1]))
+    files.write_array(folder / "maps.npy", map_size.at_prepared_size(scored.maps, data.images.shape[1]))
     if scored.reconstructions is not None:
         files.write_array(folder / "reconstructions.npy", scored.reconstructions)
 
@@ -107,15 +106,6 @@ def _threshold(
         "part_thresholds": detector.combination.part_thresholds(found.value),
         "paper_rule": detector.paper_rule,
     }
-
-
-def _at_prepared_size(maps: np.ndarray, size: int) -> np.ndarray:
-    """Return (n, size, size) float16: the maps enlarged to the size of the masks."""
-    enlarged = F.interpolate(
-        torch.from_numpy(maps)[:, None], (size, size), mode="bilinear", align_corners=False
-    )
-    largest = torch.finfo(torch.float16).max
-    return enlarged[:, 0].clamp(-largest, largest).to(torch.float16).numpy()
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ COSTLY = ("test_pipeline.py", "test_stages.py", "test_tuned_pipeline.py", "test_
 
 # What runs pipelines, servers, browsers or MLflow, or trains networks: `make test-fast` leaves it out.
 SLOW = (
+    "benchmark/test_benchmark.py",
     "docs/test_console_blocks.py",
     "data/test_sample.py",
     "docs/test_site.py",

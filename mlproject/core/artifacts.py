@@ -66,3 +66,8 @@ def study_folder(category: str, study: str) -> Path:
 def study_report_folder(category: str, study: str) -> Path:
     """Folder with a study's table.csv, summary.json and figures."""
     return report_folder(category) / "studies" / study
+
+
+def benchmark_cell_folder(key: str) -> Path:
+    """Folder with one training of a benchmark, evaluated: cell.json, scores.csv and pixels.npy."""
+    return Path("artifacts/benchmark") / key

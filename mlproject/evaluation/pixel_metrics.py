@@ -84,21 +84,32 @@ class Intervals(NamedTuple):
 def bootstrap(
     masks: np.ndarray, maps: np.ndarray, resamples: int, seed: int, limit: float = 0.3
 ) -> Intervals:
-    """Return the bootstrap 95 % intervals of pixel AUROC and AUPRO over images, not over pixels.
+    """Return the bootstrap 95 % intervals of pixel AUROC and AUPRO; arguments as for `resampled`."""
+    areas = resampled(masks, maps, resamples, seed, limit)
+    if not len(areas):
+        return Intervals((None, None), (None, None))
+    (auroc_low, aupro_low), (auroc_high, aupro_high) = np.percentile(areas, metrics.INTERVAL, axis=0).tolist()
+    return Intervals((auroc_low, auroc_high), (aupro_low, aupro_high))
 
-    Stratified: images with and without a mask are drawn separately. Scores are sorted into `BINS` bins
-    first, half of them quantiles of good and half of defective pixels, so that a resample is a sum of
-    histograms; within a bin scores count as ties.
+
+def resampled(
+    masks: np.ndarray, maps: np.ndarray, resamples: int, seed: int, limit: float = 0.3
+) -> np.ndarray:
+    """Return (resamples, 2): pixel AUROC and AUPRO of resampled images; (0, 2) with nothing to measure.
+
+    Images are drawn, not pixels, and the same ones for all maps on the same masks. Images with and without
+    a mask are drawn separately. Scores are sorted into `BINS` bins first, half of them quantiles of good and
+    half of defective pixels, so that a resample is a sum of histograms; within a bin scores count as ties.
 
     Args:
         masks, maps, limit: as for `aupro`.
         resamples: number of bootstrap resamples.
-        seed: same seed, same intervals.
+        seed: same seed, same draws.
     """
     defective, scores = _checked(masks, maps)
     with_defect = defective.any(axis=(1, 2))
     if not with_defect.any() or defective.all():
-        return Intervals((None, None), (None, None))
+        return np.empty((0, 2))
     good, bad, regions = _histograms(defective, scores)
     n_regions = regions.sum(axis=1)
     rng = np.random.default_rng(seed)
@@ -108,8 +119,7 @@ def bootstrap(
         drawn = np.concatenate([rng.choice(rows, len(rows)) for rows in groups])
         times = np.bincount(drawn, minlength=len(masks))
         areas[i] = _areas(times @ good, times @ bad, times @ regions / (times @ n_regions), limit)
-    (auroc_low, aupro_low), (auroc_high, aupro_high) = np.percentile(areas, metrics.INTERVAL, axis=0).tolist()
-    return Intervals((auroc_low, auroc_high), (aupro_low, aupro_high))
+    return areas
 
 
 def _histograms(defective: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -2,15 +2,13 @@
 
 import importlib.util
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from mlproject.core.errors import UserError
 from mlproject.tracking import connection, runs
 from mlproject.tracking import facts as lineage
+from mlproject.tracking.quiet_record import QuietRecord, answering
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -24,33 +22,27 @@ STUDY, TRIAL, STATE, REASON = (f"mlproject.{name}" for name in ("study", "trial"
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 
 
-class TuningRecord:
+class TuningRecord(QuietRecord):
     """Tells MLflow of a tuning. Where the store is away it says so once and is silent: nothing waits for it.
 
     Trials that the store does not have yet are told of at the end, or by the next call of the same tuning.
     The value goes to worker processes as it is.
     """
 
+    meanwhile = "The tuning goes on; what is missing is logged when `mlproject tune` is called again."
+
     def __init__(self, category: str, model: str, key: str, parameters: Mapping[str, Any]) -> None:
         self.category, self.model, self.key = category, model, key
         self.parameters = dict(parameters)
-        self.run_id: str | None = None
 
     def __enter__(self) -> Self:
         """Make the tuning's run, or go on with it."""
-        with self._quiet():
-            client = _client()
+        with self.quiet():
+            client = answering()
             found = client.search_runs([self._experiment(client)], f"tags.`{WHOLE}` = '{self.key}'")
             self.run_id = found[0].info.run_id if found else self._create(client)
             client.update_run(self.run_id, status="RUNNING")
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.run_id:
-            with self._quiet():
-                _client().set_terminated(self.run_id, "FINISHED" if kind is None else "KILLED")
 
     def trial(self, content: Mapping[str, Any]) -> str | None:
         """Make the run of a trial that ended; return its id, None where the store is away.
@@ -60,8 +52,8 @@ class TuningRecord:
         """
         run_id = None
         if self.run_id:
-            with self._quiet():
-                client = _client()
+            with self.quiet():
+                client = answering()
                 run_id = _log_trial(client, self._experiment(client), self.run_id, self._tags(), content)
         return run_id
 
@@ -82,8 +74,8 @@ class TuningRecord:
         """
         if not self.run_id:
             return
-        with self._quiet():
-            client = _client()
+        with self.quiet():
+            client = answering()
             experiment = self._experiment(client)
             children = client.search_runs(
                 [experiment], f"tags.`{runs.PARENT}` = '{self.run_id}'", max_results=10_000
@@ -117,26 +109,6 @@ class TuningRecord:
         flat = lineage.flatten(self.parameters)
         client.log_batch(run_id, params=[Param(key, str(value)) for key, value in flat.items()])
         return run_id
-
-    @contextmanager
-    def _quiet(self) -> Iterator[None]:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            yield
-        except (MlflowException, OSError, UserError) as error:  # the last: somebody deleted the experiment
-            self.run_id = None
-            print(
-                connection.without_password(f"MLflow at {connection.uri()}: {str(error).splitlines()[0]}. ")
-                + "The tuning goes on; what is missing is logged when `mlproject tune` is called again.",
-                flush=True,
-            )
-
-
-def _client() -> "MlflowClient":
-    if not connection.reachable():
-        raise OSError("no answer")
-    return connection.connect()
 
 
 def _log_trial(

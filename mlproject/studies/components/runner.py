@@ -7,12 +7,10 @@ The key depends on everything that determines the scores, so a killed study resu
 change reruns only the cells that it affects.
 """
 
+import functools
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from mlproject.core.errors import UserError
 from mlproject.studies.components import fitting
 from mlproject.studies.components.base import Cell, Study
 from mlproject.studies.components.inputs import StudyInputs
+from mlproject.studies.components.processes import completed
 from mlproject.training import code_hash
 from mlproject.training.identity import run_key
 
@@ -113,15 +112,8 @@ def _work_on(
             yield name, _work(study, cells[name], name, folder)
         return
     study_name = type(study).__module__.rsplit(".", 1)[-1]
-    arguments = (study.inputs.category, study_name)
-    # spawned, not forked: a forked torch may wait for threads that were not copied
-    with ProcessPoolExecutor(at_once, get_context("spawn"), initializer=_open, initargs=arguments) as pool:
-        futures = {pool.submit(_work_by_key, name, folder): name for name in missing}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    work = functools.partial(_work_by_key, folder)
+    yield from completed(work, missing, at_once, _open, (study.inputs.category, study_name))
 
 
 def _work(study: Study, cell: Cell, name: str, folder: Path) -> float:
@@ -139,20 +131,11 @@ _worker: dict[str, Any] = {}
 
 
 def _open(category: str, name: str) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     study = opened(category, name)
     study.prepare(artifacts.study_folder(category, name))
     _worker["study"] = study
     _worker["cells"] = {key(cell.facts, study.inputs, study.code): cell for cell in study.cells()}
 
 
-def _end_with_parent() -> None:
-    """End this worker when its parent has ended: a killed parent cannot tell it."""
-    parent = parent_process()
-    assert parent is not None  # a worker has one
-    parent.join()
-    os._exit(1)  # even within a cell: what is on disk is complete
-
-
-def _work_by_key(name: str, folder: Path) -> float:
+def _work_by_key(folder: Path, name: str) -> float:
     return _work(_worker["study"], _worker["cells"][name], name, folder)

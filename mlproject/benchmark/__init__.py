@@ -1,0 +1,1 @@
+"""Benchmark: categories × models × seeds, trained and evaluated alike, compared in one table."""

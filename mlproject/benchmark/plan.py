@@ -1,0 +1,177 @@
+"""Plan of a benchmark: its cells, checked before the first of them is trained."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mlproject import models
+from mlproject.benchmark.cell import Cell
+from mlproject.core import artifacts, params
+from mlproject.core.errors import UserError, unknown_name
+from mlproject.data import prepared
+from mlproject.training import code_hash, identity, run_settings
+
+CODE = "mlproject.benchmark.cell"  # with what it imports and the model, the code that decides a cell
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One (category, model): its cells, one a seed, and the threshold that they are evaluated at."""
+
+    category: str
+    model: str
+    cells: Sequence[Cell]
+    threshold: params.Threshold
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All cells of a benchmark, and the command that plans the same ones.
+
+    Attributes:
+        pairs: each category's models together.
+        seeds: ascending.
+        resamples: of a bootstrap.
+    """
+
+    pairs: Sequence[Pair]
+    seeds: Sequence[int]
+    resamples: int
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Every cell, in the order in which they are begun."""
+        return [cell for pair in self.pairs for cell in pair.cells]
+
+    def threshold(self, cell: Cell) -> params.Threshold:
+        """Return the section threshold that a cell is evaluated with."""
+        return next(
+            pair.threshold
+            for pair in self.pairs
+            if (pair.category, pair.model) == (cell.category, cell.model)
+        )
+
+    @property
+    def command(self) -> str:
+        """The command line."""
+        categories, names = (
+            ",".join(dict.fromkeys(values))
+            for values in ([pair.category for pair in self.pairs], [pair.model for pair in self.pairs])
+        )
+        seeds = ",".join(map(str, self.seeds)) + ("," if len(self.seeds) == 1 else "")
+        return f"mlproject benchmark --categories {categories} --models {names} --seeds {seeds}"
+
+
+def load(categories: str | None, wanted: str | None, seeds: str) -> Plan:
+    """Return the plan of what a command line asks for.
+
+    Args:
+        categories: names, separated by commas; None: those of params.yaml.
+        wanted: models alike; None: params.yaml's detectors that learn from good images alone.
+        seeds: how many, from params.yaml's seed on; or a list with a comma in it.
+
+    Raises:
+        UserError: a name is unknown, a category is not prepared, a model learns from labels, or settings are
+            not allowed.
+    """
+    evaluation = params.load("evaluate", params.Evaluate)
+    chosen, numbers = _models(wanted), _seeds(seeds)
+    pairs = [
+        _pair(category, model, numbers, evaluation, conditions)
+        for category, conditions in _conditions(_categories(categories)).items()
+        for model in chosen
+    ]
+    return Plan(pairs, numbers, evaluation.bootstrap)
+
+
+def _categories(given: str | None) -> list[str]:
+    """Return the categories that are asked for."""
+    listed = [str(name) for name in params.value("categories")]
+    there = {path.parent.name for path in artifacts.PREPARED.glob("*/prepared.json")}
+    return _names("--categories", given, {*listed, *there}) if given else listed
+
+
+def _conditions(categories: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return category → the facts that all its trainings share, on one thread."""
+    size = params.load("prepare", params.Prepare).image_size
+    found = {}
+    for category in categories:
+        folder = artifacts.PREPARED / category
+        if not (folder / "prepared.json").is_file():
+            raise UserError(
+                f"{folder}: is not prepared. Have {category} among params.yaml's categories, "
+                "then run: mlproject run prepare"
+            )
+        data = prepared.load(category)
+        if data.image_size != size:
+            raise UserError(
+                f"{folder}: was prepared at {data.image_size} px, params.yaml's prepare.image_size is "
+                f"{size}. Run: mlproject run prepare"
+            )
+        found[category] = identity.conditions(data, threads=1)
+    return found
+
+
+def _models(given: str | None) -> list[str]:
+    """Return the models that are asked for."""
+    known = params.value("models")
+    able = [name for name in known if not models.detector_class(name).supervised]
+    if given is None:
+        return [name for name in _names("params.yaml: detectors", None, known) if name in able]
+    names = _names("--models", given, known)
+    for name in names:
+        if name not in able:
+            raise UserError(
+                f"--models {name}: learns from half of the test images, on which the others are evaluated. "
+                f"Study labels compares it with them. Allowed: {', '.join(sorted(able))}"
+            )
+    return names
+
+
+def _names(where: str, given: str | None, allowed: Iterable[str]) -> list[str]:
+    """Return the names of a list, each once; of params.yaml's detectors where nothing is given."""
+    names = params.value("detectors") if given is None else [name.strip() for name in given.split(",")]
+    names = [name for name in dict.fromkeys(names) if name]
+    for name in names:
+        if name not in allowed:
+            raise unknown_name(f"{where} {name}", name, allowed)
+    if not names:
+        raise UserError(f"{where}: names nothing. Allowed: {', '.join(sorted(allowed))}")
+    return names
+
+
+def _seeds(given: str) -> list[int]:
+    """Return the seeds of a number or a list."""
+    try:
+        numbers = [int(number) for number in given.split(",") if number.strip()]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 0 or (numbers == [0] and "," not in given):
+        raise UserError(
+            f"--seeds {given}: Allowed: how many, such as 3, or a list with a comma in it, such as 0,5 or 7,"
+        )
+    if "," in given:
+        return sorted(set(numbers))
+    first = int(params.value("seed"))
+    return list(range(first, first + numbers[0]))
+
+
+def _pair(
+    category: str, model: str, seeds: Sequence[int], evaluation: params.Evaluate, conditions: dict[str, Any]
+) -> Pair:
+    """Return the cells of a category and a model.
+
+    Raises:
+        UserError: the settings are not allowed, or labels of test images chose them.
+    """
+    resolved, threshold = run_settings.resolve(category, model)
+    if resolved["labels"] is not None:
+        raise UserError(
+            f"{artifacts.tuned_file(category, model)}: chosen by labels of test images, on which a benchmark "
+            "evaluates. Set tuned: false, or tune with --objective proxy."
+        )
+    settings = models.create(model, resolved["settings"], resolved["source"]).settings
+    code = code_hash.code_hash(f"mlproject.models.{model}", CODE)
+    own = {"model": model, "settings": settings.model_dump(mode="json"), "code": code}
+    cells = [Cell(conditions | own | {"seed": seed}, evaluation.model_dump()) for seed in seeds]
+    return Pair(category, model, cells, threshold)

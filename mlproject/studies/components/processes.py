@@ -1,0 +1,53 @@
+"""Work shared out to processes on this machine, which end when their parent does."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context, parent_process
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def completed(
+    work: Callable[[T], R],
+    items: Sequence[T],
+    at_once: int,
+    start: Callable[..., None] | None = None,
+    arguments: Sequence[object] = (),
+) -> Iterator[tuple[T, R]]:
+    """Yield each item with what `work` returns for it, as soon as it is done.
+
+    An error of `work` is raised here; items that were begun are finished first, others are not begun.
+
+    Args:
+        work: a function of a module, which processes import by its name.
+        items: hashable or not; each is sent to one process.
+        at_once: number of processes, at least 1.
+        start: called with `arguments` once in each process before its first item.
+    """
+    # spawned, not forked: a forked torch may wait for threads that were not copied
+    context = get_context("spawn")
+    with ProcessPoolExecutor(at_once, context, initializer=_start, initargs=(start, arguments)) as pool:
+        futures = {pool.submit(work, item): item for item in items}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start(start: Callable[..., None] | None, arguments: Sequence[object]) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if start:
+        start(*arguments)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent has ended: a killed parent cannot tell it."""
+    parent = parent_process()
+    assert parent is not None  # a worker has one
+    parent.join()
+    os._exit(1)  # even amid an item: what is on disk is complete
