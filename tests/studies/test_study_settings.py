@@ -57,7 +57,9 @@ def test_a_model_made_smaller_for_a_study_is_said_not_to_be_the_pipelines(restor
     assert words in " ".join(runner.opened(CATEGORY, name).notes())
 
 
-@pytest.mark.parametrize(("name", "at_once"), [("noise", 3), ("light", 3), ("labels", 1), ("generated", 1)])
+@pytest.mark.parametrize(
+    ("name", "at_once"), [("noise", 3), ("light", 3), ("samples", 1), ("labels", 1), ("generated", 1)]
+)
 def test_a_gpu_is_not_shared_out_but_what_only_scores_needs_none(made, name, at_once):
     study = runner.opened(CATEGORY, name)
     assert runner.processes(study, 5, 3) == 3
@@ -119,6 +121,10 @@ def test_both_ways_the_training_shows_as_many_images(restored, epochs, fewer):
         ("noise", {"image_size": 100}, "studies.noise with ni_cae's settings .* such as 96 or 104"),
         ("generated", {"kd_cae": SHORT | {"image_size": 100}}, "generated.kd_cae with .* such as 96 or 112"),
         ("generated", {"share": 0}, "studies.generated.share"),
+        ("samples", {"sizes": [4]}, "studies.samples.sizes.0 is 4"),
+        ("samples", {"detectors": ["pac"]}, "pac is no detector. Allowed: anogan, cnn"),
+        ("samples", {"detectors": ["pca", "cnn"]}, "cnn learns from labels"),
+        ("samples", {"image_size": 100}, "studies.samples with patch_kde's settings"),
     ],
 )
 def test_a_wrong_setting_is_named(restored, name, changes, words):

@@ -54,6 +54,7 @@ def write_params(**changes: Any) -> None:
     tree["studies"]["generated"] |= {"cnn": own, "kd_cae": own}
     few = {"brightness": [0.9], "jpeg": [50], "shift": [2], "turn": [3]}
     tree["studies"]["light"] |= {"contrast": [], "shading": [], "blur": [], **few}
+    tree["studies"]["samples"] |= {"sizes": [5, 20, 500]}
     Path("params.yaml").write_text(yaml.safe_dump(tree | changes))
 
 

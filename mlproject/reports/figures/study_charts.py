@@ -70,9 +70,12 @@ def _draw(axes: Axes, chart: Chart, looks: dict[str, tuple[str, str]], *, first:
     for place, line in enumerate(chart.lines):
         colour, mark = looks[line.name]
         # shifted, so that intervals do not hide one another
-        shift = 0.09 * (place - (len(chart.lines) - 1) / 2)
+        shift = 0 if chart.shaded else 0.09 * (place - (len(chart.lines) - 1) / 2)
         x = [tick + shift for tick in line.ticks]
-        axes.vlines(x, line.lows, line.highs, color=colour, linewidth=1.6)
+        if chart.shaded:
+            axes.fill_between(x, line.lows, line.highs, color=colour, alpha=0.18, linewidth=0)
+        else:
+            axes.vlines(x, line.lows, line.highs, color=colour, linewidth=1.6)
         how = "-" if chart.joined else ""
         axes.plot(x, line.values, color=colour, marker=mark, linestyle=how, linewidth=1.2, label=line.name)
     axes.set_xticks(range(len(chart.ticks)), chart.ticks)

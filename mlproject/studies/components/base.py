@@ -81,6 +81,7 @@ class Chart:
         ticks: labels along x.
         reference: name and value of a trivial baseline; None for none.
         joined: x is a scale of one quantity, so points are joined by lines.
+        shaded: intervals are one band along the line, not a stroke at each point.
     """
 
     title: str
@@ -91,6 +92,7 @@ class Chart:
     bands: Sequence[Band] = ()
     reference: tuple[str, float] | None = ("chance", 0.5)
     joined: bool = True
+    shaded: bool = False
 
 
 @dataclass(frozen=True)

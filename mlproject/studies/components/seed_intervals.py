@@ -20,6 +20,7 @@ WORDS = _WORDS.format(over=" of the mean over seeds", without="the spread over s
 WORDS_OF_DRAWS = _WORDS.format(
     over=" of the mean over draws of the noise (in the table: seeds)", without=_ONE_TRAINING
 )
+WORDS_OF_BANDS = f"in the chart, from the lowest to the highest seed; in the table, {WORDS}"
 WORDS_OF_ONE = _WORDS.format(over="", without=_ONE_TRAINING)
 
 

@@ -108,22 +108,19 @@ def row(evaluated: Group, resamples: int) -> dict[str, Any]:
         low, high = seed_intervals.interval(drawn.mean(axis=0))
         spread = seed_intervals.spread(points)
         values |= {"auroc": points.mean(), "auroc_low": low, "auroc_high": high, "auroc_spread": spread}
-    return dict.fromkeys(COLUMNS, np.nan) | values | _decisions(evaluated)
+    values |= {name: float(each.mean()) for name, each in decisions(evaluated).items()}
+    return dict.fromkeys(COLUMNS, np.nan) | values
 
 
-def _decisions(evaluated: Group) -> dict[str, float]:
-    """Return the mean over trainings of the measures at their thresholds; nothing where one has none."""
-    if any(at is None for at in evaluated.thresholds):
-        return {}
-    decided = [
-        metrics.classification(evaluated.labels, scores, float(at))
-        for scores, at in zip(evaluated.scores, evaluated.thresholds, strict=True)
-        if at is not None
-    ]
-    return {
-        name: float(np.mean([np.nan if one[name] is None else one[name] for one in decided]))
-        for name in DECISIONS
-    }
+def decisions(evaluated: Group) -> dict[str, np.ndarray]:
+    """Return the measures of each training at its threshold, (k,); NaN where undefined, or without one."""
+    found = {name: np.full(len(evaluated.scores), np.nan) for name in DECISIONS}
+    for place, (scores, at) in enumerate(zip(evaluated.scores, evaluated.thresholds, strict=True)):
+        decided = {} if at is None else metrics.classification(evaluated.labels, scores, float(at))
+        for name, values in found.items():
+            value = decided.get(name)
+            values[place] = np.nan if value is None else value
+    return found
 
 
 def comparison(one: Group, other: Group, against: str, resamples: int) -> dict[str, Any] | None:

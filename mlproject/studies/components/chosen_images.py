@@ -1,0 +1,71 @@
+"""Detectors trained on images that a study chooses, with a threshold as stage score sets it."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from pydantic import AfterValidator, Field
+
+from mlproject import models
+from mlproject.data.split import Roles
+from mlproject.models.components.detector import Detector
+from mlproject.studies.components import fitting, tables
+from mlproject.studies.components.inputs import StudyInputs
+
+
+def _unsupervised(names: tuple[str, ...]) -> tuple[str, ...]:
+    if unknown := sorted(set(names) - set(models.names())):
+        raise ValueError(f"{', '.join(unknown)} is no detector. Allowed: {', '.join(models.names())}")
+    if supervised := [name for name in names if models.detector_class(name).supervised]:
+        raise ValueError(f"{', '.join(supervised)} learns from labels; name detectors that need none")
+    return names
+
+
+Unsupervised = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_unsupervised)]
+
+
+def settings(model: str, image_size: int | None, inputs: StudyInputs, study: str) -> dict[str, Any]:
+    """Return the settings a model was trained with, at another image size if one is given.
+
+    Raises:
+        UserError: the size is not allowed.
+    """
+    return fitting.overridden(model, inputs.settings_of(model), {"image_size": image_size}, study)
+
+
+def seed(model: str, chosen: Mapping[str, Any], wanted: int, inputs: StudyInputs) -> int:
+    """Return the seed of a training: the one wanted if a seed changes it, else always the same."""
+    return wanted if models.create(model, chosen).epoch_limit > 1 else inputs.seed
+
+
+def trained(
+    model: str, chosen: Mapping[str, Any], roles: Roles, evaluated: np.ndarray, seed: int, inputs: StudyInputs
+) -> tuple[Detector, pd.DataFrame]:
+    """Train a detector; return it with the scores of its calibration images and of the evaluated ones.
+
+    Without images for calibration (`split.calibration: cross`) no score sets a threshold.
+
+    Args:
+        roles: rows of the manifest.
+        evaluated: rows of the manifest.
+    """
+    images = inputs.data.images
+    detector = models.create(model, chosen)
+    validation = images[roles.validation]
+    fitting.fit(detector, images[roles.train], validation, None, seed, inputs)
+    found = []
+    if len(roles.calibration):
+        parts = {
+            role: detector.measure(images[getattr(roles, role)]).parts for role in detector.threshold_roles
+        }
+        detector.calibrate(validation, parts["calibration"])
+        rows = np.concatenate([getattr(roles, role) for role in parts])
+        joined = {name: np.concatenate([one[name] for one in parts.values()]) for name in detector.part_names}
+        scores = detector.threshold_scores(joined)
+        found.append(inputs.about(rows, tables.CALIBRATION).assign(score=scores))
+    else:
+        detector.calibrate(validation)
+    scores = detector.score(images[evaluated]).scores
+    found.append(inputs.about(evaluated, "test").assign(score=scores))
+    return detector, pd.concat(found, ignore_index=True)
