@@ -1,6 +1,5 @@
 """Run of a benchmark, for `mlproject benchmark`: missing cells, then the table, the figure and the record."""
 
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from mlproject.core.errors import UserError
 from mlproject.core.params import Threshold
 from mlproject.reports import benchmark as report
 from mlproject.reports.figures import benchmark_chart, drawing
+from mlproject.tracking.facts import git_tags
 from mlproject.tuning.progress import CountDisplay
 
 if TYPE_CHECKING:
@@ -105,12 +105,9 @@ def _write(rows: Sequence[dict[str, Any]], made: report.Made, out: Path) -> list
 
 def commit_here() -> str:
     """Return the short commit of the working folder, marked -dirty with changes; empty without git."""
-    command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
-    try:
-        answer = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)  # noqa: S603
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return answer.stdout.strip()
+    tags = git_tags()
+    mark = "-dirty" if tags.get("mlproject.tree") == "dirty" else ""
+    return tags.get("mlflow.source.git.commit", "")[:10] + mark
 
 
 class SilentRecord:

@@ -4,8 +4,11 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from typing import TypeVar
+
+from mlproject.core.errors import UserError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -27,6 +30,9 @@ def completed(
         items: hashable or not; each is sent to one process.
         at_once: number of processes, at least 1.
         start: called with `arguments` once in each process before its first item.
+
+    Raises:
+        UserError: a process was killed, which the system does where memory ends.
     """
     # spawned, not forked: a forked torch may wait for threads that were not copied
     context = get_context("spawn")
@@ -35,6 +41,11 @@ def completed(
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
+        except BrokenProcessPool:
+            raise UserError(
+                f"One of {at_once} processes was killed. Where memory ended, run again with fewer of them; "
+                "what was finished is kept."
+            ) from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
