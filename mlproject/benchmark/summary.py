@@ -94,6 +94,7 @@ def _row(one: Evaluated, resamples: int) -> dict[str, Any]:
         "model": one.pair.model,
         **{name: row[name] for name in (*kept, *decided)},
         **_f1_interval(one.group, resamples),
+        "f1_spread": seed_intervals.spread(np.array(by_seed["f1"])),
         **_areas(one),
         "false_alarm_rate_asked": asked,
         "n_calibration": n,

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import pandas as pd
 
+from mlproject.reports.comparison_columns import BASELINE
 from mlproject.reports.paper.markdown import bullets, escape, picture, table
 from mlproject.reports.published_benchmarks import MEAN, METHODS, Published
 
@@ -18,8 +19,10 @@ READING = (
     "A seed decides the weights and, as in the pipeline, which good images train, validate and calibrate. So "
     "models that draw nothing at random (pca, patch_kde) differ between seeds too, by their split alone.",
     "Each number is the mean over seeds; [brackets] are its 95% bootstrap interval over test images, good "
-    "and defective drawn separately, the same draws for all. It does not hold the spread over seeds, which "
-    "is the standard deviation beside it. With fewer than 20 good or 20 defective images it is too narrow.",
+    "and defective drawn separately, the same draws for all. With fewer than 20 good or 20 defective images "
+    "it is too narrow.",
+    "Spread over seeds: the standard deviation, which the intervals do not hold. F1's is larger: each seed "
+    "has other calibration images, so another threshold.",
     "Differences are paired: the same seeds, the same drawn images. They are not corrected for several "
     "comparisons; whether two models' own intervals overlap says nothing about their difference.",
     "F1 all defective: of calling every image defective. False alarms: the share of good images that may "
@@ -66,9 +69,10 @@ class Made:
     def in_words(self) -> str:
         """Return the line below each table."""
         at_once = " or ".join(map(str, self.at_once))
+        trainings = "one training" if at_once == "1" else f"{at_once} trainings"
         return (
             f"*Measured on {escape('; '.join(self.machines))}; {' to '.join(self.dates)}; "
-            f"commit {', '.join(self.commits)}; {at_once} trainings at a time, one thread each.*"
+            f"commit {', '.join(self.commits)}; {trainings} at a time, one thread each.*"
         )
 
 
@@ -110,8 +114,9 @@ Columns = Mapping[str, Callable[[Row], str]]
 NAMES: dict[str, Callable[[Row], str]] = {"category": lambda row: escape(row["category"]), "model": _model}
 DETECTION: Columns = NAMES | {
     "AUROC [95%]": _interval("auroc"),
-    "spread over seeds": lambda row: number(row["auroc_spread"]),
+    "AUROC's spread over seeds": lambda row: number(row["auroc_spread"]),
     "F1 [95%]": _interval("f1"),
+    "F1's spread over seeds": lambda row: number(row["f1_spread"]),
     "F1 all defective": lambda row: number(row["all_defective_f1"]),
     "false alarms asked / seen": _alarms,
 }
@@ -144,10 +149,10 @@ def markdown(rows: Sequence[Row], overall: Sequence[Row], made: Made, figure: st
     seeds, categories = rows[0]["seeds"], len({row["category"] for row in rows})
     blocks = [
         "# Benchmark",
-        f"Made by `{made.command}`: {categories} categories, {len(overall)} models, {seeds} seeds.",
+        f"Made by `{made.command}` (categories: {categories}, models: {len(overall)}, seeds: {seeds}).",
     ]
     for title, columns, lines in (
-        (f"Means over {categories} categories", OVERALL, overall),
+        ("Means over categories", OVERALL, overall),
         ("Detection", DETECTION, rows),
         ("Differences", _differences(rows), rows),
         ("Localisation and cost", LOCALISATION, rows),
@@ -169,7 +174,8 @@ def markdown(rows: Sequence[Row], overall: Sequence[Row], made: Made, figure: st
 
 def _differences(rows: Sequence[Row]) -> Columns:
     """Return the columns of paired differences; {} where there is nothing to compare with."""
-    others = sorted({name for row in rows for name in row["differences"]})
+    names = {name for row in rows for name in row["differences"]}
+    others = sorted(names, key=lambda name: (name != BASELINE, name))
     if not others:
         return {}
     columns = {

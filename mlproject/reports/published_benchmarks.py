@@ -40,8 +40,8 @@ def _of(mean: float, bottle: float | None = None, transistor: float | None = Non
 _BERGMANN = (
     "pixel AUROC: Bergmann et al., [CVPR 2019]("
     "https://openaccess.thecvf.com/content_CVPR_2019/html/Bergmann_MVTec_AD_--_A_Comprehensive_Real-World_"
-    "Dataset_for_Unsupervised_Anomaly_CVPR_2019_paper.html), Table 3; AUPRO: Bergmann et al., CVPR 2020, "
-    "[arXiv 1911.02357](https://arxiv.org/abs/1911.02357), Table 1"
+    "Dataset_for_Unsupervised_Anomaly_CVPR_2019_paper.html); AUPRO: Bergmann et al., CVPR 2020, "
+    "[arXiv 1911.02357](https://arxiv.org/abs/1911.02357)"
 )
 METHODS: Sequence[Published] = (
     Published(

@@ -67,6 +67,6 @@ def _panel(axes: Axes, rows: Rows, name: str) -> None:
             label="everything defective",
         )
         lowest = min(lowest, *trivial)
-    if lowest < LOWEST:
-        axes.axvline(0.5, color=drawing.GREY, linestyle=":")
+    if name == "auroc" and lowest < LOWEST:
+        axes.axvline(0.5, color=drawing.GREY, linestyle=":")  # chance
     axes.set_xlim(lowest - 0.03, 1.03)
