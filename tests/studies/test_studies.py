@@ -22,7 +22,7 @@ from mlproject.training import code_hash
 from pipelines import score
 from pipelines import study as stage
 
-NAMES = ["generated", "labels", "light", "noise", "samples"]
+NAMES = ["contamination", "generated", "labels", "light", "noise", "samples"]
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +160,7 @@ def test_what_a_killed_training_left_is_cleared_away_once_other_settings_hold(tr
         ("labels", "studies/labels.py"),
         ("generated", "studies/generated.py"),
         ("generated", "generators/dcgan.py"),
+        ("contamination", "studies/contamination.py"),
         ("light", "studies/components/perturbations.py"),
         ("samples", "studies/samples.py"),
         (None, "reports/figures/study_charts.py"),

@@ -58,7 +58,8 @@ def test_a_model_made_smaller_for_a_study_is_said_not_to_be_the_pipelines(restor
 
 
 @pytest.mark.parametrize(
-    ("name", "at_once"), [("noise", 3), ("light", 3), ("samples", 1), ("labels", 1), ("generated", 1)]
+    ("name", "at_once"),
+    [("noise", 3), ("light", 3), ("samples", 1), ("contamination", 1), ("labels", 1), ("generated", 1)],
 )
 def test_a_gpu_is_not_shared_out_but_what_only_scores_needs_none(made, name, at_once):
     study = runner.opened(CATEGORY, name)
@@ -124,6 +125,7 @@ def test_both_ways_the_training_shows_as_many_images(restored, epochs, fewer):
         ("samples", {"sizes": [4]}, "studies.samples.sizes.0 is 4"),
         ("samples", {"detectors": ["pac"]}, "pac is no detector. Allowed: anogan, cnn"),
         ("samples", {"detectors": ["pca", "cnn"]}, "cnn learns from labels"),
+        ("contamination", {"shares": [0.6]}, "studies.contamination.shares.0 is 0.6"),
         ("samples", {"image_size": 100}, "studies.samples with patch_kde's settings"),
     ],
 )
