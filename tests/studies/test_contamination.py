@@ -25,6 +25,7 @@ def made(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("contamination"))
         project.make(detectors=[], generators_used=[])
+        project.edit_study("contamination", detectors=["patch_kde", "pca"])
         yield
 
 

@@ -28,6 +28,7 @@ def made(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("samples"))
         project.make(detectors=["patch_kde", "pca"], generators_used=[])
+        project.edit_study("samples", detectors=["patch_kde", "pca"])
         yield
 
 

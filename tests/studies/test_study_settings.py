@@ -126,7 +126,11 @@ def test_both_ways_the_training_shows_as_many_images(restored, epochs, fewer):
         ("samples", {"detectors": ["pac"]}, "pac is no detector. Allowed: anogan, cnn"),
         ("samples", {"detectors": ["pca", "cnn"]}, "cnn learns from labels"),
         ("contamination", {"shares": [0.6]}, "studies.contamination.shares.0 is 0.6"),
-        ("samples", {"image_size": 100}, "studies.samples with patch_kde's settings"),
+        (
+            "samples",
+            {"detectors": ["patch_kde"], "image_size": 100},
+            "studies.samples with patch_kde's settings",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named(restored, name, changes, words):

@@ -54,8 +54,9 @@ def write_params(**changes: Any) -> None:
     tree["studies"]["generated"] |= {"cnn": own, "kd_cae": own}
     few = {"brightness": [0.9], "jpeg": [50], "shift": [2], "turn": [3]}
     tree["studies"]["light"] |= {"contrast": [], "shading": [], "blur": [], **few}
-    tree["studies"]["samples"] |= {"sizes": [5, 20, 500]}
-    tree["studies"]["contamination"] |= {"shares": [0.01, 0.05, 0.2, 0.4]}
+    tree["models"]["patch_kde"]["align"] = "none"  # of three discs, auto aligns some, which takes seconds
+    tree["studies"]["samples"] |= {"detectors": ["pca"], "sizes": [5, 20, 500]}
+    tree["studies"]["contamination"] |= {"detectors": ["pca"], "shares": [0.01, 0.05, 0.2, 0.4]}
     Path("params.yaml").write_text(yaml.safe_dump(tree | changes))
 
 
