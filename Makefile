@@ -55,7 +55,9 @@ paper: .venv/installed  ## every model, generator and study, and the paper's rep
 	@echo "Report:   reports/paper.html (the paper's tables and figures beside these), reports/paper.md"
 	@echo "params.yaml now lists every model and study; mlproject preset quick takes them out again."
 
-test: check  ## all checks and all tests
+test: .venv/installed  ## all checks and all tests
+	ruff check .
+	ruff format --check .
 	@pytest -n $(WORKERS)
 
 test-fast: .venv/installed  ## the tests that take seconds

@@ -17,7 +17,16 @@ MVTEC = Path(os.environ.get("MVTEC_ROOT", ROOT / "../shared/mvtec")).resolve()
 
 
 # Files of many minutes, begun first: a worker that begins one last leaves the others idle.
-COSTLY = ("test_pipeline.py", "test_stages.py", "test_tuned_pipeline.py", "test_console_blocks.py")
+COSTLY = (
+    *(
+        "test_console_blocks.py",
+        "test_workers.py",
+        "test_tuned_pipeline.py",
+        "test_pipeline.py",
+        "test_drills.py",
+    ),
+    *("test_stages.py", "test_types.py", "test_models.py", "test_killed_training.py", "test_onnx_export.py"),
+)
 
 # What runs pipelines, servers, browsers or MLflow, or trains networks: `make test-fast` leaves it out.
 SLOW = (
@@ -44,6 +53,7 @@ SLOW = (
     "commands/test_ui.py",
     "core/test_drills.py",
     "core/test_two_at_once.py",
+    "test_types.py",
     "data/test_ascii_locale.py",
     "evaluation/test_generation_quality.py",
     "evaluation/test_out_of_fold.py",

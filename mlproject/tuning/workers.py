@@ -5,12 +5,11 @@ the next call of `mlproject tune` replaces the trials that it cut off.
 """
 
 import json
-import multiprocessing
-import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing.context import SpawnProcess
+from multiprocessing import parent_process
+from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import FrameType
@@ -18,6 +17,7 @@ from typing import Any
 
 import optuna
 
+from mlproject.core import processes
 from mlproject.core.errors import UserError
 from mlproject.tuning import data, search, storage
 from mlproject.tuning.plan import Plan
@@ -29,7 +29,7 @@ Ended = Callable[[dict[str, Any]], None]
 @contextmanager
 def stoppable() -> Iterator[Event]:
     """Yield an event that the first Ctrl-C sets; the second raises KeyboardInterrupt as usual."""
-    event = multiprocessing.get_context("spawn").Event()
+    event = processes.context(__name__).Event()
     before = signal.getsignal(signal.SIGINT)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -67,49 +67,50 @@ def run(
 
 def _run_processes(plan: Plan, stop: Event, record: search.Record, ended: Ended) -> None:
     seen = set(trial_files(plan.folder))
-    processes = _start(plan, stop, record)
+    started = _start(plan, stop, record)
     try:
-        while any(process.is_alive() for process in processes):
-            for process in processes:
-                process.join(POLL / len(processes))
+        while any(process.is_alive() for process in started):
+            for process in started:
+                process.join(POLL / len(started))
             for file in sorted(set(trial_files(plan.folder)) - seen):
                 seen.add(file)
                 ended(json.loads(file.read_text(encoding="utf-8")))
     finally:
-        for process in processes:
+        for process in started:
             process.terminate()
             process.join()
     for file in sorted(set(trial_files(plan.folder)) - seen):
         ended(json.loads(file.read_text(encoding="utf-8")))
-    codes = [process.exitcode for process in processes if process.exitcode]
+    codes = [process.exitcode for process in started if process.exitcode]
     if codes:
         raise UserError(
-            f"{len(codes)} of {len(processes)} processes ended with code {codes[0]}: see what they said "
+            f"{len(codes)} of {len(started)} processes ended with code {codes[0]}: see what they said "
             "above. The same command goes on with the trials that there are."
         )
 
 
-def _start(plan: Plan, stop: Event, record: search.Record) -> list[SpawnProcess]:
-    context = multiprocessing.get_context("spawn")
+def _start(plan: Plan, stop: Event, record: search.Record) -> list[BaseProcess]:
+    context = processes.context(__name__)
     # Ctrl-C goes to every process of the terminal: they ignore it from their birth on, and watch `stop`.
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        processes = [
-            context.Process(target=_work, args=(plan, stop, record, os.getpid()), daemon=True)
+        started = [
+            context.Process(target=_work, args=(plan, stop, record), daemon=True)  # type: ignore[attr-defined]
             for _ in range(plan.workers)
         ]
-        for process in processes:
+        for process in started:
             process.start()
     finally:
         signal.signal(signal.SIGINT, handler)
-    return processes
+    return started
 
 
-def _work(plan: Plan, stop: Event, record: search.Record, parent: int) -> None:
+def _work(plan: Plan, stop: Event, record: search.Record) -> None:
     """Run trials in one of the processes."""
+    command = parent_process()
 
     def stopped() -> bool:
-        return stop.is_set() or os.getppid() != parent  # also when the command was killed
+        return stop.is_set() or command is None or not command.is_alive()  # also when it was killed
 
     try:
         tuning = storage.open_tuning(plan)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from drills.disk_full import ROOT, contents, make_project, run
+from support import fork_server
 from support import tracked_project as project
 
 from mlproject.registry import loaded_version, record
@@ -99,7 +100,7 @@ def start(job: str, folder: Path, change: int) -> subprocess.CompletedProcess[st
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db" if job == "register" else "http://127.0.0.1:9",
     }
     return subprocess.run(
-        [sys.executable, __file__, job, str(change)],
+        [fork_server.programs() / "python", __file__, job, str(change)],
         cwd=folder, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
 

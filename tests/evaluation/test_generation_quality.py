@@ -22,6 +22,14 @@ def parts(count, seed):
     return (images + random.normal(0, 4, images.shape)).clip(0, 255).astype(np.uint8)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def fewer_pairs():
+    """Let fewer pairs of images be compared: MS-SSIM takes most of the time here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(image_distances, "PAIRS", 50)
+        yield
+
+
 @pytest.fixture(scope="module")
 def train():
     return parts(64, seed=0)

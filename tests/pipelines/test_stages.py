@@ -74,7 +74,7 @@ def project(tmp_path_factory):
 @pytest.fixture(scope="module")
 def declared(project):
     """What dvc.yaml declares, as DVC itself resolves it."""
-    printed = project.call(sys.executable, "-c", DECLARED)
+    printed = project.call("python", "-c", DECLARED)
     return json.loads(printed.split("DECLARED")[1])
 
 

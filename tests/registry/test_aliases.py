@@ -4,12 +4,12 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import support.promotion_project as project
 from mlflow import MlflowClient
+from support import fork_server
 from support.promotion_project import NAME, aliases
 
 from mlproject.registry import aliases as moves
@@ -150,14 +150,7 @@ def test_two_machines_at_once_never_both_believe_they_won(bare, moment, nth):
 
 def test_two_processes_at_once_make_one_champion(fresh):
     """Both compare with no champion, then wait for the lock; the second finds the first's champion."""
-    command = [
-        sys.executable,
-        "-c",
-        "from mlproject import cli; cli.main()",
-        "promote",
-        "bottle",
-        "--version",
-    ]
+    command = [fork_server.programs() / "mlproject", "promote", "bottle", "--version"]
     with connection.lock():
         running = {
             number: subprocess.Popen(

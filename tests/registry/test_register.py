@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 import support.tracked_project as project
 from mlflow import MlflowClient, pyfunc
+from support import fork_server
 from support.tracked_project import register, version_of
 
 from mlproject.core import artifacts
@@ -118,9 +118,10 @@ def test_two_processes_at_once_make_one_database_one_run_and_one_version(shared_
         shutil.copytree(shared_folder / name, tmp_path / name)
     shutil.copy(shared_folder / "params.yaml", tmp_path)
     environment = os.environ | {"MLFLOW_TRACKING_URI": "sqlite:///mlflow.db", "PYTHONPATH": str(project.ROOT)}
+    record_all = "from mlproject.registry import record; record.record_all()"
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", "from mlproject.registry import record; record.record_all()"],
+            [fork_server.programs() / "python", "-c", record_all],
             cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )
         for _ in range(2)

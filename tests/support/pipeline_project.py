@@ -15,6 +15,8 @@ import yaml
 from conftest import ROOT
 from PIL import Image
 
+from support import fork_server
+
 TINY = {"image_size": 32, "epochs": 2, "patience": 2}
 
 
@@ -109,12 +111,15 @@ class Project:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Return the clone's own code first, one thread, no MLflow but its own."""
-        own = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        """Return the clone's own code first, one thread, no MLflow but its own.
+
+        Python, `mlproject` and `dvc` are those of the fork server, which has torch and MLflow loaded.
+        """
+        own = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "PYTHON"))}
+        path = (str(fork_server.programs()), str(Path(sys.executable).parent), os.environ["PATH"])
         return own | {
             "PYTHONPATH": str(self.folder),
-            "PATH": path,
+            "PATH": os.pathsep.join(path),
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "OMP_NUM_THREADS": "1",
         }

@@ -24,6 +24,7 @@ from mlproject.registry import register as registry
 from mlproject.tracking import connection, runs
 from mlproject.training.run_options import RunOptions
 from pipelines import evaluate, score, settings
+from support import fork_server
 from support.pipeline_project import write_category
 
 CATEGORY, DATASET = "bottle", "sample"
@@ -112,6 +113,7 @@ def registered(tmp_path_factory, empty_database) -> Iterator[dict[str, int]]:
     folder = tmp_path_factory.mktemp("promotion")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.setattr(sys, "executable", str(fork_server.programs() / "python"))
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
         shutil.copy(empty_database, folder / "mlflow.db")
         tracked.write_params([CATEGORY], ["kd_cae", "pca"])

@@ -18,6 +18,7 @@ from conftest import ROOT
 import mlproject.tuning.results
 import mlproject.tuning.run
 from mlproject.data.prepare import prepare_category
+from support import fork_server
 from support.pipeline_project import TINY, write_category
 
 CATEGORY = "disc"
@@ -105,12 +106,13 @@ def tuned(model: str = "pca") -> dict[str, Any]:
     return yaml.safe_load(Path(f"data/tuned/{CATEGORY}/{model}.yaml").read_text())
 
 
-def start(*arguments: str, folder: Path | None = None) -> subprocess.Popen[str]:
+def start(
+    *arguments: str, folder: Path | None = None, programs: Path = Path(sys.executable).parent
+) -> subprocess.Popen[str]:
     """Start `mlproject tune` in a process and a process group of its own, as a terminal does."""
-    code = "from mlproject import cli; cli.main()"
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, "-c", code, "tune", "--category", CATEGORY, *arguments],
+        [programs / "mlproject", "tune", "--category", CATEGORY, *arguments],
         cwd=folder, env=environment, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
@@ -118,6 +120,6 @@ def start(*arguments: str, folder: Path | None = None) -> subprocess.Popen[str]:
 
 def run(*arguments: str) -> tuple[int, str]:
     """Run `mlproject tune` to its end; return its exit code and all it printed."""
-    process = start(*arguments)
+    process = start(*arguments, programs=fork_server.programs())
     printed, _ = process.communicate(timeout=300)
     return process.returncode, printed

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import support.promotion_project as project
 import yaml
+from support import fork_server
 from support.promotion_project import aliases, tags
 
 from mlproject.tracking import connection
@@ -29,7 +30,10 @@ def mlflow_run(registered) -> Callable[..., str]:
         shutil.copy(ROOT / "pipelines" / name, "pipelines")
     Path("mlproject").symlink_to(ROOT / "mlproject")
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-    environment |= {"PYTHONPATH": str(ROOT), "PATH": f"{BIN}:{os.environ['PATH']}"}
+    environment |= {
+        "PYTHONPATH": str(ROOT),
+        "PATH": f"{fork_server.programs()}:{BIN}:{os.environ['PATH']}",
+    }
     environment |= {"MLFLOW_DISABLE_TELEMETRY": "true"}
 
     def run(entry: str, **parameters: str) -> str:

@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from conftest import ROOT
+from support import fork_server
 
 from mlproject.tracking import connection
 
@@ -53,7 +53,7 @@ def test_an_experiment_in_a_temporary_copy_is_recorded_and_its_files_stay(tmp_pa
         name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DVC_"))
     }
     environment |= {"PYTHONPATH": str(ROOT), "MLFLOW_DISABLE_TELEMETRY": "true"}
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment["PATH"] = f"{fork_server.programs()}{os.pathsep}{os.environ['PATH']}"
 
     def call(*command: str) -> None:
         done = subprocess.run(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import support.tuning_project as project
+from support import fork_server
 from support.tuning_project import results, trials, tune, tuned
 
 from mlproject.tracking import connection
@@ -141,7 +142,8 @@ def test_two_commands_share_a_tuning_over_postgresql(
     other = tmp_path_factory.mktemp("machine")
     project.fill(other, prepared_disc)
     arguments = ("--model", "pca", "--trials", "8", "--storage", postgresql)
-    processes = [project.start(*arguments, folder=place) for place in (tuning_home, other)]
+    programs = fork_server.programs()
+    processes = [project.start(*arguments, folder=place, programs=programs) for place in (tuning_home, other)]
     printed = [process.communicate(timeout=300)[0] for process in processes]
     codes = [process.returncode for process in processes]
     assert 0 in codes, printed
@@ -153,7 +155,7 @@ def test_two_commands_share_a_tuning_over_postgresql(
     assert len(here) + len(there) in (8, 9)
     found = []
     for place in (tuning_home, other):
-        again = project.start(*arguments, folder=place)
+        again = project.start(*arguments, folder=place, programs=programs)
         assert again.communicate(timeout=300) and again.returncode == 0
         found.append(json.loads((place / "reports/categories/disc/pca/tuning.json").read_text()))
     assert found[0]["best_trial"] == found[1]["best_trial"]

@@ -1,0 +1,28 @@
+"""Client of the fork server, under the name of a program; any other use of Python starts a Python."""
+
+import json
+import os
+import socket
+import sys
+
+here, name = os.path.split(os.path.abspath(sys.argv[0]))
+real = os.path.join(os.path.dirname(sys.executable), name)
+arguments = sys.argv[1:] if name == "python" else [real, *sys.argv[1:]]
+safe = arguments[:1] == ["-P"]
+arguments = arguments[safe:]
+known = arguments and (arguments[0] == "-c" or not arguments[0].startswith("-"))
+obeyed = {"PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
+others = {key for key in os.environ if key.startswith("PYTHON")} - obeyed
+if not known or others or os.environ.get("OMP_NUM_THREADS") != "1":
+    os.execv(real, [real, *sys.argv[1:]])
+link = socket.socket(socket.AF_UNIX)
+link.connect(os.path.join(here, "KIND.socket"))
+asked = {"folder": os.getcwd(), "environment": dict(os.environ), "arguments": arguments, "safe": safe}
+data = json.dumps(asked).encode() + b"\n"
+sent = socket.send_fds(link, [data], [0, 1, 2])
+link.sendall(data[sent:])
+code = link.recv(1)
+if not code:
+    with open(os.path.join(here, "KIND.log"), encoding="utf-8") as log:
+        sys.exit(f"the command was killed, or the fork server has ended:\n{log.read()}")
+sys.exit(code[0])
