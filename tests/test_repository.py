@@ -110,7 +110,7 @@ def test_tests_include_every_check():
     check, test = made_by("check"), made_by("test")
     for command in ("ruff check .", "ruff format --check .", "mypy"):
         assert f"\n{command}\n" in f"\n{check}"
-        assert f"\n{command}\n" in f"\n{test}"
+        assert f"\n{command}\n" in f"\n{test}" or command == "mypy", "test_types.py runs it, while others run"
     assert "pytest" in test.splitlines()[-1]
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import optuna
 
-from mlproject.core import processes
+from mlproject.core import process_start
 from mlproject.core.errors import UserError
 from mlproject.tuning import data, search, storage
 from mlproject.tuning.plan import Plan
@@ -29,7 +29,7 @@ Ended = Callable[[dict[str, Any]], None]
 @contextmanager
 def stoppable() -> Iterator[Event]:
     """Yield an event that the first Ctrl-C sets; the second raises KeyboardInterrupt as usual."""
-    event = processes.context(__name__).Event()
+    event = process_start.context(__name__).Event()
     before = signal.getsignal(signal.SIGINT)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -90,7 +90,7 @@ def _run_processes(plan: Plan, stop: Event, record: search.Record, ended: Ended)
 
 
 def _start(plan: Plan, stop: Event, record: search.Record) -> list[BaseProcess]:
-    context = processes.context(__name__)
+    context = process_start.context(__name__)
     # Ctrl-C goes to every process of the terminal: they ignore it from their birth on, and watch `stop`.
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

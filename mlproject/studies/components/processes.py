@@ -5,9 +5,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
+from multiprocessing import parent_process
 from typing import TypeVar
 
+from mlproject.core import process_start
 from mlproject.core.errors import UserError
 
 T = TypeVar("T")
@@ -34,8 +35,8 @@ def completed(
     Raises:
         UserError: a process was killed, which the system does where memory ends.
     """
-    # spawned, not forked: a forked torch may wait for threads that were not copied
-    context = get_context("spawn")
+    # no forks of this process, whose torch may have started threads that a fork would wait for
+    context = process_start.context(work.__module__)
     with ProcessPoolExecutor(at_once, context, initializer=_start, initargs=(start, arguments)) as pool:
         futures = {pool.submit(work, item): item for item in items}
         try:
