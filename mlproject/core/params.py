@@ -48,7 +48,11 @@ class Data(Section):
 
 
 class Prepare(Section):
-    """How images are stored: one square size per project, models shrink from it."""
+    """How images are stored.
+
+    Attributes:
+        image_size: side of the stored square, pixels, at most: of smaller photos, their own shorter side.
+    """
 
     image_size: int = Field(ge=16, le=2048)
 

@@ -120,6 +120,15 @@ def pixel_count(data: bytes) -> int:
         return 0
 
 
+def shorter_side(data: bytes) -> int:
+    """Return the shorter side that an image file says that it has, pixels; 0 if it cannot be read."""
+    try:
+        with Image.open(BytesIO(data), formats=_formats(data)) as image:
+            return min(image.size)
+    except Exception:  # noqa: BLE001  # unreadable, whatever its decoder raises: decoding it says why
+        return 0
+
+
 def _load(data: bytes) -> tuple[Image.Image, str]:
     """Return the upright image and its mode, for whatever an allowed file may hold."""
     with _decoding(data), Image.open(BytesIO(data), formats=_formats(data)) as image:

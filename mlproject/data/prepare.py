@@ -17,9 +17,10 @@ from mlproject.core import files
 from mlproject.core.errors import UserError
 from mlproject.core.files import written_whole
 from mlproject.data import copies
-from mlproject.data.decode import UndecodableImage, decode_mask, fit, open_image
+from mlproject.data.decode import UndecodableImage, decode_mask, fit, open_image, shorter_side
 from mlproject.data.layout import Entry, read_layout, refused
 
+LOOKED_AT = 50  # images that tell how large a category's photos are
 FILES = ("images.npy", "masks.npy", "manifest.csv", "prepared.json")
 COLUMNS = (
     *("path", "category", "split", "defect", "label", "width", "height"),
@@ -39,7 +40,7 @@ def prepare_category(
     Memory grows by a thumbnail an image. `out` appears whole or not at all.
 
     Args:
-        image_size: side of the stored squares, pixels.
+        image_size: side of the stored squares, pixels, at most: photos that are smaller are not enlarged.
         workers: threads; by default one for each core that this process may use. Pillow decodes and
             resizes without the interpreter's lock, and threads, unlike processes, start at once and
             hand their pixels over without a copy.
@@ -53,15 +54,16 @@ def prepare_category(
             image, or an image is both in train and in test, or both good and defective.
     """
     entries = read_layout(raw)
+    size = min(image_size, _usual_side(raw, entries) or image_size)
     with written_whole(out) as part:
         with ThreadPoolExecutor(workers or cores()) as pool:
-            tasks = (pool.submit(_decode, raw, entry, image_size) for entry in entries)
-            rows = _write_arrays(part, entries, image_size, in_order(tasks, ahead=32), on_image)
-        _refuse_conflicts(raw, rows, image_size)
+            tasks = (pool.submit(_decode, raw, entry, size) for entry in entries)
+            rows = _write_arrays(part, entries, size, in_order(tasks, ahead=32), on_image)
+        _refuse_conflicts(raw, rows, size)
         found = _name_originals(rows)
         records = [row.record for row in rows]
         files.write_table(part / "manifest.csv", pd.DataFrame(records))
-        files.write_json(part / "prepared.json", _facts(raw, rows, image_size))
+        files.write_json(part / "prepared.json", _facts(raw, rows, size))
         files.demand_files(part, FILES)
     return found
 
@@ -74,6 +76,13 @@ class _Row:
     hashes: list[str]  # lines of data_hash
     pixel_digest: bytes
     thumbnail: np.ndarray
+
+
+def _usual_side(raw: Path, entries: list[Entry]) -> int:
+    """Return the median of some good training images' shorter sides, pixels; 0 if none can be read."""
+    good = [entry.path for entry in entries if entry.split == "train"]
+    sides = [shorter_side(_read(raw / path)) for path in good[:: max(1, len(good) // LOOKED_AT)]]
+    return int(np.median([side for side in sides if side] or [0]))
 
 
 def _decode(raw: Path, entry: Entry, size: int) -> tuple[_Row, np.ndarray, np.ndarray | None]:

@@ -127,7 +127,8 @@ class DCGAN(Generator):
         if images.shape[1] < size:
             raise UserError(
                 f"images of {images.shape[1]} px are smaller than {self.section}.image_size, {size}. "
-                f"Set prepare.image_size to {size} at least."
+                f"Set {self.section}.image_size to {images.shape[1]} at most "
+                f"or, if the photos are that large, prepare.image_size to {size} at least."
             )
         shrunk = tensors.network_images(images, size, "rgb").permute(0, 2, 3, 1).contiguous().numpy()
         if (shrunk == shrunk[0, 0, 0]).all():

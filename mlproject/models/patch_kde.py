@@ -36,7 +36,9 @@ class Parameters(Section):
     """Settings of patch_kde.
 
     Attributes:
-        image_size: side of what is described, pixels; of an aligned part, the root of its crop's area.
+        image_size: side of what is described, pixels.
+        part_size: the same of an aligned part, the root of its crop's area: a part alone may have small
+            defects, and there is no background to describe.
         align: ``none``; ``template`` turns and crops a lone part on a plain background; ``auto`` does so
             where good images then resemble each other more.
         shrinkage: share of the mean eigenvalue that is added to each when descriptors are whitened.
@@ -45,6 +47,7 @@ class Parameters(Section):
     """
 
     image_size: int = Field(ge=32, le=1024, multiple_of=16)
+    part_size: int = Field(ge=32, le=1024)
     align: Literal["none", "template", "auto"]
     shrinkage: float = Field(gt=0, le=1)
     context: bool
@@ -84,8 +87,8 @@ class PatchKDE(Detector):
     """Scores each spot of an image by how often good images look like that at the same place.
 
     >>> good = np.random.default_rng(0).integers(100, 120, (12, 32, 32, 3), dtype=np.uint8)
-    >>> settings = Parameters(image_size=32, align="none", shrinkage=0.005, context=False, smoothing=0.5)
-    >>> detector = PatchKDE(settings)
+    >>> settings = {"image_size": 32, "part_size": 32, "align": "none", "context": False}
+    >>> detector = PatchKDE(Parameters(**settings, shrinkage=0.005, smoothing=0.5))
     >>> history = detector.fit(good[:8], good[8:], RunOptions(seed=0))
     >>> detector.measure(good[:2]).maps.shape
     (2, 32, 32)
@@ -152,7 +155,7 @@ class PatchKDE(Detector):
         ):
             return None
         parts = layers.one_by_one(_part, train)
-        found = alignment.fit(parts, train.shape[1], self.settings.image_size, multiple=CONTEXT.cell)
+        found = alignment.fit(parts, train.shape[1], self.settings.part_size, multiple=CONTEXT.cell)
         return None if found is None or (auto and not alignment.helps(parts, found)) else found
 
     def _describe(self, crops: torch.Tensor) -> list[torch.Tensor]:

@@ -131,6 +131,14 @@ def test_counts_and_hashes_that_any_reader_can_compute_again(raw, out):
     }
 
 
+def test_photos_smaller_than_the_side_asked_for_keep_their_size(raw, out):
+    prepare_category(raw, out, 4 * SIZE)
+    data = prepared.load("nut", out.parent)
+    assert data.image_size == SIZE
+    assert data.masks.shape[1:] == (SIZE, SIZE)
+    assert (data.images[data.paths(data.rows()).index(IMAGES[0])] == np.asarray(picture(0))).all()
+
+
 def test_changing_one_mask_changes_the_data_hash(raw, out):
     prepare_category(raw, out, SIZE)
     before = prepared.load("nut", out.parent).data_hash

@@ -11,7 +11,7 @@ from mlproject.core.errors import UserError
 from mlproject.models.patch_kde import PatchKDE
 from mlproject.training.run_options import RunOptions
 
-SETTINGS = GIVEN["models"]["patch_kde"] | {"image_size": 64}
+SETTINGS = GIVEN["models"]["patch_kde"] | {"image_size": 64, "part_size": 64}
 
 
 def trained(train, validation, **changed) -> PatchKDE:
@@ -76,6 +76,18 @@ def test_a_part_in_any_position_is_aligned_and_its_defect_lies_in_the_photo_wher
     detector.save(tmp_path / "model")
     again = models.load(tmp_path / "model").score(table(places, False))
     assert again.maps.tobytes() == defective.maps.tobytes()
+
+
+def test_an_aligned_part_gets_as_many_pixels_as_asked_for_but_not_more_than_enlarged_twice():
+    train, validation = table(positions(12), True), table(positions(4, seed=3), True)
+    sizes = []
+    for part_size in (64, 128, 1024):
+        alignment = trained(train, validation, part_size=part_size, context=False).alignment
+        sizes.append((alignment.rows * alignment.columns) ** 0.5)
+    assert sizes[0] == pytest.approx(64, rel=0.15)
+    assert sizes[1] == pytest.approx(128, rel=0.15) or sizes[1] == sizes[2]
+    scale = sizes[2] / (2 * 128 * (alignment.half_length * alignment.half_width) ** 0.5)
+    assert scale == pytest.approx(2, rel=0.1)
 
 
 def test_parts_in_a_fixed_position_are_left_as_they_are(fitted):
