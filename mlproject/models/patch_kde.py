@@ -18,7 +18,7 @@ from pydantic import Field
 
 from mlproject.core.errors import UserError
 from mlproject.core.params import Section
-from mlproject.models.components import alignment, layers, position_density
+from mlproject.models.components import alignment, lamps, layers, position_density
 from mlproject.models.components.alignment import Alignment, Pose
 from mlproject.models.components.detector import Detector, Labelled, Parts
 from mlproject.models.components.local_descriptors import gradient_descriptors, ring, with_surroundings
@@ -80,6 +80,7 @@ class Grid:
 
 FINE = Grid(cell=4, pooling=2.0, rings=(), length=29, reach=1.5)
 CONTEXT = Grid(cell=8, pooling=3.0, rings=(2, 4), length=96, reach=2.0)
+RELIT = 12  # training images that are relit
 BORDER = 8  # pixels: what a camera that moved brings in at the border has no likeness among good images
 
 
@@ -95,6 +96,8 @@ class PatchKDE(Detector):
 
     Attributes:
         alignment: how parts are cropped; None where the image is taken as it is.
+        usual: (h, w) float32, mean of good images' luminance thumbnails, to which a photo's lamp is levelled;
+            None where parts are aligned: their background tells the lamp.
         densities: one a grid, in the order of `grids`.
         left_out_scores: (n,) float64, each training image's score by all the others. The whitening, and each
             place's mean and spread, still know the image: these are a little lower than new images'.
@@ -110,6 +113,7 @@ class PatchKDE(Detector):
         "smoothing": Range(0, 2),
     }
     alignment: Alignment | None = None
+    usual: torch.Tensor | None = None
     densities: tuple[PositionDensity, ...] = ()
     left_out_scores: np.ndarray = np.empty(0)
 
@@ -134,8 +138,15 @@ class PatchKDE(Detector):
         started = time.perf_counter()
         with torch.inference_mode():
             self.alignment = self._chosen_alignment(train)
+            self.usual = None
+            if self.alignment is None:
+                self.usual = torch.cat(layers.one_by_one(self._luminance, train)).mean(dim=0)
             described = layers.one_by_one(lambda image: self._describe(self._crop(image)[0]), train)
-            fitted = [self._fit_grid(grid, [image.pop(0) for image in described]) for grid in self.grids]
+            relit = layers.one_by_one(self._relit, train[:: max(1, len(train) // RELIT)])
+            fitted = [
+                self._fit_grid(grid, [image.pop(0) for image in described], [image.pop(0) for image in relit])
+                for grid in self.grids
+            ]
         self.densities = tuple(density for density, _ in fitted)
         heights = torch.stack([heights for _, heights in fitted])
         self.left_out_scores = heights.mean(dim=0).double().numpy()
@@ -158,15 +169,29 @@ class PatchKDE(Detector):
         found = alignment.fit(parts, train.shape[1], self.settings.part_size, multiple=CONTEXT.cell)
         return None if found is None or (auto and not alignment.helps(parts, found)) else found
 
+    def _luminance(self, image: np.ndarray) -> torch.Tensor:
+        return lamps.luminance(self._fitted(_pixels(image)))
+
     def _describe(self, crops: torch.Tensor) -> list[torch.Tensor]:
         """Return (n, h / cell, w / cell, c) of (n, 3, h, w) crops in [0, 1], one for each grid."""
+        if self.usual is not None:
+            crops = lamps.levelled(crops, self.usual)
         return gradient_descriptors(crops, [(grid.cell, grid.pooling) for grid in self.grids])
 
-    def _fit_grid(self, grid: Grid, descriptors: list[torch.Tensor]) -> tuple[PositionDensity, torch.Tensor]:
+    def _relit(self, image: np.ndarray) -> list[torch.Tensor]:
+        """Return how descriptors change under other lamps, (lamps, h / cell, w / cell, c) for each grid."""
+        crop = self._crop(image)[0]
+        before, after = self._describe(crop), self._describe(torch.cat([lamp(crop) for lamp in lamps.LAMPS]))
+        return [there - here for here, there in zip(before, after, strict=True)]
+
+    def _fit_grid(
+        self, grid: Grid, descriptors: list[torch.Tensor], relit: list[torch.Tensor]
+    ) -> tuple[PositionDensity, torch.Tensor]:
         length = min(grid.length, grid.widen(descriptors[0][:, :1, :1]).shape[-1])
         return position_density.fit(
             descriptors,
             grid.widen,
+            relit,
             length=length,
             shrinkage=self.settings.shrinkage,
             reach=grid.reach,
@@ -219,6 +244,8 @@ class PatchKDE(Detector):
                 arrays[f"density_{number}.{name}"] = value
         if self.alignment is not None:
             arrays |= {f"alignment.{k}": v for k, v in alignment.arrays(self.alignment).items()}
+        if self.usual is not None:
+            arrays["usual_luminance"] = self.usual.numpy()
         return arrays
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
@@ -229,6 +256,8 @@ class PatchKDE(Detector):
         )
         kept = _section(arrays, "alignment.")
         self.alignment = alignment.from_arrays(kept) if kept else None
+        usual = arrays.get("usual_luminance")
+        self.usual = None if usual is None else torch.from_numpy(np.array(usual))
 
 
 def _pixels(images: np.ndarray) -> torch.Tensor:

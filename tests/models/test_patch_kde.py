@@ -40,6 +40,33 @@ def test_another_lamp_changes_the_auroc_by_less_than_a_hundredth(fitted, small_i
     assert abs(before - after) < 0.01
 
 
+def discs(count, seed, defective=False, slope=0.0):
+    """(n, 64, 64, 3) uint8 photos of a dark disc on a bright, even background, some with a faint spot."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:64, :64]
+    photos = np.full((count, 64, 64), 200.0)
+    photos[:, (x - 32) ** 2 + (y - 32) ** 2 < 20**2] = 90
+    for image in photos[: count * defective]:
+        row, column = random.integers(24, 38, 2)
+        image[row : row + 4, column : column + 4] += 12
+    photos = photos * random.uniform(0.99, 1.01, (count, 1, 1)) * (1 + slope * np.linspace(-1, 1, 64))
+    photos = photos + random.normal(0, 1, photos.shape)
+    return np.repeat(photos.clip(0, 255).round().astype(np.uint8)[..., None], 3, axis=3)
+
+
+@pytest.mark.parametrize("slope", [-0.1, 0.1])
+def test_a_lamp_that_slopes_changes_no_rank(slope):
+    """Where good images are all alike, a lamp's slope once drowned every defect."""
+    detector = trained(discs(30, 0), discs(10, 1))
+    labels = np.repeat([0, 1], 15)
+    aurocs = []
+    for lamp in (0.0, slope):
+        images = np.concatenate([discs(15, 2, slope=lamp), discs(15, 3, defective=True, slope=lamp)])
+        aurocs.append(roc_auc_score(labels, detector.score(images).scores))
+    assert aurocs[0] > 0.95
+    assert aurocs[1] > aurocs[0] - 0.01
+
+
 def test_the_map_is_highest_at_the_spot(fitted, small_images):
     good = small_images.validation[:4]
     spoilt = good.copy()

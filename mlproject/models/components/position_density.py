@@ -25,6 +25,7 @@ MOMENT = 4  # of the spread: 2 is the standard deviation; more, and rare large d
 IMAGES = 8  # whose surroundings are put together at once
 TOGETHER = 4  # left-out images that are measured at once: kernels are then read once for all of them
 MANY_CELLS = 512
+OTHER_LAMPS = 10.0  # weight of what other lamps change, against what varies between good images
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,7 @@ def _nearest(by_offset: torch.Tensor, offsets: list[tuple[int, int]], reach: int
 def fit(
     descriptors: Sequence[torch.Tensor],
     widen: Callable[[torch.Tensor], torch.Tensor],
+    relit: Sequence[torch.Tensor],
     *,
     length: int,
     shrinkage: float,
@@ -153,6 +155,7 @@ def fit(
     Args:
         descriptors: (1, rows, columns, c) of each of n good images, at least 3.
         widen: puts the surroundings into (k, rows, columns, c): (k, rows, columns, C).
+        relit: (k, rows, columns, c) each, how some images' descriptors change under other lamps.
         length: d, of the whitened values; C at most.
         shrinkage: share of the mean eigenvalue that is added to each; more where cells are few.
         reach, smoothing, border: as `PositionDensity` has them.
@@ -168,7 +171,10 @@ def fit(
     every = 2 if rows * columns >= MANY_CELLS else 1
     within, total, count = scatter(chunk[:, ::every, ::every] for chunk in widened())
     # few cells in many dimensions: their covariance would call new images unusual
-    projection = whitening(within, total, length, max(shrinkage, 2 * len(within) / count))
+    ridge = max(shrinkage, 2 * len(within) / count) * within.diagonal().mean()
+    within = within + ridge * torch.eye(len(within), dtype=torch.float64)
+    within = within + OTHER_LAMPS * second_moment(widen(change)[:, ::every, ::every] for change in relit)
+    projection = whitening(within, total, length)
     offset, step, whole = _whole_numbers(lambda: ((chunk @ projection).flatten(1, 2) for chunk in widened()))
     kept = torch.cat(
         [
@@ -254,14 +260,23 @@ def scatter(batches: Iterable[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor
     return total - means.T @ means / cells, total - torch.outer(centre, centre), n * cells
 
 
-def whitening(within: torch.Tensor, total: torch.Tensor, length: int, shrinkage: float) -> torch.Tensor:
+def second_moment(batches: Iterable[torch.Tensor]) -> torch.Tensor:
+    """Return the mean over all cells of x xᵀ, (c, c) float64, of batches (k, rows, columns, c)."""
+    squares, count = torch.zeros((), dtype=torch.float64), 0
+    for batch in batches:
+        flat = batch.flatten(0, 2)
+        squares, count = squares + (flat.T @ flat).double(), count + len(flat)
+    return squares / count
+
+
+def whitening(within: torch.Tensor, total: torch.Tensor, length: int) -> torch.Tensor:
     """Return (c, d) float32: whitens what varies within a position, then keeps what differs most over all.
 
     Linear discriminant analysis (Fisher 1936) with positions as classes: of the whitened directions, those in
     which one place of the part, or one part and another, differ most.
     """
     variance, axes = torch.linalg.eigh(within)
-    white = axes / (variance.clamp_min(0) + shrinkage * variance.clamp_min(0).mean() + 1e-12).sqrt()
+    white = axes / (variance.clamp_min(0) + 1e-12).sqrt()
     _, directions = torch.linalg.eigh(white.T @ total @ white)
     return (white @ directions.flip(1)[:, :length]).float()
 

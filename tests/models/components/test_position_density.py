@@ -52,10 +52,11 @@ def test_a_disc_of_two_cells_leaves_the_corners_out():
     assert (2, 1) not in disc(2.0)
 
 
-def fit(descriptors):
+def fit(descriptors, relit=None):
+    relit = torch.zeros(1, *descriptors.shape[1:]) if relit is None else relit
     settings = {"length": 4, "shrinkage": 0.01, "reach": 1.5, "smoothing": 0.5, "border": 0}
     return position_density.fit(
-        descriptors.split(1), lambda x: x, **settings, each=lambda f, n: [f(i) for i in range(n)]
+        descriptors.split(1), lambda x: x, [relit], **settings, each=lambda f, n: [f(i) for i in range(n)]
     )
 
 
@@ -113,6 +114,15 @@ def test_kernels_that_cover_all_are_kept():
     assert farthest(values, 50)[0].tolist() == list(range(33))
 
 
+def test_what_another_lamp_changes_counts_little():
+    descriptors = torch.randn((24, 6, 6, 4), generator=torch.Generator().manual_seed(1))
+    change = torch.zeros(1, 6, 6, 4)
+    change[..., 0] = 8.0
+    relit, plain = descriptors[:3] + change, (fit(descriptors)[0], fit(descriptors, change)[0])
+    before, after = (density.distances(relit @ density.projection).mean() for density in plain)
+    assert after < before / 3
+
+
 def test_no_more_kernels_than_asked_for(monkeypatch):
     monkeypatch.setattr(position_density, "KERNELS", 10)
     descriptors, thinned, _ = fitted()
@@ -141,7 +151,7 @@ def test_more_than_whitening_the_projection_keeps_what_tells_places_apart():
     within, total, count = position_density.scatter(batch.split(7))
     assert count == 40 * 64
     np.testing.assert_allclose(within.diag(), [9, 1, 1, 1, 1], rtol=0.1)
-    projection = position_density.whitening(within, total, 1, 0.001)
+    projection = position_density.whitening(within, total, 1)
     assert int(projection[:, 0].abs().argmax()) == 2
     assert float((batch @ projection).var(dim=0).mean()) == pytest.approx(1, rel=0.1)
 
