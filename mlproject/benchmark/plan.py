@@ -8,7 +8,7 @@ from mlproject import models
 from mlproject.benchmark.cell import Cell
 from mlproject.core import artifacts, params
 from mlproject.core.errors import UserError, unknown_name
-from mlproject.data import prepared
+from mlproject.data import prepare, prepared
 from mlproject.training import code_hash, identity, run_settings
 
 CODE = "mlproject.benchmark.cell"  # with what it imports and the model, the code that decides a cell
@@ -103,10 +103,12 @@ def _conditions(categories: Iterable[str]) -> dict[str, dict[str, Any]]:
                 "then run: mlproject run prepare"
             )
         data = prepared.load(category)
-        if data.image_size != size:
+        good = data.manifest.loc[data.rows(split="train"), ["width", "height"]].to_numpy().tolist()
+        wanted = prepare.stored_side(size, prepare.looked_at(good))
+        if data.image_size != wanted:
             raise UserError(
-                f"{folder}: was prepared at {data.image_size} px, params.yaml's prepare.image_size is "
-                f"{size}. Run: mlproject run prepare"
+                f"{folder}: was prepared at {data.image_size} px, {wanted} follow from params.yaml's "
+                f"prepare.image_size, {size}. Run: mlproject run prepare"
             )
         found[category] = identity.conditions(data, threads=1)
     return found

@@ -111,22 +111,19 @@ def orientation(data: bytes) -> int:
 
 def pixel_count(data: bytes) -> int:
     """Return how many pixels an image file says that it has; 0 if it cannot be read. Decodes none."""
+    width, height = stated_size(data)
+    return width * height
+
+
+def stated_size(data: bytes) -> tuple[int, int]:
+    """Return the width and height that an image file says that it has; 0, 0 if it cannot be read."""
     try:
         with Image.open(BytesIO(data), formats=_formats(data)) as image:
-            return image.width * image.height
+            return image.size
     except Image.DecompressionBombError:
-        return 2 * MAX_PIXELS  # where Pillow draws its line
+        return MAX_PIXELS, 2  # where Pillow draws its line
     except Exception:  # noqa: BLE001  # unreadable, whatever its decoder raises
-        return 0
-
-
-def shorter_side(data: bytes) -> int:
-    """Return the shorter side that an image file says that it has, pixels; 0 if it cannot be read."""
-    try:
-        with Image.open(BytesIO(data), formats=_formats(data)) as image:
-            return min(image.size)
-    except Exception:  # noqa: BLE001  # unreadable, whatever its decoder raises: decoding it says why
-        return 0
+        return 0, 0
 
 
 def _load(data: bytes) -> tuple[Image.Image, str]:

@@ -3,12 +3,12 @@
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,9 +17,10 @@ from mlproject.core import files
 from mlproject.core.errors import UserError
 from mlproject.core.files import written_whole
 from mlproject.data import copies
-from mlproject.data.decode import UndecodableImage, decode_mask, fit, open_image, shorter_side
+from mlproject.data.decode import UndecodableImage, decode_mask, fit, open_image, stated_size
 from mlproject.data.layout import Entry, read_layout, refused
 
+T = TypeVar("T")
 LOOKED_AT = 50  # images that tell how large a category's photos are
 FILES = ("images.npy", "masks.npy", "manifest.csv", "prepared.json")
 COLUMNS = (
@@ -54,7 +55,8 @@ def prepare_category(
             image, or an image is both in train and in test, or both good and defective.
     """
     entries = read_layout(raw)
-    size = min(image_size, _usual_side(raw, entries) or image_size)
+    good = [entry.path for entry in entries if entry.split == "train"]
+    size = stored_side(image_size, (stated_size(_read(raw / path)) for path in looked_at(good)))
     with written_whole(out) as part:
         with ThreadPoolExecutor(workers or cores()) as pool:
             tasks = (pool.submit(_decode, raw, entry, size) for entry in entries)
@@ -78,11 +80,20 @@ class _Row:
     thumbnail: np.ndarray
 
 
-def _usual_side(raw: Path, entries: list[Entry]) -> int:
-    """Return the median of some good training images' shorter sides, pixels; 0 if none can be read."""
-    good = [entry.path for entry in entries if entry.split == "train"]
-    sides = [shorter_side(_read(raw / path)) for path in good[:: max(1, len(good) // LOOKED_AT)]]
-    return int(np.median([side for side in sides if side] or [0]))
+def looked_at(good: Sequence[T]) -> Sequence[T]:
+    """Return those of the good training images, in the manifest's order, that tell how large photos are."""
+    return good[:: max(1, len(good) // LOOKED_AT)]
+
+
+def stored_side(image_size: int, sizes: Iterable[tuple[int, int]]) -> int:
+    """Return the side at which a category is stored: no more than its photos usually have.
+
+    Args:
+        image_size: the most, pixels.
+        sizes: width and height of photos; 0, 0 of one that cannot be read.
+    """
+    sides = [min(size) for size in sizes if min(size)]
+    return min(image_size, int(np.median(sides))) if sides else image_size
 
 
 def _decode(raw: Path, entry: Entry, size: int) -> tuple[_Row, np.ndarray, np.ndarray | None]:

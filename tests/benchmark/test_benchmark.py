@@ -220,9 +220,14 @@ def test_a_category_that_is_not_prepared_names_the_command(home):
     edit(lambda tree: tree.update(categories=["disc", "plate"]))
     with pytest.raises(run.UserError, match=r"plate: is not prepared.*mlproject run prepare"):
         run.benchmark(None, "pca", "1", 1, Path("out"))
-    edit(lambda tree: tree["prepare"].update(image_size=128))
-    with pytest.raises(run.UserError, match=r"prepared at 64 px.*128"):
+    edit(lambda tree: tree["prepare"].update(image_size=48))
+    with pytest.raises(run.UserError, match=r"prepared at 64 px, 48 follow"):
         benchmark()
+
+
+def test_photos_that_are_smaller_than_the_side_asked_for_are_prepared_well(home):
+    edit(lambda tree: tree["prepare"].update(image_size=512))
+    assert [pair.category for pair in plan.load(None, "pca", "1").pairs] == ["disc"]
 
 
 def test_supervised_detectors_of_params_yaml_are_left_out(home):

@@ -9,8 +9,6 @@ import torch.nn.functional as F  # noqa: N812
 from mlproject.data.tensors import LUMA
 
 STRENGTH = 0.1  # share by which a lamp's brightness, slope or contrast differs
-
-
 THUMBNAIL = 32  # side at which lamps are compared, pixels
 DARKEST = 0.02  # luminance below which a place says nothing of the lamp
 CLIPPED = 0.97  # luminance from which a photo does not show how bright a place is
