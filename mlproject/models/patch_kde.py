@@ -6,283 +6,46 @@ its surroundings, for parts that are bent, missing or misplaced. The nearest rel
 al. 2022), which keeps one memory for all positions and needs a pretrained network.
 """
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar, Literal
-
-import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
-from pydantic import Field
 
-from mlproject.core.errors import UserError
-from mlproject.core.params import Section
-from mlproject.models.components import alignment, lamps, layers, position_density
-from mlproject.models.components.alignment import Alignment, Pose
-from mlproject.models.components.detector import Detector, Labelled, Parts
-from mlproject.models.components.local_descriptors import gradient_descriptors, ring, with_surroundings
-from mlproject.models.components.part_pose import Part, find_part
-from mlproject.models.components.position_density import PositionDensity
-from mlproject.models.components.search_space import THRESHOLD, Range, Space
-from mlproject.training.loop import Epoch, History
-from mlproject.training.run_options import RunOptions
-
-PART = "position_density"
-FEWEST = 3  # good images
-
-
-class Parameters(Section):
-    """Settings of patch_kde.
-
-    Attributes:
-        image_size: side of what is described, pixels.
-        part_size: the same of an aligned part, the root of its crop's area: a part alone may have small
-            defects, and there is no background to describe.
-        align: ``none``; ``template`` turns and crops a lone part on a plain background; ``auto`` does so
-            where good images then resemble each other more.
-        shrinkage: share of the mean eigenvalue that is added to each when descriptors are whitened.
-        context: whether the coarse grid with its surroundings counts too.
-        smoothing: Gaussian sigma of the fine grid's map, cells of 4 pixels.
-    """
-
-    image_size: int = Field(ge=32, le=1024, multiple_of=16)
-    part_size: int = Field(ge=32, le=1024)
-    align: Literal["none", "template", "auto"]
-    shrinkage: float = Field(gt=0, le=1)
-    context: bool
-    smoothing: float = Field(ge=0, le=4)
-
-
-@dataclass(frozen=True)
-class Grid:
-    """One grid of descriptors.
-
-    Attributes:
-        cell: step, pixels.
-        pooling: Gaussian sigma of what one descriptor sums up, pixels.
-        rings: radii of the rings of eight neighbours that belong to a cell, cells.
-        length: of the whitened values.
-        reach: how far a good image's descriptor may be displaced, cells.
-    """
-
-    cell: int
-    pooling: float
-    rings: tuple[int, ...]
-    length: int
-    reach: float
-
-    def widen(self, descriptors: torch.Tensor) -> torch.Tensor:
-        """Return them with their surroundings."""
-        offsets = tuple(offset for radius in self.rings for offset in ring(radius))
-        return with_surroundings(descriptors, offsets, weight=0.7)
-
+from mlproject.models.components.local_descriptors import gradient_descriptors
+from mlproject.models.components.patch_detector import Grid, PatchDetector, PatchParameters
 
 FINE = Grid(cell=4, pooling=2.0, rings=(), length=29, reach=1.5)
 CONTEXT = Grid(cell=8, pooling=3.0, rings=(2, 4), length=96, reach=2.0)
-RELIT = 12  # training images that are relit
-BORDER = 8  # pixels: what a camera that moved brings in at the border has no likeness among good images
 
 
-class PatchKDE(Detector):
-    """Scores each spot of an image by how often good images look like that at the same place.
+class Parameters(PatchParameters):
+    """Settings of patch_kde.
 
+    Attributes:
+        context: whether the coarse grid with its surroundings counts too.
+    """
+
+    context: bool
+
+
+class PatchKDE(PatchDetector):
+    """Hand-made descriptors: gradient orientations at three scales, luminance and colour.
+
+    >>> import numpy as np
+    >>> from mlproject.training.run_options import RunOptions
     >>> good = np.random.default_rng(0).integers(100, 120, (12, 32, 32, 3), dtype=np.uint8)
     >>> settings = {"image_size": 32, "part_size": 32, "align": "none", "context": False}
     >>> detector = PatchKDE(Parameters(**settings, shrinkage=0.005, smoothing=0.5))
     >>> history = detector.fit(good[:8], good[8:], RunOptions(seed=0))
     >>> detector.measure(good[:2]).maps.shape
     (2, 32, 32)
-
-    Attributes:
-        alignment: how parts are cropped; None where the image is taken as it is.
-        usual: (h, w) float32, mean of good images' luminance thumbnails, to which a photo's lamp is levelled;
-            None where parts are aligned: their background tells the lamp.
-        densities: one a grid, in the order of `grids`.
-        left_out_scores: (n,) float64, each training image's score by all the others. The whitening, and each
-            place's mean and spread, still know the image: these are a little lower than new images'.
     """
 
     Parameters = Parameters
-    part_names = (PART,)
-    paper_rule = None
-    threshold_roles = ("validation", "calibration")  # no epoch is chosen by validation images
-    search_space: ClassVar[Space] = {
-        **THRESHOLD,
-        "shrinkage": Range(0.0005, 0.1, log=True),
-        "smoothing": Range(0, 2),
-    }
-    alignment: Alignment | None = None
-    usual: torch.Tensor | None = None
-    densities: tuple[PositionDensity, ...] = ()
-    left_out_scores: np.ndarray = np.empty(0)
 
     @property
     def grids(self) -> tuple[Grid, ...]:
-        """The grids that count."""
         return (FINE, CONTEXT) if self.settings.context else (FINE,)
 
-    def fit(
-        self, train: np.ndarray, validation: np.ndarray, run: RunOptions, labelled: Labelled | None = None
-    ) -> History:
-        """As `Detector.fit`, in one epoch; seed, device, precision and checkpoint change nothing.
-
-        The loss is the mean score of training images, each scored by the others, and the mean score of
-        validation images.
-
-        Raises:
-            UserError: fewer than three training images.
-        """
-        if len(train) < FEWEST:
-            raise UserError(f"patch_kde needs {FEWEST} training images at least, found {len(train)}.")
-        started = time.perf_counter()
-        with torch.inference_mode():
-            self.alignment = self._chosen_alignment(train)
-            self.usual = None
-            if self.alignment is None:
-                self.usual = torch.cat(layers.one_by_one(self._luminance, train)).mean(dim=0)
-            described = layers.one_by_one(lambda image: self._describe(self._crop(image)[0]), train)
-            relit = layers.one_by_one(self._relit, train[:: max(1, len(train) // RELIT)])
-            fitted = [
-                self._fit_grid(grid, [image.pop(0) for image in described], [image.pop(0) for image in relit])
-                for grid in self.grids
-            ]
-        self.densities = tuple(density for density, _ in fitted)
-        heights = torch.stack([heights for _, heights in fitted])
-        self.left_out_scores = heights.mean(dim=0).double().numpy()
-        loss = float(self.left_out_scores.mean())
-        validation_loss = float(self.measure(validation).parts[PART].mean())
-        seconds = time.perf_counter() - started
-        run.on_epoch(Epoch(1, self.epoch_limit, loss, validation_loss, 1, seconds, len(train) / seconds))
-        self.after_fit(train, validation)
-        return [{"epoch": 1, "loss": loss, "validation_loss": validation_loss}]
-
-    def _chosen_alignment(self, train: np.ndarray) -> Alignment | None:
-        if self.settings.align == "none":
-            return None
-        auto = self.settings.align == "auto"
-        if auto and not alignment.varies(
-            torch.cat(layers.one_by_one(lambda image: alignment.thumbnail(_part(image)), train))
-        ):
-            return None
-        parts = layers.one_by_one(_part, train)
-        found = alignment.fit(parts, train.shape[1], self.settings.part_size, multiple=CONTEXT.cell)
-        return None if found is None or (auto and not alignment.helps(parts, found)) else found
-
-    def _luminance(self, image: np.ndarray) -> torch.Tensor:
-        return lamps.luminance(self._fitted(_pixels(image)))
-
-    def _describe(self, crops: torch.Tensor) -> list[torch.Tensor]:
-        """Return (n, h / cell, w / cell, c) of (n, 3, h, w) crops in [0, 1], one for each grid."""
-        if self.usual is not None:
-            crops = lamps.levelled(crops, self.usual)
+    def describe(self, crops: torch.Tensor) -> list[torch.Tensor]:
         return gradient_descriptors(crops, [(grid.cell, grid.pooling) for grid in self.grids])
-
-    def _relit(self, image: np.ndarray) -> list[torch.Tensor]:
-        """Return how descriptors change under other lamps, (lamps, h / cell, w / cell, c) for each grid."""
-        crop = self._crop(image)[0]
-        before, after = self._describe(crop), self._describe(torch.cat([lamp(crop) for lamp in lamps.LAMPS]))
-        return [there - here for here, there in zip(before, after, strict=True)]
-
-    def _fit_grid(
-        self, grid: Grid, descriptors: list[torch.Tensor], relit: list[torch.Tensor]
-    ) -> tuple[PositionDensity, torch.Tensor]:
-        length = min(grid.length, grid.widen(descriptors[0][:, :1, :1]).shape[-1])
-        return position_density.fit(
-            descriptors,
-            grid.widen,
-            relit,
-            length=length,
-            shrinkage=self.settings.shrinkage,
-            reach=grid.reach,
-            smoothing=self.settings.smoothing if grid is FINE else 1.0,
-            border=0 if self.alignment else BORDER // grid.cell,  # a part's own crop ends where the part does
-            each=_for_each,
-        )
-
-    def _crop(self, images: np.ndarray) -> tuple[torch.Tensor, Pose | None]:
-        """Return (1, 3, h, w) of (1, s, s, 3) uint8: what is described; and where it lies."""
-        pixels = _pixels(images)
-        if self.alignment is None:
-            return self._fitted(pixels), None
-        crop, pose = self.alignment.crop(pixels[0])
-        return crop[None], pose
-
-    def _fitted(self, pixels: torch.Tensor) -> torch.Tensor:
-        size = self.settings.image_size
-        if pixels.shape[-1] == size:
-            return pixels
-        return F.interpolate(pixels, (size, size), mode="bilinear", antialias=True, align_corners=False)
-
-    def _maps(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the scores (n,) and maps (n, h, w) of (n, 3, h, w) crops."""
-        maps, heights = [], []
-        for grid, density, described in zip(self.grids, self.densities, self._describe(crops), strict=True):
-            found = density.maps(grid.widen(described))
-            heights.append(density.heights(found))
-            maps.append(_enlarged(found, grid.cell))
-        return torch.stack(heights).mean(dim=0), torch.stack(maps).mean(dim=0)
-
-    @torch.inference_mode()
-    def _measure_one(self, image: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        crop, pose = self._crop(image)
-        scores, maps = self._maps(crop)
-        if self.alignment is not None and pose is not None:
-            size = self.settings.image_size
-            maps = self.alignment.to_photo(maps[0], pose, size)[None]
-        return scores, maps
-
-    def measure(self, images: np.ndarray) -> Parts:
-        measured = layers.one_by_one(self._measure_one, images)
-        scores = torch.cat([scores for scores, _ in measured]).double().numpy()
-        return Parts({PART: scores}, torch.cat([maps for _, maps in measured]).numpy(), None)
-
-    def state(self) -> dict[str, np.ndarray]:
-        arrays = {"left_out_scores": self.left_out_scores}
-        for number, density in enumerate(self.densities):
-            for name, value in position_density.arrays(density).items():
-                arrays[f"density_{number}.{name}"] = value
-        if self.alignment is not None:
-            arrays |= {f"alignment.{k}": v for k, v in alignment.arrays(self.alignment).items()}
-        if self.usual is not None:
-            arrays["usual_luminance"] = self.usual.numpy()
-        return arrays
-
-    def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        self.left_out_scores = arrays["left_out_scores"]
-        self.densities = tuple(
-            position_density.from_arrays(_section(arrays, f"density_{number}."))
-            for number in range(len(self.grids))
-        )
-        kept = _section(arrays, "alignment.")
-        self.alignment = alignment.from_arrays(kept) if kept else None
-        usual = arrays.get("usual_luminance")
-        self.usual = None if usual is None else torch.from_numpy(np.array(usual))
-
-
-def _pixels(images: np.ndarray) -> torch.Tensor:
-    """Return (n, 3, s, s) float32 in [0, 1] of (n, s, s, 3) uint8."""
-    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 255
-
-
-def _part(image: np.ndarray) -> Part:
-    """Return the part in (1, s, s, 3) uint8, without its levelled photo."""
-    return find_part(_pixels(image)[0], level=False)
-
-
-def _enlarged(maps: torch.Tensor, cell: int) -> torch.Tensor:
-    """Return (n, rows · cell, columns · cell), bilinear between the centres of (n, rows, columns) cells."""
-    rows, columns = (length * cell for length in maps.shape[-2:])
-    return F.interpolate(maps[:, None], (rows, columns), mode="bilinear", align_corners=False)[:, 0]
-
-
-def _for_each(function: Callable[[int], torch.Tensor], n: int) -> list[torch.Tensor]:
-    numbers = np.arange(n)
-    return layers.one_by_one(lambda number: function(int(number[0])), numbers)
-
-
-def _section(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 MODEL = PatchKDE
