@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from mlproject.evaluation import head_to_head, metrics
 from mlproject.evaluation.head_to_head import HeadToHead, Side
@@ -81,15 +82,14 @@ def test_the_gallery_shows_each_group_on_one_scale_and_says_how_many_there_are()
         {"only the challenger is right": shown, "only the champion is right": []},
         {"only the challenger is right": 9, "only the champion is right": 0},
     )
-    first, second, *_ = figure.subfigs
-    assert first.get_suptitle() == "only the challenger is right (9, 2 shown)"
-    assert second.get_suptitle() == "only the champion is right (0)"
-    scales = {drawn.get_clim() for axes in first.axes for drawn in axes.images if drawn.get_array().ndim == 2}
+    words = [text.get_text() for text in figure.findobj(Text)]
+    assert "only the challenger is right (9, 2 shown)" in words
+    assert "only the champion is right (0)" in words
+    scales = {drawn.get_clim() for drawn in figure.axes[0].images if drawn.get_array().ndim == 2}
     assert scales == {(0, 1)}
-    titles = [axes.get_title() for axes in first.axes]
-    assert "champion: defective, WRONG\nscore 0.9 > 0.5" in titles
-    assert "challenger: good\nscore 0.2 ≤ 0.5" in titles
-    assert "makes no map" in [text.get_text() for axes in first.axes for text in axes.texts]
+    assert "champion: defective, WRONG\nscore 0.9 > 0.5" in words
+    assert "challenger: good\nscore 0.2 ≤ 0.5" in words
+    assert "makes no map" in words
 
 
 @pytest.mark.parametrize(("names", "panels"), [((disagreements.ERROR, disagreements.DENSITY), 3), ((), 1)])

@@ -1,13 +1,12 @@
 """Figures of champion and challenger: images that they decide differently, and the scores of both."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 
 from mlproject.evaluation.head_to_head import HeadToHead, Side
 from mlproject.reports.figures import drawing
@@ -15,6 +14,7 @@ from mlproject.reports.figures.cases import compared
 from mlproject.reports.figures.score_plots import visible_range
 
 COLUMNS = 6  # images side by side, and the most that a group shows
+SIDE = 1.15  # of an image, inches
 ERROR, DENSITY = "reconstruction_error", "negative_log_density"
 
 
@@ -43,60 +43,59 @@ def gallery(pair: HeadToHead, groups: dict[str, list[Shown]], totals: dict[str, 
         groups: title → images; at most `COLUMNS` are shown.
         totals: title → number of images in the group.
     """
-    heights = [4.6 if shown else 0.5 for shown in groups.values()]
-    figure = drawing.new(
-        1.55 * COLUMNS + 0.6, sum(heights) + 1.5, f"Where two models differ: {pair.category}"
-    )
-    strips: Any = figure.subfigures(len(groups) + 2, 1, height_ratios=[*heights, 0.55, 0.55])
-    *parts, bar, strip = strips
-    for part, (title, shown) in zip(parts, groups.items(), strict=True):
-        count = totals[title]
-        heading = f"{title} ({count})" if len(shown) >= count else f"{title} ({count}, {len(shown)} shown)"
-        part.suptitle(heading, fontsize=11, color=drawing.GREY if not shown else "black")
-        if shown:
-            _group(part, pair, shown)
-    axes = bar.subplots()
+    heights = [4.95 if shown else 0.5 for shown in groups.values()]
+    title = f"Where two models differ: {pair.category}"
+    sheet = drawing.Sheet(1.55 * COLUMNS + 0.6, sum(heights) + 1.55, title)
+    y = 0.4
+    for height, (name, shown) in zip(heights, groups.items(), strict=True):
+        count = totals[name]
+        heading = f"{name} ({count})" if len(shown) >= count else f"{name} ({count}, {len(shown)} shown)"
+        colour = "black" if shown else drawing.GREY
+        sheet.text(sheet.width / 2, y, heading, ha="center", va="top", fontsize=11, color=colour)
+        _group(sheet, y + 0.62, pair, shown)
+        y += height
+    axes = sheet.figure.add_axes((0.02, 1 - (y + 0.14) / sheet.height, 0.96, 0.14 / sheet.height))
     colours = ScalarMappable(Normalize(0, 1), drawing.HEAT_COLOURS)
-    colour_bar = bar.colorbar(colours, cax=axes, orientation="horizontal", extend="max")
+    colour_bar = sheet.figure.colorbar(colours, cax=axes, orientation="horizontal", extend="max")
     colour_bar.set_label(
         "anomaly map (2/3: the brightest pixels of good validation images, for either model)", fontsize=9
     )
-    drawing.caption(
-        strip,
+    sheet.caption(
         f"Champion: {pair.champion.title}. Challenger: {pair.challenger.title}. Cyan: ground truth.\n"
         "Maps of a model share the colour scale that it has in every figure; none has a scale of its own.",
     )
-    return figure
+    return sheet.figure
 
 
-def _group(part: SubFigure, pair: HeadToHead, shown: list[Shown]) -> None:
-    grid = part.subplots(3, COLUMNS, squeeze=False)
-    for axes in grid.flat:
-        axes.axis("off")
+def _group(sheet: drawing.Sheet, y: float, pair: HeadToHead, shown: list[Shown]) -> None:
+    step = sheet.width / COLUMNS
     for column, one in enumerate(shown[:COLUMNS]):
-        drawing.show(grid[0, column], one.image)
-        if one.mask.any():
-            grid[0, column].contour(one.mask, [0.5], colors="cyan", linewidths=1.2)
-        defect = str(pair.images["defect"].iloc[one.row])
-        grid[0, column].set_title(defect.replace("_", "\n", 1), fontsize=9)
+        x = step * column + (step - SIDE) / 2
+        defect = str(pair.images["defect"].iloc[one.row]).replace("_", "\n", 1)
+        sheet.text(x + SIDE / 2, y - 0.05, defect, ha="center", va="bottom", fontsize=9)
+        sheet.image(x, y, SIDE, one.image)
+        sheet.outline(x, y, SIDE, one.mask)
+        defective = bool(pair.labels[one.row])
         for line, (name, side) in enumerate((("champion", pair.champion), ("challenger", pair.challenger))):
-            _decided(grid[line + 1, column], name, side, one, one.maps[line], bool(pair.labels[one.row]))
+            below = y + SIDE + 0.36 + line * (SIDE + 0.38)
+            _decided(sheet, x, below, name, side, one, one.maps[line], defective)
 
 
 def _decided(
-    axes: Axes, name: str, side: Side, one: Shown, anomaly_map: np.ndarray | None, defective: bool
-) -> None:
+    sheet: drawing.Sheet, x: float, y: float, name: str, side: Side, one: Shown,
+    anomaly_map: np.ndarray | None, defective: bool,
+) -> None:  # fmt: skip
+    middle = x + SIDE / 2
     if anomaly_map is None:
-        drawing.show(axes, np.full((64, 64, 3), 235, np.uint8))
-        axes.text(0.5, 0.5, "makes no map", transform=axes.transAxes, ha="center", va="center", fontsize=9)
+        sheet.image(x, y, SIDE, np.full((64, 64, 3), 235, np.uint8))
+        sheet.text(middle, y + SIDE / 2, "makes no map", ha="center", va="center", fontsize=9)
     else:
-        drawing.show(axes, anomaly_map, cmap=drawing.HEAT_COLOURS, vmin=0, vmax=1)
+        sheet.image(x, y, SIDE, anomaly_map, cmap=drawing.HEAT_COLOURS, vmin=0, vmax=1)
     called = bool(side.called[one.row])
     verdict = f"{name}: {'defective' if called else 'good'}{'' if called == defective else ', WRONG'}"
     score = compared(float(side.scores[one.row]), side.threshold)
-    axes.set_title(
-        f"{verdict}\n{score}", fontsize=7.5, color=drawing.BLUE if called == defective else drawing.RED
-    )
+    colour = drawing.BLUE if called == defective else drawing.RED
+    sheet.text(middle, y - 0.05, f"{verdict}\n{score}", ha="center", va="bottom", fontsize=7.5, color=colour)
 
 
 @drawing.style()

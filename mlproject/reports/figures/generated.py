@@ -50,21 +50,23 @@ def nearest(
 ) -> Figure:
     """Return the generated images nearest to a training image, each above that training image."""
     rows = found.closest_first()[:SHOWN]
-    figure = drawing.new(1.35 * len(rows) + 0.4, 3.9, f"Likeliest copies: {name}")
-    pairs = figure.subplots(2, len(rows), squeeze=False)
+    side, step, left, top = 1.3, 1.38, 0.5, 0.55
+    sheet = drawing.Sheet(step * len(rows) + left, 3.95, f"Likeliest copies: {name}")
+    below = top + step
     for column, row in enumerate(rows):
-        drawing.show(pairs[0, column], generated[row])
-        drawing.show(pairs[1, column], train[found.rows[row]])
-        pairs[0, column].set_title(f"{found.nearest[row]:.4f}", fontsize=9)
-    pairs[0, 0].set_ylabel("generated")
-    pairs[1, 0].set_ylabel("nearest\ntraining image")
+        x = left + step * column
+        distance = f"{found.nearest[row]:.4f}"
+        sheet.text(x + side / 2, top - 0.05, distance, ha="center", va="bottom", fontsize=9)
+        sheet.image(x, top, side, generated[row])
+        sheet.image(x, below, side, train[found.rows[row]])
+    for y, words in ((top, "generated"), (below, "nearest\ntraining image")):
+        sheet.text(left / 2, y + side / 2, words, rotation=90, ha="center", va="center")
     memory = quality["memorisation"]
-    drawing.caption(
-        figure,
+    sheet.caption(
         "Root-mean-square difference of pixels in [0, 1], nearest first. Training images to their nearest: "
         f"median {memory['median_train_to_train']:.4f}, "
         f"1st percentile {memory['first_percentile_train_to_train']:.4f}.\n"
         f"{memory['share_below_first_percentile']:.0%} of generated images are nearer than that, "
         f"{memory['share_of_copies']:.0%} are copies. {_verdict(quality)}",
     )
-    return figure
+    return sheet.figure

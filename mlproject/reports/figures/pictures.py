@@ -4,16 +4,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 
 from mlproject.models.components.heat_scale import HeatScale
 from mlproject.reports.figures import drawing
 from mlproject.reports.figures.cases import Cases, extreme, number, spread
 
 COLUMNS = 5  # images side by side in `mistakes`
+UPRIGHT: dict[str, Any] = {"rotation": 90, "ha": "center", "va": "center"}
 SCALE_IN_WORDS = "All maps share the detector's colour scale, set by good validation images."
 VERDICT_ROWS = 8  # of `verdicts`, about; each type of defect has a row even if there are more types
 
@@ -51,19 +51,20 @@ def reconstructions(cases: Cases, good: int = 4, defective: int = 6) -> Figure:
     assert cases.reconstructions is not None
     rows = [*spread(np.flatnonzero(cases.labels == 0), cases.scores, good)]
     rows += [*spread(np.flatnonzero(cases.labels == 1), cases.scores, defective)]
-    figure = drawing.new(1.35 * len(rows) + 0.4, 3.6, f"Originals and reconstructions: {cases.name}")
-    grid = figure.subplots(2, len(rows), squeeze=False)
+    side, left, top = 1.3, 0.3, 0.65
+    sheet = drawing.Sheet(1.38 * len(rows) + left, 3.75, f"Originals and reconstructions: {cases.name}")
+    below = top + side + 0.08
     for column, row in enumerate(rows):
-        drawing.show(grid[0, column], cases.images[row])
-        drawing.show(grid[1, column], cases.reconstructions[row])
+        x = left + 1.38 * column
+        sheet.image(x, top, side, cases.images[row])
+        sheet.image(x, below, side, cases.reconstructions[row])
         colour = drawing.RED if cases.labels[row] else drawing.BLUE
-        grid[0, column].set_title(_wrapped(str(cases.defects[row])), color=colour)
-    grid[0, 0].set_ylabel("original")
-    grid[1, 0].set_ylabel("reconstruction")
-    drawing.caption(
-        figure, "Test images at evenly spaced ranks of their score, lowest first; none was trained on."
-    )
-    return figure
+        name = _wrapped(str(cases.defects[row]))
+        sheet.text(x + side / 2, top - 0.05, name, ha="center", va="bottom", color=colour)
+    for y, name in ((top, "original"), (below, "reconstruction")):
+        sheet.text(left / 2, y + side / 2, name, **UPRIGHT)
+    sheet.caption("Test images at evenly spaced ranks of their score, lowest first; none was trained on.")
+    return sheet.figure
 
 
 @drawing.style()
@@ -77,41 +78,40 @@ def verdicts(cases: Cases) -> Figure:
     titles = ["image", "reconstruction", "ground truth", "anomaly map", "verdict"]
     if cases.reconstructions is None:
         titles.remove("reconstruction")
-    figure = drawing.new(1.72 * len(titles), 1.5 * len(rows) + 1.6, f"Verdicts: {cases.name}")
-    grid = figure.subplots(len(rows), len(titles), squeeze=False)
-    scale = cases.heat_scale
+    side, step, left, top = 1.45, 1.53, 0.45, 0.5
+    bottom = top + step * len(rows)
+    sheet = drawing.Sheet(left + step * (len(titles) - 1) + 1.75, bottom + 1.0, f"Verdicts: {cases.name}")
+    columns = [left + step * column for column in range(len(titles))]
+    for x, title in zip(columns, titles, strict=True):
+        sheet.text(x + side / 2, top - 0.06, title, ha="center", va="bottom", fontweight="bold")
     for line, row in enumerate(rows):
-        _verdict_line(grid[line], cases, int(row), scale)
-    for axes, title in zip(grid[0], titles, strict=True):
-        axes.set_title(title, fontweight="bold")
-    _colour_bar(figure, grid, scale)
-    drawing.caption(
-        figure,
+        _verdict_line(sheet, columns, top + step * line, side, cases, int(row))
+    _colour_bar(sheet, bottom + 0.06, cases.heat_scale)
+    sheet.caption(
         "Each type at evenly spaced ranks of score, lowest first. Threshold: protocol clean.\n"
         + SCALE_IN_WORDS,
     )
-    return figure
+    return sheet.figure
 
 
-def _verdict_line(line: np.ndarray, cases: Cases, row: int, scale: HeatScale) -> None:
-    drawing.show(line[0], cases.images[row])
-    line[0].set_ylabel(_wrapped(str(cases.defects[row])), fontsize=10)
+def _verdict_line(
+    sheet: drawing.Sheet, columns: list[float], y: float, side: float, cases: Cases, row: int
+) -> None:
+    middle = y + side / 2
+    sheet.text(columns[0] / 2, middle, _wrapped(str(cases.defects[row])), **UPRIGHT)
+    sheet.image(columns[0], y, side, cases.images[row])
     if cases.reconstructions is not None:
-        drawing.show(line[1], cases.reconstructions[row])
-    truth, heat, words_axes = line[-3:]
+        sheet.image(columns[1], y, side, cases.reconstructions[row])
+    truth, heat, words_at = columns[-3:]
     mask = cases.masks[row]
-    drawing.show(truth, mask, cmap="gray", vmin=0, vmax=1)
+    sheet.image(truth, y, side, mask, cmap="gray", vmin=0, vmax=1)
     if not mask.any():
         words = "no mask" if cases.labels[row] else "nothing to find"
-        truth.text(0.5, 0.5, words, transform=truth.transAxes, ha="center", va="center", color="white")
-    _show_map(heat, cases.maps[row], scale)
+        sheet.text(truth + side / 2, middle, words, ha="center", va="center", color="white")
+    _show_map(sheet, heat, y, side, cases, row)
     verdict = cases.verdict(row)
-    words_axes.axis("off")
     colour = drawing.BLUE if verdict.right else drawing.RED
-    words_axes.text(
-        0, 0.5, verdict.text, transform=words_axes.transAxes, va="center", color=colour, linespacing=1.6
-    )
-    words_axes.set_xlim(0, 1)
+    sheet.text(words_at + 0.05, middle, verdict.text, va="center", color=colour, linespacing=1.6)
 
 
 @drawing.style()
@@ -124,43 +124,40 @@ def mistakes(cases: Cases) -> Figure:
         Group("defects found, highest score first", "defective", defective, called, True, drawing.BLUE),
         Group("good called good, lowest score first", "good", ~defective, ~called, False, drawing.BLUE),
     )
-    heights = [2.85 if group.rows.size else 0.5 for group in groups]
-    scale = cases.heat_scale
-    figure = drawing.new(7.6, sum(heights) + 1.0, f"Best and worst decisions: {cases.name}")
-    # Subfigures leave no room for a caption of the whole figure, so the last strip holds it.
-    strips: Any = figure.subfigures(len(groups) + 1, 1, height_ratios=[*heights, 0.5])
-    *parts, strip = strips
-    for part, group in zip(parts, groups, strict=True):
-        part.suptitle(group.heading(), color=group.colour if group.rows.size else drawing.GREY, fontsize=11)
-        if group.rows.size:
-            chosen = extreme(group.rows, cases.scores, COLUMNS, highest=group.highest)
-            _image_above_map(part, cases, chosen, scale)
-    drawing.caption(strip, f"Threshold {number(cases.threshold)}. Cyan: ground truth.\n{SCALE_IN_WORDS}")
-    return figure
+    heights = [3.1 if group.rows.size else 0.5 for group in groups]
+    sheet = drawing.Sheet(7.6, sum(heights) + 0.8, f"Best and worst decisions: {cases.name}")
+    y = 0.35
+    for group, height in zip(groups, heights, strict=True):
+        colour = group.colour if group.rows.size else drawing.GREY
+        sheet.text(sheet.width / 2, y, group.heading(), ha="center", va="top", color=colour, fontsize=11)
+        chosen = extreme(group.rows, cases.scores, COLUMNS, highest=group.highest)
+        _images_above_maps(sheet, y + 0.6, cases, chosen)
+        y += height
+    sheet.caption(f"Threshold {number(cases.threshold)}. Cyan: ground truth.\n{SCALE_IN_WORDS}")
+    return sheet.figure
 
 
-def _image_above_map(part: SubFigure, cases: Cases, rows: np.ndarray, scale: HeatScale) -> None:
-    grid = part.subplots(2, COLUMNS, squeeze=False)
-    for axes in grid.flat:
-        axes.axis("off")
+def _images_above_maps(sheet: drawing.Sheet, y: float, cases: Cases, rows: np.ndarray) -> None:
+    side, step = 1.15, sheet.width / COLUMNS
     for column, row in enumerate(rows):
-        drawing.show(grid[0, column], cases.images[row])
-        if cases.masks[row].any():
-            grid[0, column].contour(cases.masks[row], [0.5], colors="cyan", linewidths=1.2)
-        grid[0, column].set_title(f"{cases.defects[row]}\n{number(cases.scores[row])}", fontsize=9)
-        _show_map(grid[1, column], cases.maps[row], scale)
+        x = step * column + (step - side) / 2
+        words = f"{cases.defects[row]}\n{number(cases.scores[row])}"
+        sheet.text(x + side / 2, y - 0.05, words, ha="center", va="bottom", fontsize=9)
+        sheet.image(x, y, side, cases.images[row])
+        sheet.outline(x, y, side, cases.masks[row])
+        _show_map(sheet, x, y + side + 0.08, side, cases, row)
 
 
-def _show_map(axes: Axes, anomaly_map: np.ndarray, scale: HeatScale) -> None:
-    values = np.asarray(anomaly_map, dtype=np.float32)
-    drawing.show(axes, values, cmap=drawing.HEAT_COLOURS, vmin=scale.low, vmax=scale.high)
+def _show_map(sheet: drawing.Sheet, x: float, y: float, side: float, cases: Cases, row: int) -> None:
+    values, scale = np.asarray(cases.maps[row], dtype=np.float32), cases.heat_scale
+    sheet.image(x, y, side, values, cmap=drawing.HEAT_COLOURS, vmin=scale.low, vmax=scale.high)
 
 
-def _colour_bar(figure: Figure, grid: np.ndarray, scale: HeatScale) -> None:
+def _colour_bar(sheet: drawing.Sheet, y: float, scale: HeatScale) -> None:
+    place = (0.28, 1 - (y + 0.11) / sheet.height, 0.44, 0.11 / sheet.height)
     colours = ScalarMappable(Normalize(scale.low, scale.high), drawing.HEAT_COLOURS)
-    bar = figure.colorbar(
-        colours, ax=grid.ravel().tolist(), location="bottom", shrink=0.5, aspect=40, pad=0.01, extend="max"
-    )
+    axes = sheet.figure.add_axes(place)
+    bar = sheet.figure.colorbar(colours, cax=axes, orientation="horizontal", extend="max")
     bar.ax.tick_params(labelsize=8)
     bar.set_label("anomaly map", fontsize=9)
 
