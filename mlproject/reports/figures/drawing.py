@@ -133,6 +133,7 @@ def save_axes(axes: Any, path: Path) -> None:
 
     figure = np.ravel(axes)[0].figure
     figure.set_size_inches(max(10, 1.6 * len(figure.axes)), 6)
-    figure.set_layout_engine("constrained")  # such figures have no layout of their own
-    save(figure, path)
+    with style(), written_file(path) as part:
+        # such figures have no layout of their own, and axes that `constrained` cannot lay out
+        figure.savefig(part, format="png", dpi=DPI, metadata={"Software": None}, bbox_inches="tight")
     pyplot.close(figure)
