@@ -3,7 +3,6 @@
 import ast
 import functools
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,14 +17,15 @@ def code_hash(*modules: str) -> str:
 
     Comments, docstrings and layout do not count, nor do DECIDE_NOTHING.
     """
-    files = {path.relative_to(ROOT).as_posix(): path for path in reached(modules)}
+    files = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in reached(modules)}
     lines = [f"{name} {_digest(files[name])}\n" for name in sorted(files) if name not in DECIDE_NOTHING]
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 
 
-def _digest(path: Path) -> str:
+@functools.cache
+def _digest(code: bytes) -> str:
     """Return the hash of a file's syntax tree without docstrings."""
-    tree = ast.parse(path.read_bytes())
+    tree = ast.parse(code)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             documented = ast.get_docstring(node, clean=False) is not None
@@ -41,7 +41,7 @@ def reached(modules: tuple[str, ...]) -> set[Path]:
         path = _file(waiting.pop())
         if path and path not in found:
             found.add(path)
-            waiting += _imports(path)
+            waiting += _imports(path.read_bytes())
     return found
 
 
@@ -53,11 +53,14 @@ def _file(module: str) -> Path | None:
     return next((path for path in candidates if inside and path.is_file()), None)
 
 
-def _imports(path: Path) -> Iterator[str]:
-    """Yield what a file imports, in functions too; modules, and names that may be modules."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+@functools.cache
+def _imports(code: bytes) -> tuple[str, ...]:
+    """Return what a file imports, in functions too; modules, and names that may be modules."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found.append(node.module)
+            found += (f"{node.module}.{alias.name}" for alias in node.names)
+    return tuple(found)
