@@ -40,7 +40,10 @@ def _result(category: str, model: str) -> dict[str, Any]:
     """Return metrics.json of a pair, and why it has learnt nothing by its training or its scores, if so."""
     training = files.read_json(artifacts.training_report(category, model), required=("not_learnt_because",))
     result: dict[str, Any] = files.read_json(artifacts.report_folder(category, model) / "metrics.json")
-    return result | {"not_learnt_because": training["not_learnt_because"] or result["follows_shortcut"]}
+    return result | {
+        "not_learnt_because": training["not_learnt_because"] or result["follows_shortcut"],
+        "outside_weights": training.get("outside_weights"),
+    }
 
 
 if __name__ == "__main__":

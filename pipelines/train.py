@@ -180,6 +180,7 @@ def _write_training(
     run = facts | {
         **{f"n_{name}": count for name, count in counts.items()},
         "parameters": detector.parameter_count(),
+        "outside_weights": detector.outside_weights and dict(detector.outside_weights),
         "epochs": len(table),
         "best_epoch": _best(history),
         "best_validation_loss": float(best["validation_loss"]),

@@ -124,6 +124,7 @@ def evaluate(cell: Cell) -> Outcome:
             "seconds": round(seconds, 3),
             "ms_per_image": round(per_image * 1000, 2),
             "not_learnt_because": detector.why_not_learnt(train, validation),
+            "outside_weights": detector.outside_weights and dict(detector.outside_weights),
         },
     )
 

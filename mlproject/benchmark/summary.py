@@ -103,6 +103,7 @@ def _row(one: Evaluated, resamples: int) -> dict[str, Any]:
         "ms_per_image": one.mean("ms_per_image"),
         "parameters": one.outcomes[0].measured["parameters"],
         "not_learnt_because": next(filter(None, reasons), None),
+        "outside_weights": one.outcomes[0].measured.get("outside_weights"),
         **{f"{name}_by_seed": values for name, values in by_seed.items()},
     }
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()}
@@ -172,5 +173,6 @@ def over_categories(made: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         rank = float(np.mean(ranks[name])) if ranks[name] else None
         seconds = sum(row["training_seconds"] for row in own)
         about = {"model": name, "categories": len(own), "mean_rank": rank}
+        about["outside_weights"] = own[0].get("outside_weights")
         found.append(about | means | {"training_seconds": seconds})
     return found

@@ -66,6 +66,7 @@ def model_card(dataset: str, facts: DetectorFacts, *, in_registry: bool = False)
         *_not_learnt(facts.not_learnt_because),
         f"- Trained on {run['n_train']} good images, {run['n_validation']} more chose the epoch "
         f"(data `{run['data_hash']}`).",
+        *_outside_weights(facts.outside_weights),
         *_labelled(run),
         *_tuned(m),
         f"- Threshold: from {m['n_calibration']} good images, for a false-alarm rate of "
@@ -87,6 +88,16 @@ def model_card(dataset: str, facts: DetectorFacts, *, in_registry: bool = False)
 def _not_learnt(why: str | None) -> list[str]:
     """Return the line about a model that has learnt nothing."""
     return [f"- **It has learnt nothing**: {why}. Do not use it."] if why else []
+
+
+def _outside_weights(known: dict[str, Any]) -> list[str]:
+    """Return the line about weights that were learnt elsewhere."""
+    if not known:
+        return []
+    return [
+        f"- It uses {known['trained_on']} weights: {known['backbone']}, layers {known['layers']}, "
+        f"{known['megabytes']:.1f} MB, licence {known['licence']}, file with sha256 `{known['sha256']}`."
+    ]
 
 
 def _labelled(run: dict[str, Any]) -> list[str]:

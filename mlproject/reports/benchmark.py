@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import pandas as pd
 
-from mlproject.reports.comparison_columns import BASELINE
+from mlproject.reports.comparison_columns import BASELINE, outside_weights
 from mlproject.reports.paper.markdown import bullets, escape, picture, table
 from mlproject.reports.published_benchmarks import MEAN, METHODS, Published
 
@@ -107,7 +107,9 @@ def _alarms(row: Row) -> str:
 
 
 def _model(row: Row) -> str:
-    return escape(row["model"]) + (" (has learnt nothing)" if row["not_learnt_because"] else "")
+    words = outside_weights(row)
+    marks = [words] * bool(words) + ["has learnt nothing"] * bool(row.get("not_learnt_because"))
+    return escape(row["model"]) + (f" ({', '.join(marks)})" if marks else "")
 
 
 Columns = Mapping[str, Callable[[Row], str]]
@@ -127,7 +129,7 @@ LOCALISATION: Columns = NAMES | {
     "ms / image": lambda row: f"{row['ms_per_image']:.1f}",
 }
 OVERALL: Columns = {
-    "model": lambda row: escape(row["model"]),
+    "model": _model,
     "mean rank": lambda row: "-" if row["mean_rank"] is None else f"{row['mean_rank']:.2f}",
     "AUROC": lambda row: number(row["auroc"]),
     "F1": lambda row: number(row["f1"]),

@@ -114,11 +114,19 @@ def not_learnt(row: Row) -> str | None:
     return why
 
 
+def outside_weights(row: Row) -> str:
+    """Return whose weights a model uses that were not learnt here, in words; nothing of any other."""
+    weights = row.get("outside_weights")  # rows of older releases lack it
+    return f"uses {weights['trained_on']} weights" if weights else ""
+
+
 def _model_notes(row: Row) -> list[str]:
     """Return what must be known of the model before any of its numbers is read."""
     found = []
     if why := not_learnt(row):
         found.append(f"{row['category']}, {row['model']} has learnt nothing: {why}. It cannot be a winner.")
+    if words := outside_weights(row):
+        found.append(f"{words[0].upper()}{words[1:]}: they were learnt from other images, with labels.")
     if row["supervised"]:
         found.append(
             "Supervised: trained on one half of the test images, evaluated on the other, held-out half only. "

@@ -75,6 +75,11 @@ class DetectorFacts(Facts):
         why: str | None = self.training.get("not_learnt_because") or self.metrics.get("follows_shortcut")
         return why
 
+    @property
+    def outside_weights(self) -> dict[str, Any]:
+        """What is known of weights that were learnt elsewhere; {} if none were."""
+        return self.training.get("outside_weights") or {}
+
     def figures(self) -> dict[str, float]:
         """Return every number of the report and of the training, flat; absent ones are left out."""
         training = {
@@ -98,6 +103,7 @@ class DetectorFacts(Facts):
             "threshold_supported": self.metrics["supported"],
             **{name: value for name, value in self.locked().items() if name not in parameters(self.training)},
         }
+        values |= flatten({"outside_weights": self.outside_weights})
         if LOCK.is_file():
             values["mlproject.lock_hash"] = hashlib.sha256(LOCK.read_bytes()).hexdigest()
         return super().tags() | {name: str(value) for name, value in values.items()}

@@ -45,6 +45,7 @@ def of_version(
         "data_hash": facts.training["data_hash"],
         "seed": str(facts.training["seed"]),
         "run_id": run_id,
+        **{f"outside_weights.{name}": str(value) for name, value in facts.outside_weights.items()},
     }
     if recorded.LOCK.is_file():
         values["lock_hash"] = hashlib.sha256(recorded.LOCK.read_bytes()).hexdigest()

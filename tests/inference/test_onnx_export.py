@@ -8,6 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from support.small_models import defaults
 
 from mlproject import cli, models
 from mlproject.core import params
@@ -32,7 +33,7 @@ LINEAGE = {"name": "sample-bracket", "version": "3"}
 
 def detector(name, small_images, **map_settings) -> base.Detector:
     chosen = SMALL | {"image_size": 96} if models.detector_class(name).supervised else SMALL
-    settings = {key: chosen.get(key, value) for key, value in DEFAULTS[name].items()}
+    settings = {key: chosen.get(key, value) for key, value in defaults(name).items()}
     if map_settings:
         settings["map"] = DEFAULTS[name]["map"] | map_settings
     made = models.create(name, settings)

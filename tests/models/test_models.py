@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 from sklearn.metrics import roc_auc_score
+from support.small_models import defaults
 from support.small_models import detector_settings as small
 
 from mlproject import models
@@ -200,7 +201,7 @@ def test_a_misspelt_setting_names_the_nearest():
 @pytest.mark.parametrize("name", models.names())
 def test_an_image_size_makes_a_network_or_is_refused_by_name(name, size, small_images):
     """What the settings allow can be trained and scores images; what cannot be is said before."""
-    settings = DEFAULTS[name] | {"image_size": size} | {k: 1 for k in ("epochs",) if k in DEFAULTS[name]}
+    settings = defaults(name) | {"image_size": size} | {k: 1 for k in ("epochs",) if k in DEFAULTS[name]}
     try:
         detector = models.create(name, settings, f"params.yaml: models.{name}")
     except UserError as error:

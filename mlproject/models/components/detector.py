@@ -189,6 +189,14 @@ class Detector(ABC):
         """Return how many numbers were learnt by gradient descent; 0 where there are none."""
         return 0
 
+    @property
+    def outside_weights(self) -> Mapping[str, Any] | None:
+        """What is known of weights that were learnt elsewhere, trained_on among it; None: none are.
+
+        Known once the detector is fitted.
+        """
+        return None
+
     def network_parts(self) -> dict[str, Any]:
         """Return name → torch Sequential, from image to output, for the figure of its layout.
 

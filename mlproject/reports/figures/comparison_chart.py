@@ -6,6 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mlproject.reports.comparison_columns import outside_weights
 from mlproject.reports.figures import drawing
 
 Rows = Sequence[Mapping[str, Any]]
@@ -41,11 +42,14 @@ def comparison(rows: Rows) -> Figure:
 def _name(row: Mapping[str, Any]) -> str:
     """Return category and model.
 
-    A supervised model is marked, because its results are of other images, and one that has learnt nothing.
+    Marked: a supervised model, whose results are of other images, one that has learnt nothing, and one
+    that uses weights learnt elsewhere.
     """
     marks = (", held-out half" if row["supervised"] else "") + (
         ", has learnt nothing" if row.get("not_learnt_because") else ""
     )
+    if words := outside_weights(row):
+        marks += f", {words}"
     return f"{row['category']}  {row['model']}{marks}"
 
 
