@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import roc_auc_score
 from support.parts import photo, positions
 from support.small_models import GIVEN
 
 from mlproject import models
 from mlproject.core.errors import UserError
+from mlproject.models.components.patch_detector import bounded
 from mlproject.models.patch_kde import PatchKDE
 from mlproject.training.run_options import RunOptions
 
@@ -71,10 +73,17 @@ def test_the_map_is_highest_at_the_spot(fitted, small_images):
     good = small_images.validation[:4]
     spoilt = good.copy()
     spoilt[:, 40:44, 20:24] = (230, 20, 20)
-    difference = fitted.score(spoilt).maps - fitted.score(good).maps
-    rows, columns = np.unravel_index(difference.reshape(4, -1).argmax(axis=1), (64, 64))
+    maps = fitted.score(spoilt).maps
+    rows, columns = np.unravel_index(maps.reshape(4, -1).argmax(axis=1), (64, 64))
     assert (abs(rows - 42) <= 6).all()
     assert (abs(columns - 22) <= 6).all()
+
+
+def test_a_place_odd_to_both_grids_is_higher_on_the_map_than_one_far_odder_to_the_coarse_grid_alone():
+    fine, coarse = torch.tensor([[3.0, 0.3, 0.0, 1.0, -1.0]]), torch.tensor([[3.0, 100.0, 0.0, 1.0, -1.0]])
+    both, alone, neither, usual, below = (bounded(fine) + bounded(coarse)).div(2)[0].tolist()
+    assert both > alone
+    assert (neither, usual, below) == pytest.approx((0, 1, -1))
 
 
 def test_images_that_were_left_out_score_about_as_new_good_ones(fitted, small_images):

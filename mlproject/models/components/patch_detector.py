@@ -4,6 +4,7 @@ A model says what describes an image (`describe`) and on which grids; here parts
 densities fitted and maps brought back onto the photo.
 """
 
+import math
 import time
 from abc import abstractmethod
 from collections.abc import Callable
@@ -172,8 +173,9 @@ class PatchDetector(Detector):
     def _relit(self, image: np.ndarray) -> list[torch.Tensor]:
         """Return how descriptors change under other lamps, (lamps, h / cell, w / cell, c) for each grid."""
         crop = self._crop(image)[0]
-        before, after = self._describe(crop), self._describe(torch.cat([lamp(crop) for lamp in lamps.LAMPS]))
-        return [there - here for here, there in zip(before, after, strict=True)]
+        before = self._describe(crop)
+        after = [self._describe(lamp(crop)) for lamp in lamps.LAMPS]  # one by one: memory
+        return [torch.cat(there) - here for here, there in zip(before, zip(*after, strict=True), strict=True)]
 
     def _fit_grid(
         self, grid: Grid, descriptors: list[torch.Tensor], relit: list[torch.Tensor]
@@ -211,7 +213,7 @@ class PatchDetector(Detector):
         for grid, density, described in zip(self.grids, self.densities, self._describe(crops), strict=True):
             found = density.maps(grid.widen(described))
             heights.append(density.heights(found))
-            maps.append(_enlarged(found, grid.cell))
+            maps.append(bounded(_enlarged(found, grid.cell)))
         return torch.stack(heights).mean(dim=0), torch.stack(maps).mean(dim=0)
 
     @torch.inference_mode()
@@ -259,6 +261,15 @@ def _pixels(images: np.ndarray) -> torch.Tensor:
 def _part(image: np.ndarray) -> Part:
     """Return the part in (1, s, s, 3) uint8, without its levelled photo."""
     return find_part(_pixels(image)[0], level=False)
+
+
+def bounded(maps: torch.Tensor) -> torch.Tensor:
+    """Return maps between -2 and 2 that keep 0 and 1: beyond a good image's peak, higher says little more.
+
+    A coarse grid's values are the highest, and reach as far around a defect as its surroundings do; unbounded
+    they would hide where the fine grid sees it.
+    """
+    return maps.atan() * (4 / math.pi)
 
 
 def _enlarged(maps: torch.Tensor, cell: int) -> torch.Tensor:
