@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
+from scipy.stats import rankdata
 
 from mlproject.core.errors import TooFewImages
 from mlproject.core.params import Threshold
@@ -84,10 +84,8 @@ def _auroc(labels: np.ndarray, scores: np.ndarray) -> float:
 
 def spearman(first: np.ndarray, second: np.ndarray) -> float | None:
     """Return the rank correlation of two (n,) arrays in [-1, 1]; None where one does not vary."""
-    ranks = [pd.Series(values).rank().to_numpy() for values in (first, second)]
-    if len(first) < 2 or any(np.ptp(values) == 0 for values in ranks):
-        return None
-    return float(np.corrcoef(*ranks)[0, 1])
+    value = _spearman_rows(first[None], second[None])[0]
+    return None if np.isnan(value) else float(value)
 
 
 def spearman_interval(
@@ -96,8 +94,14 @@ def spearman_interval(
     """Return the bootstrap 95 % interval of `spearman` over the n pairs; None, None below three pairs."""
     if len(first) < 3 or spearman(first, second) is None:
         return None, None
-    rng = np.random.default_rng(seed)
-    drawn = [rng.integers(0, len(first), len(first)) for _ in range(RESAMPLES)]
-    found = [value for rows in drawn if (value := spearman(first[rows], second[rows])) is not None]
-    low, high = np.percentile(found, [2.5, 97.5])
+    rows = np.random.default_rng(seed).integers(0, len(first), (RESAMPLES, len(first)))
+    low, high = np.nanpercentile(_spearman_rows(first[rows], second[rows]), [2.5, 97.5])
     return float(low), float(high)
+
+
+def _spearman_rows(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the (m,) rank correlations of the rows of two (m, n) arrays; NaN where one does not vary."""
+    ranks = [rankdata(values, axis=1) for values in (first, second)]
+    x, y = (values - values.mean(axis=1, keepdims=True) for values in ranks)
+    with np.errstate(invalid="ignore"):
+        return (x * y).sum(axis=1) / np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
