@@ -2,7 +2,9 @@
 
 To start Python and load torch, MLflow and DVC takes 3 to 6 s of processor time, and the tests run hundreds of
 such commands. A server loads them once; each command is a fork of it, with the command's own arguments,
-environment, directory and streams. No module of this project is loaded before the fork.
+environment, directory and open files, in a process group of its own, to which its client passes on signals.
+No module of this project is loaded before the fork. Where a command has worker processes, the server that
+multiprocessing forks them from is such a fork as well.
 """
 
 import atexit
@@ -10,6 +12,7 @@ import fcntl
 import gc
 import importlib
 import json
+import multiprocessing
 import os
 import select
 import shutil
@@ -35,6 +38,8 @@ LOADED = {
     "dvc": ("dvc.cli", "dvc.repo"),  # a server of its own: MLflow and DVC both set up logging
 }
 PROGRAMS = {"python": "python", "mlproject": "python", "dvc": "dvc"}  # and whose they are
+
+MOST_FILES = 250  # Linux passes on at most 253
 
 
 @cache
@@ -79,7 +84,8 @@ def serve(kind: str, listener: socket.socket) -> None:
 def _answer(link: socket.socket) -> NoReturn:
     """Be the command that a client asks for, to its end."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    data, streams, _, _ = socket.recv_fds(link, 1 << 20, 3)
+    os.setsid()
+    data, received, _, _ = socket.recv_fds(link, 1 << 20, MOST_FILES)
     while not data.endswith(b"\n"):
         data += link.recv(1 << 20)
     # whoever kills the client kills this too
@@ -91,23 +97,34 @@ def _answer(link: socket.socket) -> NoReturn:
     os.environ.clear()
     os.environ.update(asked["environment"])
     sys.dont_write_bytecode = "PYTHONDONTWRITEBYTECODE" in os.environ
-    _take(streams)
+    for number in asked["ignored"]:
+        signal.signal(number, signal.SIG_IGN)
+    link = _take(link, received, asked["files"])
+    multiprocessing.set_executable(asked["client"])
+    link.sendall(f"{os.getpid()}\n".encode())
     code = _run(asked["arguments"], asked["safe"])
     link.sendall(bytes([code]))
     os._exit(code)
 
 
-def _take(streams: list[int]) -> None:
-    """Make these descriptors stdin, stdout and stderr."""
-    for number, (name, stream) in enumerate(zip(("stdin", "stdout", "stderr"), streams, strict=True)):
-        os.dup2(stream, number)
-        os.close(stream)
-        file = os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False)
+def _take(link: socket.socket, received: list[int], numbers: list[int]) -> socket.socket:
+    """Give received files the numbers that they have in the client; return the link, out of their way."""
+    above = max(numbers) + 1
+    link = socket.socket(fileno=fcntl.fcntl(link.detach(), fcntl.F_DUPFD_CLOEXEC, above))
+    moved = [fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, above) for file in received]
+    for file in received:
+        os.close(file)
+    for file, number in zip(moved, numbers, strict=True):
+        os.dup2(file, number)
+        os.close(file)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False)
         if number:
             unbuffered = "PYTHONUNBUFFERED" in os.environ
-            file.reconfigure(line_buffering=name == "stderr", write_through=unbuffered)  # type: ignore[attr-defined]
-        setattr(sys, name, file)
-        setattr(sys, f"__{name}__", file)
+            stream.reconfigure(line_buffering=name == "stderr", write_through=unbuffered)  # type: ignore[attr-defined]
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+    return link
 
 
 def _run(arguments: list[str], safe: bool) -> int:
@@ -137,7 +154,8 @@ def _run(arguments: list[str], safe: bool) -> int:
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        if not stream.closed:  # as `script.run` leaves stdout
+            stream.flush()
     return code
 
 

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -106,13 +105,11 @@ def tuned(model: str = "pca") -> dict[str, Any]:
     return yaml.safe_load(Path(f"data/tuned/{CATEGORY}/{model}.yaml").read_text())
 
 
-def start(
-    *arguments: str, folder: Path | None = None, programs: Path = Path(sys.executable).parent
-) -> subprocess.Popen[str]:
+def start(*arguments: str, folder: Path | None = None, programs: Path | None = None) -> subprocess.Popen[str]:
     """Start `mlproject tune` in a process and a process group of its own, as a terminal does."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [programs / "mlproject", "tune", "--category", CATEGORY, *arguments],
+        [(programs or fork_server.programs()) / "mlproject", "tune", "--category", CATEGORY, *arguments],
         cwd=folder, env=environment, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
