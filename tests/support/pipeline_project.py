@@ -111,9 +111,9 @@ class Project:
     def edit(self, change) -> None:
         """Change params.yaml by a function of its tree."""
         path = self.folder / "params.yaml"
-        tree = yaml.safe_load(path.read_text())
+        tree = yaml.load(path.read_text(), yaml.CSafeLoader)
         change(tree)
-        path.write_text(yaml.safe_dump(tree, sort_keys=False))
+        path.write_text(yaml.dump(tree, Dumper=yaml.CSafeDumper, sort_keys=False))
 
     @property
     def environment(self) -> dict[str, str]:

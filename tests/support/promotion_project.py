@@ -15,7 +15,7 @@ from PIL import Image
 
 import support.tracked_project as tracked
 from mlproject import cli, models
-from mlproject.core import artifacts, files
+from mlproject.core import artifacts, files, params
 from mlproject.data import prepared
 from mlproject.data.prepare import prepare_category
 from mlproject.evaluation import metrics
@@ -40,7 +40,7 @@ def train(model: str) -> None:
     """Train a small detector on the category's images, score them, and write every file of the pair."""
     data = prepared.load(CATEGORY)
     good = data.images[data.rows(split="train")]
-    given = tracked.yaml.safe_load((tracked.ROOT / "params.yaml").read_text())["models"][model]
+    given = params.load_file(tracked.ROOT / "params.yaml")["models"][model]
     detector = models.create(model, given | {k: v for k, v in SMALL.items() if k in given})
     detector.fit(good[:32], good[32:], RunOptions(seed=0))
     detector.calibrate(good[32:])
@@ -164,9 +164,9 @@ def fresh(registered, asked_once) -> dict[str, int]:
 
 def allow(**values: float) -> None:
     """Change section `promote` of params.yaml in the working directory; not its commit."""
-    tree = tracked.yaml.safe_load(Path("params.yaml").read_text())
+    tree = params.load_file()
     tree["promote"] |= values
-    Path("params.yaml").write_text(tracked.yaml.safe_dump(tree))
+    Path("params.yaml").write_text(tracked.yaml.dump(tree, Dumper=tracked.yaml.CSafeDumper))
 
 
 def aliases() -> dict[str, int]:

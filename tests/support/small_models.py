@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from mlproject import generators, models
 from mlproject.generators.base import Generator
 
-GIVEN = yaml.safe_load((ROOT / "params.yaml").read_text())
+GIVEN = yaml.load((ROOT / "params.yaml").read_text(), yaml.CSafeLoader)
 DETECTOR = {"image_size": 64, "epochs": 80, "patience": 80}
 SUPERVISED = {"image_size": 96, "epochs": 5, "patience": 5}  # an unpadded network needs 94 px
 GAN = {"image_size": 32, "filters": 8, "epochs": 100, "patience": 100}  # two networks play: seconds count

@@ -38,7 +38,7 @@ def write_photos(folder: Path, counts: dict[str, int] = COUNTS) -> None:
 
 def write_params(**changes: Any) -> None:
     """Write params.yaml into the working directory, made small, with changes of its top level."""
-    tree = yaml.safe_load((ROOT / "params.yaml").read_text())
+    tree = yaml.load((ROOT / "params.yaml").read_text(), yaml.CSafeLoader)
     tree |= tree["presets"]["full"]
     tree |= {"categories": [CATEGORY], "detectors": ["kd_cae", "ni_cae", "pca"], "study_workers": 1}
     tree["training"] = {"device": "cpu", "precision": "float32"}
@@ -62,9 +62,9 @@ def write_params(**changes: Any) -> None:
 
 def edit_study(name: str, **changes: Any) -> None:
     """Change a study's section of params.yaml."""
-    tree = yaml.safe_load(Path("params.yaml").read_text())
+    tree = yaml.load(Path("params.yaml").read_text(), yaml.CSafeLoader)
     tree["studies"][name] |= changes
-    Path("params.yaml").write_text(yaml.safe_dump(tree))
+    Path("params.yaml").write_text(yaml.dump(tree, Dumper=yaml.CSafeDumper))
 
 
 def make(**changes: Any) -> None:

@@ -32,7 +32,7 @@ SIDE = 32
 
 def settings() -> dict[str, Any]:
     """Return the project's own settings of KD-CAE, made small."""
-    given = yaml.safe_load((ROOT / "params.yaml").read_text())["models"][MODEL]
+    given = yaml.load((ROOT / "params.yaml").read_text(), yaml.CSafeLoader)["models"][MODEL]
     return given | {"image_size": SIDE, "latent_channels": 4, "epochs": 1}
 
 
@@ -73,9 +73,9 @@ def epoch(number: int) -> Epoch:
 
 def write_params(categories: list[str], detectors: list[str]) -> None:
     """Write params.yaml into the working directory."""
-    given = yaml.safe_load((ROOT / "params.yaml").read_text())
+    given = yaml.load((ROOT / "params.yaml").read_text(), yaml.CSafeLoader)
     given |= given["presets"]["full"] | {"categories": categories, "detectors": detectors}
-    Path("params.yaml").write_text(yaml.safe_dump(given))
+    Path("params.yaml").write_text(yaml.dump(given, Dumper=yaml.CSafeDumper))
 
 
 def write_pair(trained: Path, model: str = MODEL, f1: float = 0.75, **changes: Any) -> None:

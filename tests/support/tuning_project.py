@@ -36,14 +36,14 @@ def prepared_disc(tmp_path_factory) -> Path:
 def fill(folder: Path, prepared: Path) -> None:
     """Write params.yaml and the prepared category into a folder."""
     shutil.copytree(prepared, folder / "data/prepared" / CATEGORY)
-    tree = yaml.safe_load((ROOT / "params.yaml").read_text())
+    tree = yaml.load((ROOT / "params.yaml").read_text(), yaml.CSafeLoader)
     tree["categories"] = [CATEGORY]
     tree["training"]["precision"] = "float32"
     tree["prepare"]["image_size"] = 64
     tree["tune"]["trials"] = 3
     for settings in tree["models"].values():
         settings |= {key: value for key, value in TINY.items() if key in settings}
-    (folder / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
+    (folder / "params.yaml").write_text(yaml.dump(tree, Dumper=yaml.CSafeDumper, sort_keys=False))
 
 
 @pytest.fixture(autouse=True)
@@ -72,9 +72,9 @@ def tuning_home(tmp_path, monkeypatch, prepared_disc) -> Path:
 def edit(change: Any) -> None:
     """Change params.yaml by a function of its tree."""
     path = Path("params.yaml")
-    tree = yaml.safe_load(path.read_text())
+    tree = yaml.load(path.read_text(), yaml.CSafeLoader)
     change(tree)
-    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+    path.write_text(yaml.dump(tree, Dumper=yaml.CSafeDumper, sort_keys=False))
 
 
 def tune(model: str = "pca", **options: Any) -> None:
@@ -102,7 +102,7 @@ def report(model: str = "pca") -> dict[str, Any]:
 
 
 def tuned(model: str = "pca") -> dict[str, Any]:
-    return yaml.safe_load(Path(f"data/tuned/{CATEGORY}/{model}.yaml").read_text())
+    return yaml.load(Path(f"data/tuned/{CATEGORY}/{model}.yaml").read_text(), yaml.CSafeLoader)
 
 
 def start(*arguments: str, folder: Path | None = None, programs: Path | None = None) -> subprocess.Popen[str]:
