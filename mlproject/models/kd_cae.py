@@ -45,10 +45,10 @@ class KDCAE(Autoencoder):
     its own; here as one score (see `combination.Combination`).
     """
 
-    Parameters = Parameters
+    Parameters: ClassVar[type[AutoencoderParameters]] = Parameters
     part_names = ("reconstruction_error", "negative_log_density")
     error_name = "reconstruction_error"
-    paper_rule = "edge_of_good"
+    paper_rule: ClassVar[str | None] = "edge_of_good"
     search_space: ClassVar[Space] = {
         **Autoencoder.search_space,
         "latent_channels": Range(16, 256, log=True, integer=True),

@@ -181,7 +181,7 @@ class Autoencoder(ReconstructionDetector):
         last.bias.copy_(torch.logit(colour))
 
     def batch_loss(self, network: nn.Module, batch: Any, generator: torch.Generator) -> torch.Tensor:
-        """Return the mean squared error (both papers' autoencoders: MSE), of corrupted input if set.
+        """Return the loss (both papers' autoencoders: mean squared error), of corrupted input if set.
 
         Args:
             batch: (n, c, h, w) in [0, 1]; with noise that is drawn once, the pair of it and the same images,
@@ -199,6 +199,17 @@ class Autoencoder(ReconstructionDetector):
             target = shown if injected.target == "noisy" else batch
         elif injected:
             shown, target = noise.inject(batch, injected, generator)
+        return self.loss(network, shown, target, generator)
+
+    def loss(
+        self, network: nn.Module, shown: torch.Tensor, target: torch.Tensor, generator: torch.Generator
+    ) -> torch.Tensor:
+        """Return the loss of what the network makes of the images shown: the mean squared error.
+
+        Args:
+            shown, target: (n, c, h, w) in [0, 1].
+            generator: of every random number that the loss needs.
+        """
         return F.mse_loss(network(shown).float(), target)
 
     def encode_decode(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

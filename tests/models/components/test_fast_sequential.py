@@ -25,7 +25,7 @@ def test_a_convolution_of_repeated_pixels_is_one_of_the_image_edges_included(sca
 
 
 def test_chains_are_what_the_autoencoders_and_the_cnn_are_made_of():
-    assert {model for model, _ in CHAINS} == {"kd_cae", "ni_cae", "cnn"}
+    assert {model for model, _ in CHAINS} == {"kd_cae", "vae", "ni_cae", "cnn"}
 
 
 @pytest.mark.parametrize(("model", "part"), CHAINS)
