@@ -44,16 +44,16 @@ run: .venv/installed  ## set up, compare the models that params.yaml lists, reco
 	@echo "  make ui                                             these runs and models in MLflow"
 	@category=$$(sed -nE 's/^categories: \[([^],]*).*/\1/p' params.yaml); \
 	  echo "  .venv/bin/mlproject promote $${category:-CATEGORY} --model patch_kde   check a model, make it champion"
-	@echo "  make paper                                          every model, the studies, the paper's report"
+	@echo "  make paper                                          all of the paper's models, the studies, the paper's report"
 
-paper: .venv/installed  ## every model, generator and study, and the paper's report
+paper: .venv/installed  ## all of the paper's models, its studies and its report
 	@mlproject preset full
 	@mlproject run
 	@echo
 	@mlproject table
 	@echo
 	@echo "Report:   reports/paper.html (the paper's tables and figures beside these), reports/paper.md"
-	@echo "params.yaml now lists every model and study; mlproject preset quick takes them out again."
+	@echo "params.yaml now lists these models and studies; mlproject preset quick takes them out again."
 
 test: .venv/installed  ## all checks and all tests
 	ruff check .

@@ -116,7 +116,7 @@ def save(figure: Figure, path: Path) -> None:
     """Write a PNG, whole or not at all; no date or version inside, so equal figures are equal bytes."""
     figure.set_dpi(DPI)
     canvas = FigureCanvasAgg(figure)
-    if layout := figure.get_layout_engine():
+    if figure.axes and (layout := figure.get_layout_engine()):
         layout.execute(figure)
         figure.set_layout_engine("none")  # `savefig` would draw everything once more to lay it out
     with written_file(path) as part:
