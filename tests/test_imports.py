@@ -113,3 +113,14 @@ def test_help_imports_nothing_heavy():
     )
     assert result.returncode == 0, result.stderr
     assert "doctor" in result.stdout
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "mlproject/models").glob("[a-z]*.py")), ids=lambda p: p.stem)
+def test_no_model_imports_another_one(path):
+    """A training's DVC stage depends on its own model's file and on components, on no other model."""
+    others = {other.stem for other in path.parent.glob("[a-z]*.py")} - {path.stem}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "mlproject.models":
+            assert not others & {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module not in {f"mlproject.models.{other}" for other in others}

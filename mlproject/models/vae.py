@@ -1,6 +1,5 @@
 """VAE: variational autoencoder scored by reconstruction error and the density of its latent means."""
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -8,7 +7,7 @@ import torch.nn.functional as F  # noqa: N812
 from pydantic import Field
 from torch import nn
 
-from mlproject.models import kd_cae
+from mlproject.models.components.density_autoencoder import DensityAutoencoder, DensityParameters
 from mlproject.models.components.fast_sequential import FastSequential
 from mlproject.models.components.search_space import Range, Space
 
@@ -16,7 +15,7 @@ from mlproject.models.components.search_space import Range, Space
 FIRST_LOG_VARIANCE = -6.0
 
 
-class Parameters(kd_cae.Parameters):
+class Parameters(DensityParameters):
     """Settings of the VAE: KD-CAE's and one more.
 
     Attributes:
@@ -35,7 +34,7 @@ class LatentMeans(nn.Module):
         return moments.chunk(2, dim=1)[0]
 
 
-class VAE(kd_cae.KDCAE):
+class VAE(DensityAutoencoder):
     """KD-CAE whose encoder returns a Gaussian for each latent value (Kingma & Welling 2014).
 
     The decoder is trained on samples of it. Images are scored by its means, so a score is not random.
@@ -43,8 +42,7 @@ class VAE(kd_cae.KDCAE):
 
     Parameters = Parameters
     paper_rule = None
-    search_space: ClassVar[Space] = {**kd_cae.KDCAE.search_space, "beta": Range(1e-5, 1e-1, log=True)}
-    added_settings: ClassVar[Mapping[str, Any]] = {}
+    search_space: ClassVar[Space] = {**DensityAutoencoder.search_space, "beta": Range(1e-5, 1e-1, log=True)}
 
     def build(self) -> tuple[nn.Module, nn.Module]:
         encoder, decoder = super().build()
