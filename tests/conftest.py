@@ -1,5 +1,6 @@
 """Fixtures that more than one test file uses."""
 
+import fcntl
 import os
 import sys
 from collections.abc import Iterator
@@ -96,8 +97,19 @@ class SmallImages:
 
 
 @pytest.fixture(scope="session")
-def small_images() -> SmallImages:
-    """Images small enough to train on in seconds, real enough to learn from."""
+def small_images(tmp_path_factory, worker_id) -> SmallImages:
+    """Images small enough to train on in seconds, real enough to learn from; drawn by one worker for all."""
+    folder = tmp_path_factory.getbasetemp()
+    file = (folder if worker_id == "master" else folder.parent) / "small_images.npz"
+    with file.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not file.exists():
+            np.savez(file, **vars(draw_small_images()))
+    with np.load(file) as kept:
+        return SmallImages(**kept)
+
+
+def draw_small_images() -> SmallImages:
     from mlproject.data.decode import fit_array
     from mlproject.data.sample import build
 

@@ -100,6 +100,7 @@ def _answer(link: socket.socket) -> NoReturn:
     for number in asked["ignored"]:
         signal.signal(number, signal.SIG_IGN)
     link = _take(link, received, asked["files"])
+    sys.executable = asked["client"]
     multiprocessing.set_executable(asked["client"])
     link.sendall(f"{os.getpid()}\n".encode())
     code = _run(asked["arguments"], asked["safe"])

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 
 import pytest
 from support.pipeline_project import Project
@@ -29,7 +28,7 @@ def weights(project):
 def kill_when(project, happened):
     """Start the stage and kill it, without a chance to tidy up, as soon as `happened()`."""
     stage = subprocess.Popen(
-        [sys.executable, *STAGE], cwd=project.folder, env=project.environment, stdout=subprocess.DEVNULL
+        ["python", *STAGE], cwd=project.folder, env=project.environment, stdout=subprocess.DEVNULL
     )
     while not happened():
         assert stage.poll() is None, "the training ended before it was killed"
