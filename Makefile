@@ -29,7 +29,7 @@ unexport VIRTUAL_ENV PYTHONHOME GIT_DIR GIT_INDEX_FILE GIT_WORK_TREE GIT_PREFIX
 # Set in many containers; here every stage would compile all that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run paper test test-fast mutation check format ui doctor docs
+.PHONY: help run paper test test-fast mutation check audit format ui doctor docs
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -72,7 +72,15 @@ check: .venv/installed  ## what the git hooks and continuous integration check
 	ruff format --check .
 	mypy
 
-format: .venv/installed  ## mend what can be mended by itself
+# In an environment of their own: what they depend on is not what is audited.
+audit: .venv/installed  ## known vulnerabilities of the pinned packages (needs the internet), and a bill of materials
+	@python -m venv .venv/audit
+	@.venv/audit/bin/pip install --quiet 'pip-audit>=2.9' 'cyclonedx-bom>=7'
+	@mkdir -p reports
+	.venv/audit/bin/cyclonedx-py environment .venv/bin/python --of JSON -o reports/sbom.json
+	.venv/audit/bin/pip-audit -r constraints.txt --no-deps --disable-pip
+
+format: .venv/installed  ## let ruff fix and format the code
 	ruff check --fix .
 	ruff format .
 
