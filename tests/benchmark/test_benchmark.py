@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
+from support import fork_server
 from support.pipeline_project import TINY, write_category
 
 from mlproject import cli
@@ -95,7 +96,7 @@ def test_killed_midway_it_goes_on_where_it_was_and_finds_the_same(home, tmp_path
         "run.benchmark('disc', 'pca,patch_kde', '3', 1, Path('out'))\n"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)},
+        [fork_server.programs() / "python", "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)},
         text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert process.stdout is not None

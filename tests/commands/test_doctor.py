@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT
+from support import fork_server
 from support.download_server import serving
 
 from mlproject.commands import doctor_checks, doctor_stores
@@ -135,7 +136,7 @@ def test_the_file_system_must_tell_upper_from_lower_case(tmp_path, monkeypatch):
 
 
 def dvc(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "dvc", "--quiet", *arguments], check=True)
+    subprocess.run([fork_server.programs() / "dvc", "--quiet", *arguments], check=True)
 
 
 def test_dvc_outside_a_project_is_wrong(project):
@@ -250,7 +251,7 @@ def test_a_project_without_git_is_told_that_dvc_fails_and_both_ways_out_work(pro
     assert answer.ok is False
     assert "no git repository" in answer.detail
     assert "git init" in answer.remedy
-    command = [sys.executable, "-m", "dvc", "repro"]
+    command = [fork_server.programs() / "dvc", "repro"]
     failed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert failed.returncode != 0, "dvc works here: nothing to be told"
     dvc("config", "core.no_scm", "true")

@@ -3,12 +3,12 @@
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from conftest import ROOT
+from support import fork_server
 
 from mlproject.commands import doctor_checks
 from mlproject.commands.check import check
@@ -120,7 +120,7 @@ def test_dvc_runs_categories_together_and_its_failure_is_the_commands(tmp_path):
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         code = "from mlproject import cli; cli.main()"
         return subprocess.run(
-            [sys.executable, "-c", code, "run", *arguments],
+            [fork_server.programs() / "python", "-c", code, "run", *arguments],
             cwd=tmp_path, capture_output=True, text=True, check=False,
         )  # fmt: skip
 

@@ -4,13 +4,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 from conftest import ROOT
+from support import fork_server
 
 SERVER = """
 from base64 import b64encode
@@ -30,7 +30,7 @@ CONTENT = "content: cHJpdmF0ZQ=="
 @pytest.fixture(scope="module")
 def address(tmp_path_factory) -> Iterator[str]:
     with subprocess.Popen(
-        [sys.executable, "-c", SERVER],
+        [fork_server.programs() / "python", "-c", SERVER],
         cwd=tmp_path_factory.mktemp("cwd"),
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,

@@ -16,6 +16,7 @@ import pytest
 import support.tracked_project as project
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
+from support import fork_server
 
 from mlproject import cli, models
 from mlproject.core import artifacts, files
@@ -76,7 +77,7 @@ def address(inspected, tmp_path_factory) -> Iterator[str]:
     code, folder = "from mlproject import cli; cli.main()", tmp_path_factory.mktemp("empty")
     environment = os.environ | {"PYTHONPATH": str(project.ROOT), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
-        [sys.executable, "-c", code, "inspect", "bracket@champion", "--port", "0"],
+        [fork_server.programs() / "python", "-c", code, "inspect", "bracket@champion", "--port", "0"],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import support.tracked_project as project
 from PIL import Image
+from support import fork_server
 
 pytest_plugins = ["support.tracked_project", "support.promotion_project"]
 
@@ -74,7 +75,11 @@ def test_the_stage_ends_with_one_line(folder, broken):
     environment = os.environ | {"MLFLOW_TRACKING_URI": broken, "PYTHONPATH": str(project.ROOT)}
     script = Path(project.ROOT, "pipelines/register.py")
     done = subprocess.run(
-        [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=False
+        [fork_server.programs() / "python", str(script)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     check(done.returncode, done.stdout + done.stderr)
 

@@ -2,12 +2,12 @@
 
 import hashlib
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import support.tracked_project as project
 import yaml
+from support import fork_server
 
 from mlproject.core import artifacts, files
 from mlproject.tracking import connection, lineage, runs
@@ -138,7 +138,7 @@ def test_a_folders_hash_is_dvcs(tmp_path, monkeypatch):
         Path(name).write_text(name)
     Path(".dvcignore").write_text("__pycache__\n")
     for command in (["init", "--no-scm", "-q"], ["add", "-q", "code"]):
-        subprocess.run([sys.executable, "-m", "dvc", *command], check=True)
+        subprocess.run([fork_server.programs() / "dvc", *command], check=True)
     assert lineage._md5(Path("code")) == yaml.safe_load(Path("code.dvc").read_text())["outs"][0]["md5"]
 
 

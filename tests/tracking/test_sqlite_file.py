@@ -5,13 +5,13 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 import support.tracked_project as project
 from mlflow import pyfunc
+from support import fork_server
 
 from mlproject.core.errors import UserError
 from mlproject.registry import loaded_version, record
@@ -47,7 +47,7 @@ def test_a_copied_project_uses_its_own_files_alone(folder, tmp_path_factory, mon
         "MLFLOW_TRACKING_URI": f"sqlite:///{copy}/mlflow.db",
         "PYTHONPATH": str(project.ROOT),
     }
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    subprocess.run([fork_server.programs() / "python", "-c", code], env=environment, check=True)
     work_in(copy, monkeypatch)
     assert loaded_version.load("bottle/2").threshold == 2.5
     assert contents(folder) == before
