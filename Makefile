@@ -29,7 +29,7 @@ unexport VIRTUAL_ENV PYTHONHOME GIT_DIR GIT_INDEX_FILE GIT_WORK_TREE GIT_PREFIX
 # Set in many containers; here every stage would compile all that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run paper test test-fast mutation check audit format ui doctor docs
+.PHONY: help run paper test test-fast mutation bench bench-peers check audit format ui doctor docs
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -66,6 +66,12 @@ test-fast: .venv/installed  ## the tests that take seconds
 mutation: .venv/installed  ## break the modules that decide, one line at a time: does a test fail? 15 minutes
 	@mutmut run --max-children $(WORKERS)
 	@python benchmarks/mutation_score.py
+
+bench: .venv/installed  ## speed and memory against what a user would pick instead: writes docs/speed.md; 15 minutes
+	@python -m benchmarks.speed
+
+bench-peers: .peers/installed  ## install Keras and anomalib beside, in .peers (1.7 GB), and run make bench with them
+	@python -m benchmarks.speed
 
 check: .venv/installed  ## what the git hooks and continuous integration check
 	ruff check .
@@ -121,4 +127,11 @@ ifeq ($(TORCH),cpu)
 endif
 	python -m pip install --no-compile -c constraints.txt --editable '.[dev,inspect,onnx,docs]'
 	@python -c 'import dvc.repo, matplotlib.figure, mlflow.pyfunc, pandas, sklearn.metrics, torch'
+	@touch $@
+
+# What make bench compares with: its own packages here, torch and all else that both sides need from .venv.
+.peers/installed: .venv/installed benchmarks/peers.txt
+	python -m venv --clear .peers
+	@python -c 'import site; print(site.getsitepackages()[0])' > "$$(echo .peers/lib/python*/site-packages)/venv.pth"
+	.peers/bin/python -m pip install --no-compile -r benchmarks/peers.txt
 	@touch $@

@@ -97,6 +97,14 @@ def test_training_needs_neither_mlflow_nor_dvc_nor_optuna():
     assert {"mlproject.training.loop", "mlproject.models.kd_cae"} <= set(modules)
 
 
+def test_stages_that_need_no_torch_do_not_load_it():
+    """It takes longer to load than all else that they do."""
+    light = ("ingest", "prepare", "settings", "shortcuts", "evaluate", "compare", "report", "register")
+    code = f"import sys; from pipelines import {', '.join(light)}; assert 'torch' not in sys.modules"
+    result = python(code)
+    assert result.returncode == 0, result.stderr
+
+
 def test_help_imports_nothing_heavy():
     """What makes `mlproject --help` instant; a module-level import in cli.py would undo it."""
     code = (

@@ -1,7 +1,7 @@
 """Exact Gaussian kernel density in many dimensions (the paper, section 3.5.1).
 
 scikit-learn's `KernelDensity` is not exact at its default leaf size: with 256 points of 8192
-dimensions it is off by hundreds of nats and more (benchmarks/kernel_density.py shows it).
+dimensions it is off by hundreds of nats and more (`python -m benchmarks.speed density-256` shows it).
 """
 
 import math

@@ -1,0 +1,138 @@
+"""anomalib's PaDiM and PatchCore, untrained backbones and all else as it sets them by default.
+
+Needs the packages of .peers. No weights are downloaded: a backbone of random weights computes as long.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.speed import inputs
+from benchmarks.speed.worker import Measured
+
+SIDE = 256  # of what the networks are given, pixels; anomalib's default
+EMBEDDED = 8  # images through the network, for what is reckoned from fewer
+STEPS = 20  # of the coreset's selection, likewise
+CORESET = 0.1  # share of the patches that PatchCore keeps
+
+
+def _model(name: str) -> Any:
+    if name == "padim":
+        from anomalib.models.image.padim.torch_model import PadimModel
+
+        return PadimModel(backbone="resnet18", layers=["layer1", "layer2", "layer3"], pre_trained=False)
+    from anomalib.models.image.patchcore.torch_model import PatchcoreModel
+
+    return PatchcoreModel(backbone="wide_resnet50_2", layers=["layer2", "layer3"], pre_trained=False)
+
+
+def _transform(name: str) -> Any:
+    """Return what anomalib does to an image before the network: resized to 256 px and normalised."""
+    from anomalib.models import Padim, Patchcore
+
+    return {"padim": Padim, "patchcore": Patchcore}[name].configure_pre_processor().transform
+
+
+def _batches(name: str, folder: Path, batch: int) -> Iterator[torch.Tensor]:
+    """Yield batches of the folder's photos, read and transformed by anomalib's own data set."""
+    from anomalib.data import PredictDataset
+    from torch.utils.data import DataLoader
+
+    photos = PredictDataset(folder, transform=_transform(name))
+    for found in DataLoader(photos, batch_size=batch, collate_fn=photos.collate_fn):
+        yield found.image
+
+
+def _folder(scratch: str, n: int, side: int) -> Path:
+    folder = Path(scratch, f"photos-{n}")
+    inputs.photos(folder, n, side)
+    return folder
+
+
+@torch.no_grad()
+def verdicts(model: str, n: int, side: int, batch: int, scratch: str) -> Measured:
+    """Photos a second from files to verdicts.
+
+    What a model would have learnt is made up, in the size that 160 images give it: that computes as long.
+    """
+    network = _model(model)
+    folder = _folder(scratch, n, side)
+    if model == "padim":
+        channels, patches = network.n_features, (SIDE // 4) ** 2
+        network.gaussian.mean = torch.rand(channels, patches)
+        network.gaussian.inv_covariance = torch.eye(channels).repeat(patches, 1, 1)
+    else:
+        channels, patches = sum(network.feature_extractor.out_dims), (SIDE // 8) ** 2
+        network.memory_bank = torch.rand(int(160 * patches * CORESET), channels)
+    network.eval()
+
+    @torch.no_grad()
+    def once() -> float:
+        started = time.perf_counter()
+        for images in _batches(model, folder, batch):
+            (network(images).pred_score > 0.5).tolist()
+        return n / (time.perf_counter() - started)
+
+    once()
+    return Measured(once)
+
+
+@torch.no_grad()
+def padim_setup(n: int, side: int, scratch: str) -> Measured:
+    """Training images a second: embedded in batches of 32, then a Gaussian at each position."""
+    folder = _folder(scratch, n, side)
+
+    @torch.no_grad()
+    def once() -> float:
+        network = _model("padim")
+        started = time.perf_counter()
+        network.train()
+        network.feature_extractor.eval()
+        for images in _batches("padim", folder, 32):
+            network(images)
+        network.fit()
+        return n / (time.perf_counter() - started)
+
+    return Measured(once)
+
+
+@torch.no_grad()
+def patchcore_setup(n: int, side: int, scratch: str) -> Measured:
+    """Training images a second, reckoned from a few images and a few steps of the coreset's selection."""
+    from anomalib.models.components import KCenterGreedy
+
+    network = _model("patchcore")
+    network.train()
+    network.feature_extractor.eval()
+    few = min(EMBEDDED, n)
+    folder = _folder(scratch, few, side)
+    embedded = torch.cat([network(images) for images in _batches("patchcore", folder, few)])
+    network.embedding_store.clear()
+    patches = n * len(embedded) // few
+    embedding = torch.rand(patches, embedded.shape[1])
+    steps = int(patches * CORESET)
+
+    @torch.no_grad()
+    def once() -> float:
+        started = time.perf_counter()
+        for images in _batches("patchcore", folder, few):
+            network(images)
+        network.embedding_store.clear()
+        through = (time.perf_counter() - started) * n / few
+        greedy = KCenterGreedy(embedding=embedding, sampling_ratio=CORESET)
+        greedy.coreset_size = 1
+        begun = _seconds(greedy.select_coreset_idxs)  # the projection to fewer dimensions, and one step
+        greedy.coreset_size = 1 + STEPS
+        more = _seconds(greedy.select_coreset_idxs)
+        return n / (through + begun + max(0.0, more - begun) * (steps - 1) / STEPS)
+
+    return Measured(once)
+
+
+def _seconds(function: Any) -> float:
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started

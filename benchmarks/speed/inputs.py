@@ -1,0 +1,26 @@
+"""Images that the sides are given, the same ones for all sides of a group."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def arrays(n: int, side: int, seed: int = 0) -> np.ndarray:
+    """Return (n, side, side, 3) uint8 that compress as photos do: smooth shapes with a little noise."""
+    rng = np.random.default_rng(seed)
+    made = np.empty((n, side, side, 3), dtype=np.uint8)
+    for i in range(n):
+        shapes = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize((side, side))
+        made[i] = np.clip(np.asarray(shapes) + rng.normal(0, 2, (side, side, 3)), 0, 255)
+    return made
+
+
+def photos(folder: Path, n: int, side: int, ending: str = "png") -> list[Path]:
+    """Return the files of n photos in a folder; written where it is not there yet."""
+    paths = [folder / f"{i:06d}.{ending}" for i in range(n)]
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        for i, path in enumerate(paths):
+            Image.fromarray(arrays(1, side, seed=i)[0]).save(path, quality=92)
+    return paths

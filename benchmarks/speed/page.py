@@ -1,0 +1,134 @@
+"""The table of results as a page of the documents, and as lines of text."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.speed import machine
+from benchmarks.speed.measure import NO_PEERS, PEAK, Group, Result, Row, ratios
+from mlproject.core import files
+
+HEAD = ("what", "here", "against", "ratio", "goal", "")
+UNMEASURED = (
+    "served requests a second at 1, 8 and 32 clients, against anomalib behind FastAPI",
+    "growth at 100,000 images; patch_kde's set-up at 10,000",
+    "what scoring might gain: `torch.compile`, bfloat16, int8, ONNX Runtime, OpenVINO, channels-last, faiss",
+    "a GPU",
+)
+INTRODUCTION = """\
+# Speed and memory
+
+<!-- Written by `make bench`: do not edit. -->
+Each row compares two ways to do the same thing, measured in turn in one run on all cores, each in a process
+of its own. Figures are medians of 5 rounds (3 where a round takes long), with minimum and maximum. Accuracy
+is on [another page](benchmark.md).
+
+<!-- not run: takes minutes; tests/benchmarks runs each row at a tiny size -->
+```console
+make bench          # rows that need Keras or anomalib say so
+make bench-peers    # installs both in .peers first (1.7 GB)
+```
+"""
+
+
+def cells(result: Result, row: Row) -> tuple[str, ...]:
+    """Return a row of the table, in the order of HEAD."""
+    ours, against = (result.group.sides[key].name for key in (row.ours, row.against))
+    found = result.of(row)
+    if isinstance(found, str):
+        return row.what, ours, against, "", row.goal, found
+    low_high = ratios(*found)
+    ratio = _shown(low_high[0])
+    if row.unit != PEAK and len(found[0]) > 1:
+        ratio += f" ({_shown(low_high[1])} to {_shown(low_high[2])})"
+    verdict = "" if not row.goal else "met" if row.met(low_high[0]) else "**missed**"
+    return (
+        row.what,
+        f"{ours}: {_values(found[0], row)}",
+        f"{against}: {_values(found[1], row)}",
+        ratio,
+        row.goal,
+        verdict,
+    )
+
+
+def _values(values: Sequence[float], row: Row) -> str:
+    middle = f"{_shown(statistics.median(values))} {row.unit}"
+    return middle if len(values) == 1 else f"{middle} ({_shown(min(values))} to {_shown(max(values))})"
+
+
+def _shown(value: float) -> str:
+    """Return three digits, without an exponent."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def notes(results: Sequence[Result]) -> list[str]:
+    """Return what there is to say of each group, a line each."""
+    lines = []
+    for result in filter(lambda result: result.measured, results):
+        said = [f"{result.group.sides[key].name}: {text}" for key, text in result.facts.items() if text]
+        words = "; ".join([*said, result.group.note] if result.group.note else said)
+        lines.append(
+            f"{result.group.name}: {words + '. ' if words else ''}{result.measured}".replace("..", ".")
+        )
+    return lines
+
+
+def page(results: Sequence[Result], where: str) -> str:
+    """Return the whole page.
+
+    Args:
+        where: the machine.
+    """
+    table = [cells(result, row) for result in results for row in result.group.rows]
+    met, missed = (sum(row[-1] == verdict for row in table) for verdict in ("met", "**missed**"))
+    parts = [
+        INTRODUCTION,
+        f"Machine: {where}. Goals: {met} met, {missed} missed.",
+        "",
+        f"| {' | '.join(HEAD)} |",
+        f"| {' | '.join('---' for _ in HEAD)} |",
+        *(f"| {' | '.join(row)} |" for row in table),
+        "",
+        "## Each group",
+        "",
+        *(f"- {note}" for note in notes(results)),
+        "",
+        "## Not measured",
+        "",
+        *(f"- {name}" for name in UNMEASURED),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def failed(results: Sequence[Result]) -> bool:
+    """Say whether a side could not be measured though all that it needs is there."""
+    return any(reason != NO_PEERS for result in results for reason in result.missing.values())
+
+
+def kept(groups: Mapping[str, Group]) -> tuple[dict[str, Result], str]:
+    """Return the result of every group, measured or not, and the machine that they were measured on."""
+    path = machine.ROOT / machine.WRITTEN[1]
+    record: dict[str, Any] = {"machine": "", "groups": {}}
+    if path.exists():
+        record = files.read_json(path)
+    found = {
+        name: Result(group, **record["groups"][name])
+        if name in record["groups"]
+        else Result(group, {}, {}, {}, dict.fromkeys(group.sides, "not measured"))
+        for name, group in groups.items()
+    }
+    return found, record["machine"]
+
+
+def keep(results: dict[str, Result], groups: Mapping[str, Group]) -> None:
+    """Write results and the page; those of other groups stay, if they were measured on this machine."""
+    here = machine.described()
+    before, where = kept(groups)
+    known = {name: result for name, result in before.items() if where == here and result.measured} | results
+    record = {
+        name: {key: value for key, value in vars(result).items() if key != "group"}
+        for name, result in known.items()
+    }
+    files.write_json(machine.ROOT / machine.WRITTEN[1], {"machine": here, "groups": record})
+    files.write_text(machine.ROOT / machine.WRITTEN[0], page(list(kept(groups)[0].values()), here))
