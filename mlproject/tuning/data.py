@@ -59,7 +59,7 @@ class TuningData:
         if self.reuses:
             scores = np.concatenate([calibration, scores])
             kinds = np.concatenate([np.full(len(calibration), "good", dtype=kinds.dtype), kinds])
-        return evaluate(calibration, scores, kinds, rate, threshold)
+        return evaluate(calibration, scores, kinds, rate, threshold, made=self.reuses)
 
 
 def prepare(plan: Plan) -> TuningData:

@@ -1,10 +1,13 @@
 """Synthetic defects in good images, on which a tuning evaluates detectors without any label.
 
+They lie where an image has structure: on the part, mostly, where a defect matters and is harder to see than
+on a plain background. `python benchmarks/tuning_objective.py` measures how well they rank settings.
+
 Beware: noise.py's `stains` and `patches` are what training may inject, so settings that train on them could
-win by being taught the exam's answers. Hence none of these five kinds comes from noise.py: here a defect is
-one compact spot or line, there the peaks of a smooth random field; scratches, warps and erased spots have no
-likeness there at all. Stains and patches remain kin of noise.py's: the results of each kind stand apart in
-tuning.json, and the sealed evaluation says whether the whole exam chose well.
+win by being taught the exam's answers. Hence none of these kinds comes from noise.py: here a defect is one
+compact spot, box or line, there the peaks of a smooth random field; most kinds have no likeness there at
+all. Stains and patches remain kin of noise.py's: the results of each kind stand apart in tuning.json, and the
+sealed evaluation says whether the whole exam chose well.
 """
 
 import math
@@ -12,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.fft
 import torch
 import torch.nn.functional as F  # noqa: N812
 
@@ -22,7 +26,11 @@ VISIBLE = 8 / 255  # a changed pixel: eight grey levels
 SMALLEST_SHARE = 0.0005  # of the pixels that must be so changed: an invisible defect does not count
 ATTEMPTS = 20
 
-Kind = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+STRUCTURE = 0.03  # of the side: Gaussian sigma over which an image's gradients are summed up
+MARGIN = 0.06  # of the side: no defect has its centre so near the border
+
+Centre = tuple[float, float]  # x and y in [0, 1]
+Kind = Callable[[torch.Tensor, Centre, torch.Generator], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -57,9 +65,9 @@ def make(good: np.ndarray, seed: int) -> Defects:
 
 def _visible(image: torch.Tensor, kind: Kind, generator: torch.Generator) -> torch.Tensor:
     """Return the image with a defect that shows, or after ATTEMPTS the one that shows most."""
-    best, most = image, -1.0
+    best, most, where = image, -1.0, structure(image)
     for _ in range(ATTEMPTS):
-        spoilt = kind(image, generator).clamp(0, 1)
+        spoilt = kind(image, _centre(where, generator), generator).clamp(0, 1)
         share = float(((spoilt - image).abs().amax(dim=0) > VISIBLE).float().mean())
         if share > most:
             best, most = spoilt, share
@@ -79,18 +87,32 @@ def _grid(size: int) -> tuple[torch.Tensor, torch.Tensor]:
     return x, y
 
 
-def _centre(generator: torch.Generator) -> tuple[float, float]:
-    return _uniform(0.15, 0.85, generator), _uniform(0.15, 0.85, generator)
+def structure(image: torch.Tensor) -> torch.Tensor:
+    """Return (s, s) of a (3, s, s) image, how likely a defect's centre is there: its gradients, blurred."""
+    grey, size = image.mean(dim=0), image.shape[-1]
+    down, right = torch.gradient(gaussian_blur(grey[None, None], 1.0)[0, 0])
+    found = gaussian_blur((down.square() + right.square()).sqrt()[None, None], STRUCTURE * size)[0, 0]
+    margin = round(MARGIN * size)
+    inner = torch.zeros_like(found)
+    inner[margin : size - margin, margin : size - margin] = 1
+    return (found + 1e-6) * inner  # a flat image has its defects anywhere
 
 
-def _spot(size: int, smallest: float, largest: float, generator: torch.Generator) -> torch.Tensor:
+def _centre(where: torch.Tensor, generator: torch.Generator) -> Centre:
+    size = where.shape[-1]
+    y, x = divmod(int(torch.multinomial(where.flatten(), 1, generator=generator)), size)
+    return (x + 0.5) / size, (y + 0.5) / size
+
+
+def _spot(
+    size: int, smallest: float, largest: float, centre: Centre, generator: torch.Generator
+) -> torch.Tensor:
     """Return an (s, s) mask in [0, 1]: one round shape with an uneven outline and a soft edge.
 
     Args:
         smallest: mean radius as a share of the image's side, drawn from [smallest, largest].
     """
-    x, y = _grid(size)
-    cx, cy = _centre(generator)
+    (x, y), (cx, cy) = _grid(size), centre
     radius = _uniform(smallest, largest, generator)
     angle = torch.atan2(y - cy, x - cx)
     outline = torch.ones_like(angle)
@@ -108,16 +130,21 @@ def _shade(generator: torch.Generator) -> torch.Tensor:
     return sign * (_uniform(0.12, 0.45, generator) + tint)
 
 
-def stain(image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def stain(image: torch.Tensor, centre: Centre, generator: torch.Generator) -> torch.Tensor:
     """Lighten or darken one spot of a (3, s, s) image."""
-    return image + _spot(image.shape[-1], 0.025, 0.09, generator) * _shade(generator)
+    return image + _spot(image.shape[-1], 0.025, 0.09, centre, generator) * _shade(generator)
 
 
-def scratch(image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def faint(image: torch.Tensor, centre: Centre, generator: torch.Generator) -> torch.Tensor:
+    """Lighten or darken one small spot, less than half as much."""
+    return image + 0.4 * _spot(image.shape[-1], 0.02, 0.06, centre, generator) * _shade(generator)
+
+
+def scratch(image: torch.Tensor, centre: Centre, generator: torch.Generator) -> torch.Tensor:
     """Draw one thin bent line across a part of the image."""
     size = image.shape[-1]
     x, y = _grid(size)
-    (x0, y0), turn = _centre(generator), _uniform(0, 2 * math.pi, generator)
+    (x0, y0), turn = centre, _uniform(0, 2 * math.pi, generator)
     length, bend = _uniform(0.15, 0.5, generator), _uniform(-0.6, 0.6, generator)
     half_width = max(_uniform(0.002, 0.006, generator), 0.5 / size)
     nearest = torch.full_like(x, math.inf)
@@ -131,35 +158,104 @@ def scratch(image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return image + line * _shade(generator)
 
 
-def warp(image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def warp(image: torch.Tensor, centre: Centre, generator: torch.Generator) -> torch.Tensor:
     """Twist the image around one point: every part is there, in the wrong place."""
     x, y = _grid(image.shape[-1])
-    (cx, cy), radius = _centre(generator), _uniform(0.08, 0.18, generator)
+    (cx, cy), radius = centre, _uniform(0.08, 0.18, generator)
     sign = 1 if _uniform(0, 1, generator) < 0.5 else -1
     fall = (1 - ((x - cx) ** 2 + (y - cy) ** 2) / radius**2).clamp(min=0)
     angle = sign * _uniform(0.8, 2.0, generator) * fall
     dx, dy = x - cx, y - cy
     source_x = cx + dx * torch.cos(angle) - dy * torch.sin(angle)
     source_y = cy + dx * torch.sin(angle) + dy * torch.cos(angle)
-    grid = torch.stack([source_x, source_y], dim=-1)[None] * 2 - 1
-    twisted = F.grid_sample(
-        image[None], grid, mode="bilinear", padding_mode="reflection", align_corners=False
-    )
-    return torch.where(fall > 0, twisted[0], image)
+    return torch.where(fall > 0, _taken_from(image, source_x, source_y), image)
 
 
-def erased(image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def push(image: torch.Tensor, centre: Centre, generator: torch.Generator) -> torch.Tensor:
+    """Move what lies around one point aside; its surroundings are stretched and squeezed."""
+    x, y = _grid(image.shape[-1])
+    (cx, cy), radius = centre, _uniform(0.08, 0.18, generator)
+    fall = (1 - ((x - cx) ** 2 + (y - cy) ** 2) / radius**2).clamp(min=0).sqrt()
+    turn, way = _uniform(0, 2 * math.pi, generator), _uniform(0.25, 0.6, generator) * radius
+    source = x - way * math.cos(turn) * fall, y - way * math.sin(turn) * fall
+    return torch.where(fall > 0, _taken_from(image, *source), image)
+
+
+def _taken_from(image: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Return (3, s, s), at each pixel what the image has at x and y."""
+    grid = torch.stack([x, y], dim=-1)[None] * 2 - 1
+    return F.grid_sample(image[None], grid, mode="bilinear", padding_mode="reflection", align_corners=False)[
+        0
+    ]
+
+
+def erased(image: torch.Tensor, centre: Centre, generator: torch.Generator) -> torch.Tensor:
     """Smooth one spot away, as if a detail were missing or worn."""
-    mask = _spot(image.shape[-1], 0.04, 0.12, generator)
+    mask = _spot(image.shape[-1], 0.04, 0.12, centre, generator)
     return image + mask * (gaussian_blur(image[None], 0.06 * image.shape[-1])[0] - image)
 
 
-def patch(image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def patch(image: torch.Tensor, centre: Centre, generator: torch.Generator) -> torch.Tensor:
     """Paste into one spot what lies elsewhere in the same image, turned by a quarter."""
     size = image.shape[-1]
     move = [round(_uniform(0.15, 0.85, generator) * size) for _ in range(2)]
     elsewhere = image.rot90(1, dims=(1, 2)).roll(shifts=move, dims=(1, 2))
-    return image + _spot(size, 0.04, 0.1, generator) * (elsewhere - image)
+    return image + _spot(size, 0.04, 0.1, centre, generator) * (elsewhere - image)
 
 
-KINDS: dict[str, Kind] = {function.__name__: function for function in (stain, scratch, warp, erased, patch)}
+def blended(image: torch.Tensor, centre: Centre, generator: torch.Generator) -> torch.Tensor:
+    """Put a box from elsewhere in the image without a seam: its gradients, the surroundings' values."""
+    box, size = _box(image.shape[-1], 0.08, 0.25, centre, generator), image.shape[-1]
+    down, right = (int(_uniform(1, size - 1 - length, generator)) for _, length in box)
+    (_, height), (_, width) = box
+    source = image[:, down - 1 : down + height + 1, right - 1 : right + width + 1]
+    return _filled(image, box, _laplacian(source))
+
+
+def missing(image: torch.Tensor, centre: Centre, generator: torch.Generator) -> torch.Tensor:
+    """Fill a box as smoothly as its border allows, as if what lay there were absent."""
+    box = _box(image.shape[-1], 0.05, 0.16, centre, generator)
+    return _filled(image, box, torch.zeros(3, *(length for _, length in box)))
+
+
+Box = tuple[tuple[int, int], tuple[int, int]]  # first row and number of rows; the same of columns
+
+
+def _box(size: int, smallest: float, largest: float, centre: Centre, generator: torch.Generator) -> Box:
+    """Return a box around a point, inside the image; its sides are shares of the image's side."""
+    x, y = centre
+    sides = [max(3, round(_uniform(smallest, largest, generator) * size)) for _ in range(2)]
+    down, right = (
+        (min(max(round(middle * size - length / 2), 1), size - 1 - length), length)
+        for middle, length in zip((y, x), sides, strict=True)
+    )
+    return down, right
+
+
+def _laplacian(values: torch.Tensor) -> torch.Tensor:
+    """Return (3, h, w) of (3, h + 2, w + 2)."""
+    across = values[:, 1:-1, 2:] + values[:, 1:-1, :-2]
+    return across + values[:, 2:, 1:-1] + values[:, :-2, 1:-1] - 4 * values[:, 1:-1, 1:-1]
+
+
+def _filled(image: torch.Tensor, box: Box, laplacian: torch.Tensor) -> torch.Tensor:
+    """Return the image with a box whose Laplacian is given (3, h, w), continuous at its border.
+
+    Poisson image editing (Pérez et al. 2003), solved exactly by sine transforms.
+    """
+    (top, height), (left, width) = box
+    around = image[:, top - 1 : top + height + 1, left - 1 : left + width + 1].double().clone()
+    around[:, 1:-1, 1:-1] = 0
+    wanted = (laplacian.double() - _laplacian(around)).numpy()
+    rows, columns = (2 * np.cos(np.pi * np.arange(1, n + 1) / (n + 1)) - 2 for n in (height, width))
+    solved = scipy.fft.dstn(wanted, type=1, axes=(1, 2)) / (rows[:, None] + columns)
+    filled = image.clone()
+    inside = torch.from_numpy(scipy.fft.idstn(solved, type=1, axes=(1, 2)))
+    filled[:, top : top + height, left : left + width] = inside.float()
+    return filled
+
+
+KINDS: dict[str, Kind] = {
+    function.__name__: function
+    for function in (stain, faint, scratch, warp, push, erased, patch, blended, missing)
+}
