@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from mlproject.models.components import search_space
 from mlproject.reports.figures import drawing
 from mlproject.training import run_settings
 from mlproject.training.run_settings import Tuned, TunedThreshold
-from mlproject.tuning import search
+from mlproject.tuning import objective, search
 from mlproject.tuning.plan import Plan
 
 PLOTS = {
@@ -65,8 +66,14 @@ def summary(plan: Plan, tuning: optuna.Study, chosen: FrozenTrial, sealed: dict[
     """Return the content of tuning.json.
 
     `complete`, `pruned`, `failed` count all trials; `sealed` (of `objective_check.evaluate`) is over the
-    complete ones.
+    complete ones; `advantage` over params.yaml's own settings is by made defects, None where these settings
+    are no complete trial, or the best.
     """
+    start = start_trial(tuning)
+    gained = None
+    if plan.objective == "proxy" and start not in (None, chosen.number):
+        verdicts = {trial.number: trial.user_attrs["verdict"]["by_kind"] for trial in search.complete(tuning)}
+        gained = asdict(objective.advantage(verdicts[chosen.number], verdicts[start]))
     return {
         "category": plan.category,
         "model": plan.model,
@@ -77,7 +84,8 @@ def summary(plan: Plan, tuning: optuna.Study, chosen: FrozenTrial, sealed: dict[
         "best_trial": chosen.number,
         "best": chosen.user_attrs["verdict"],
         "best_values": chosen.user_attrs[search.VALUES],
-        "start_trial": start_trial(tuning),
+        "start_trial": start,
+        "advantage": gained,
         "sealed": sealed,
     }
 

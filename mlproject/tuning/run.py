@@ -107,6 +107,7 @@ def in_words(summary: dict[str, Any]) -> str:
     """Return what the sealed evaluation says, for a reader."""
     found = summary["sealed"]
     ended = f"{summary['complete']} trials complete, {summary['pruned']} pruned, {summary['failed']} failed"
+    ended += _advice(summary)
     if found["opened"] > 1:
         ended += f". The test set was opened {found['opened']} times for tunings of this model"
     if not found["n_trials"]:
@@ -127,3 +128,14 @@ def in_words(summary: dict[str, Any]) -> str:
         f"Spearman(objective, test AUROC) over {found['n_trials']} complete trials: {agreement}. "
         "A pruned one keeps no model: median, best and correlation say nothing of it."
     )
+
+
+def _advice(summary: dict[str, Any]) -> str:
+    """Return what made defects alone say for or against the best trial."""
+    gained = summary["advantage"]
+    if gained is None:
+        best_is_start = summary["start_trial"] == summary["best_trial"]
+        return ". No trial is better than params.yaml's settings: keep those" if best_is_start else ""
+    kinds = f"{gained['better']} of {gained['of']} kinds of made defects"
+    luck = "" if gained["shown"] else ": that may be luck, keep those"
+    return f". The best trial finds {kinds} better than params.yaml's settings do{luck}"

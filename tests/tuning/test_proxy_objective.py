@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import spearmanr
 from support.small_models import detector_settings
 
@@ -11,7 +12,14 @@ from mlproject.core.params import Threshold
 from mlproject.models.components.combination import Combination
 from mlproject.training.run_options import RunOptions
 from mlproject.tuning import proxy_defects
-from mlproject.tuning.objective import evaluate, spearman, spearman_interval
+from mlproject.tuning.objective import (
+    Advantage,
+    advantage,
+    evaluate,
+    mean_as_log_odds,
+    spearman,
+    spearman_interval,
+)
 
 LENIENT = Threshold(false_alarm_rate=0.1, strict=False)
 STRICT = Threshold(false_alarm_rate=0.1, strict=True)
@@ -25,7 +33,7 @@ def defects(small_images):
 def test_every_kind_once_an_image_in_order(defects, small_images):
     n = len(small_images.validation)
     assert defects.kinds == [kind for kind in proxy_defects.KINDS for _ in range(n)]
-    assert defects.images.shape == (5 * n, 64, 64, 3)
+    assert defects.images.shape == (len(proxy_defects.KINDS) * n, 64, 64, 3)
     assert defects.images.dtype == np.uint8
 
 
@@ -81,9 +89,48 @@ def test_the_verdict_by_hand():
     assert found.threshold == 8.0
     assert (found.recall, found.false_alarm_rate, found.balanced_accuracy) == (0.5, 0.5, 0.5)
     assert found.auroc == 0.25  # of four pairs one is in order
-    assert found.value == 0.375
+    assert found.separation == pytest.approx(1 / (1 + 5**0.5)), "odds of 1 and of .5 to 2.5"
+    assert found.value == (found.separation + 0.5) / 2
+    assert evaluate(calibration, scores, kinds, 0.2, LENIENT, made=False).value == 0.375
     assert found.by_kind == {"scratch": 0.5, "stain": 0.0}
     assert found.supported
+
+
+def test_all_kinds_count_alike_however_well_they_are_found():
+    assert mean_as_log_odds(np.array([0.8, 0.8]), 1000) == pytest.approx(0.8, abs=1e-3)
+    easy_one_better = mean_as_log_odds(np.array([0.99, 0.6]), 1000)
+    hard_one_better = mean_as_log_odds(np.array([0.96, 0.63]), 1000)
+    assert easy_one_better > hard_one_better, "and their plain means are equal"
+    assert 0 < mean_as_log_odds(np.zeros(2), 5) < mean_as_log_odds(np.ones(2), 5) < 1
+
+
+def test_an_advantage_on_most_kinds_is_more_than_luck():
+    start = dict.fromkeys("abcdefghi", 0.7)
+    assert advantage(start | dict.fromkeys("abcdefg", 0.8) | dict.fromkeys("hi", 0.6), start) == Advantage(
+        7, 9, True
+    )
+    assert advantage(start | dict.fromkeys("abcdef", 0.8) | dict.fromkeys("ghi", 0.6), start) == Advantage(
+        6, 9, False
+    )
+    assert advantage(start, start) == Advantage(0, 0, False)
+
+
+def test_defects_lie_where_an_image_has_structure():
+    """A checked square on a plain background: 5 % of the image, almost all of the defects' centres."""
+    image = torch.full((3, 128, 128), 0.5)
+    image[:, 40:70, 30:60] = (torch.arange(30) % 6 < 3).float()
+    where = proxy_defects.structure(image)
+    assert where[35:75, 25:65].sum() > 0.9 * where.sum()
+    assert where[:7].sum() == where[-7:].sum() == where[:, :7].sum() == 0
+
+
+def test_a_filled_box_has_the_given_laplacian_and_meets_its_border():
+    image, wanted = torch.rand(3, 40, 40), torch.randn(3, 9, 12)
+    filled = proxy_defects._filled(image, ((5, 9), (7, 12)), wanted)
+    inside = proxy_defects._laplacian(filled[:, 4:15, 6:20])
+    assert torch.allclose(inside, wanted, atol=1e-5)
+    filled[:, 5:14, 7:19] = image[:, 5:14, 7:19]
+    assert torch.equal(filled, image)
 
 
 def test_a_rate_that_cannot_be_supported_is_flagged_or_an_error():
