@@ -3,9 +3,7 @@
 A cell's outcome is the same wherever it runs; only its times are of the machine.
 """
 
-import os
 import platform
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -49,12 +47,7 @@ def run(cells: Sequence[Cell], at_once: int) -> Iterator[tuple[Cell, Outcome | U
     if at_once == 1:
         yield from ((cell, attempt(cell)) for cell in cells)
     else:
-        yield from processes.completed(attempt, cells, at_once, _end_on_interrupt)
-
-
-def _end_on_interrupt() -> None:
-    """Let Ctrl-C, which a terminal sends to every process, end this one at once and without a traceback."""
-    signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
+        yield from processes.completed(attempt, cells, at_once)
 
 
 def processor() -> str:

@@ -91,17 +91,13 @@ def _run_processes(plan: Plan, stop: Event, record: search.Record, ended: Ended)
 
 def _start(plan: Plan, stop: Event, record: search.Record) -> list[BaseProcess]:
     context = process_start.context(__name__)
-    # Ctrl-C goes to every process of the terminal: they ignore it from their birth on, and watch `stop`.
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        started = [
-            context.Process(target=_work, args=(plan, stop, record), daemon=True)  # type: ignore[attr-defined]
-            for _ in range(plan.workers)
-        ]
+    started = [
+        context.Process(target=_work, args=(plan, stop, record), daemon=True)  # type: ignore[attr-defined]
+        for _ in range(plan.workers)
+    ]
+    with process_start.without_interrupts():  # they watch `stop`
         for process in started:
             process.start()
-    finally:
-        signal.signal(signal.SIGINT, handler)
     return started
 
 

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import parent_process
+from multiprocessing import active_children, parent_process
 from typing import TypeVar
 
 from mlproject.core import process_start
@@ -24,7 +24,8 @@ def completed(
 ) -> Iterator[tuple[T, R]]:
     """Yield each item with what `work` returns for it, as soon as it is done.
 
-    An error of `work` is raised here; items that were begun are finished first, others are not begun.
+    An error of `work` is raised here; items that were begun are finished first, others are not begun. Ctrl-C
+    ends the processes at once.
 
     Args:
         work: a function of a module, which processes import by its name.
@@ -38,8 +39,9 @@ def completed(
     # no forks of this process, whose torch may have started threads that a fork would wait for
     context = process_start.context(work.__module__)
     with ProcessPoolExecutor(at_once, context, initializer=_start, initargs=(start, arguments)) as pool:
-        futures = {pool.submit(work, item): item for item in items}
         try:
+            with process_start.without_interrupts():
+                futures = {pool.submit(work, item): item for item in items}
             for future in as_completed(futures):
                 yield futures[future], future.result()
         except BrokenProcessPool:
@@ -47,6 +49,10 @@ def completed(
                 f"One of {at_once} processes was killed. Where memory ended, run again with fewer of them; "
                 "what was finished is kept."
             ) from None
+        except KeyboardInterrupt:
+            for process in active_children():
+                process.terminate()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
