@@ -9,6 +9,7 @@ from support.small_models import GIVEN
 
 from mlproject import models
 from mlproject.core.errors import UserError
+from mlproject.models.components import position_density
 from mlproject.models.components.patch_detector import bounded
 from mlproject.models.patch_kde import PatchKDE
 from mlproject.training.run_options import RunOptions
@@ -139,3 +140,92 @@ def test_the_bank_is_small_on_disk(fitted, small_images):
     """At 256 px sixteen times as many cells: 64 MB for 200 images."""
     bytes_an_image = sum(array.nbytes for array in fitted.state().values()) / len(small_images.train)
     assert bytes_an_image * 16 * 200 < 64e6 * 1.6  # the part that does not grow with the images weighs here
+
+
+def close(before, after, share=0.01):
+    """Say whether scores differ by less than a share of their mean: rounding to 8 bits, done twice."""
+    return np.abs(after - before).max() < share * np.abs(before).mean()
+
+
+def test_images_added_and_taken_out_again_leave_the_scores(fitted, small_images):
+    n = len(small_images.train)
+    more = fitted.extended(small_images.validation, np.ones(n, bool))
+    assert len(more.left_out_scores) == n + len(small_images.validation)
+    again = more.extended(small_images.train[:0], np.arange(len(more.left_out_scores)) < n)
+    assert close(fitted.left_out_scores, again.left_out_scores)
+    before, after = (detector.measure(small_images.test) for detector in (fitted, again))
+    assert close(before.parts["position_density"], after.parts["position_density"])
+    assert np.abs(after.maps - before.maps).max() < 0.05
+
+
+@pytest.mark.parametrize(("kernels", "share"), [(100, 0.01), (20, 0.15)])
+def test_an_extended_model_scores_as_one_fitted_to_all_images_by_the_same_whitening(
+    kernels, share, small_images, monkeypatch
+):
+    """With 20 each place chooses among the looks of 48 images, and rounding decides between equals."""
+    monkeypatch.setattr(position_density, "KERNELS", kernels)
+    some, train = trained(small_images.train[:32], small_images.validation), small_images.train
+    extended = some.extended(train[32:], np.ones(32, bool))
+    projections = iter([density.projection for density in some.densities])
+    monkeypatch.setattr(position_density, "whitening", lambda *_: next(projections))
+    usual = torch.zeros(1) if some.usual is None else some.usual
+    monkeypatch.setattr(PatchKDE, "_luminance", lambda *_: usual[None])
+    whole = trained(train, small_images.validation)
+    before, after, parent = (
+        d.measure(small_images.test).parts["position_density"] for d in (whole, extended, some)
+    )
+    assert close(before, after, share)
+    assert not close(before, parent, 2 * share)
+    assert extended.left_out_scores.mean() == pytest.approx(whole.left_out_scores.mean(), rel=0.001)
+
+
+def test_what_was_odd_is_usual_once_it_is_added_and_odd_again_once_it_is_taken_out(fitted, small_images):
+    spoilt = small_images.validation[:6].copy()
+    spoilt[:, 40:44, 20:24] = (230, 20, 20)
+    n = len(small_images.train)
+    more = fitted.extended(spoilt[:5], np.ones(n, bool))
+    less = more.extended(spoilt[:0], np.arange(n + 5) < n)
+    before, known, after = (detector.measure(spoilt[5:]).parts for detector in (fitted, more, less))
+    (name,) = before
+    assert known[name] < 0.5 * before[name]
+    assert after[name] == pytest.approx(before[name], rel=0.01)
+
+
+def test_an_extended_model_is_saved_whole(fitted, small_images, tmp_path):
+    extended = fitted.extended(small_images.validation[:2], np.arange(len(small_images.train)) != 3)
+    extended.calibrate(small_images.validation[2:])
+    extended.save(tmp_path / "model")
+    again = models.load(tmp_path / "model")
+    scores = [detector.score(small_images.test).scores for detector in (extended, again)]
+    assert scores[0].tobytes() == scores[1].tobytes()
+    further = again.extended(small_images.validation[2:3], np.ones(len(small_images.train) + 1, bool))
+    assert len(further.left_out_scores) == len(small_images.train) + 2
+
+
+def test_three_images_must_stay(fitted, small_images):
+    with pytest.raises(UserError, match="3 training images at least, 2 would be left"):
+        fitted.extended(small_images.train[:0], np.arange(len(small_images.train)) < 2)
+
+
+def test_a_model_of_which_an_earlier_release_kept_some_looks_scores_but_cannot_be_extended(
+    small_images, monkeypatch
+):
+    monkeypatch.setattr(position_density, "KERNELS", 20)
+    now = trained(small_images.train, small_images.validation)
+    arrays = now.state()
+    for number in range(len(now.grids)):
+        kernels, kept = (arrays[f"density_{number}.{name}"] for name in ("kernels", "kept"))
+        arrays[f"density_{number}.kernels"] = np.take_along_axis(kernels, kept[:, None].astype(int), axis=2)
+        del arrays[f"density_{number}.kept"]
+    old = models.create("patch_kde", SETTINGS)
+    old.restore(arrays)
+    scores = [d.measure(small_images.test).parts["position_density"].tobytes() for d in (now, old)]
+    assert scores[0] == scores[1]
+    with pytest.raises(UserError, match="saved by an earlier release"):
+        old.extended(small_images.train[:1], np.ones(len(small_images.train), bool))
+
+
+def test_a_model_that_is_one_whole_cannot_be_extended(small_images):
+    pca = models.create("pca", GIVEN["models"]["pca"])
+    with pytest.raises(UserError, match="pca cannot be extended"):
+        pca.extended(small_images.train[:1], np.ones(1, bool))

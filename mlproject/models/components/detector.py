@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -155,6 +155,21 @@ class Detector(ABC):
     def epoch_limit(self) -> int:
         """The most epochs that `fit` may take; 1 where all is computed at once."""
         return 1
+
+    def extended(self, added: np.ndarray, keep: np.ndarray) -> Self:
+        """Return a detector, not yet calibrated, of other training images, without fitting it again.
+
+        Args:
+            added: (m, s, s, 3) uint8 good images to learn from as well; they come last in the new order.
+            keep: (n,) bool, of each image that `fit` or `extended` had, in that order: whether it stays.
+
+        Raises:
+            UserError: this model cannot be extended; by default none can.
+        """
+        raise UserError(
+            f"{self.name} cannot be extended: what it learnt of one image cannot be told from what it learnt "
+            "of the others."
+        )
 
     @abstractmethod
     def measure(self, images: np.ndarray) -> Parts:

@@ -4,12 +4,13 @@ A model says what describes an image (`describe`) and on which grids; here parts
 densities fitted and maps brought back onto the photo.
 """
 
+import copy
 import math
 import time
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -88,7 +89,8 @@ class PatchDetector(Detector):
         usual: (h, w) float32, mean of good images' luminance thumbnails, to which a photo's lamp is levelled;
             None where parts are aligned: their background tells the lamp.
         densities: one a grid, in the order of `grids`.
-        left_out_scores: (n,) float64, each training image's score by all the others. The whitening, and each
+        left_out_scores: (n,) float64, each training image's score by all the others, in the order in which
+            they were given; the densities hold their descriptors in the same order. The whitening, and each
             place's mean and spread, still know the image: these are a little lower than new images'.
         multiple: of pixels, each side of an aligned part's crop.
     """
@@ -141,15 +143,49 @@ class PatchDetector(Detector):
                 self._fit_grid(grid, [image.pop(0) for image in described], [image.pop(0) for image in relit])
                 for grid in self.grids
             ]
-        self.densities = tuple(density for density, _ in fitted)
-        heights = torch.stack([heights for _, heights in fitted])
-        self.left_out_scores = heights.mean(dim=0).double().numpy()
+        self._take(fitted)
         loss = float(self.left_out_scores.mean())
         validation_loss = float(self.measure(validation).parts[PART].mean())
         seconds = time.perf_counter() - started
         run.on_epoch(Epoch(1, self.epoch_limit, loss, validation_loss, 1, seconds, len(train) / seconds))
         self.after_fit(train, validation)
         return [{"epoch": 1, "loss": loss, "validation_loss": validation_loss}]
+
+    def extended(self, added: np.ndarray, keep: np.ndarray) -> Self:
+        """As `Detector.extended`: alignment, usual lamp and whitening stay, all else is of the new images.
+
+        Raises:
+            UserError: fewer than three training images are left, or an earlier release saved the model and
+                kept only some of their descriptors.
+        """
+        n = len(self.left_out_scores)
+        if self.densities[0].kernels.shape[-1] != n:
+            raise UserError(
+                f"this {self.name} was saved by an earlier release, which did not keep descriptors of all "
+                f"its {n} training images: it cannot be extended. Train it again."
+            )
+        left = int(np.count_nonzero(keep)) + len(added)
+        if left < FEWEST:
+            raise UserError(f"{self.name} needs {FEWEST} training images at least, {left} would be left.")
+        new = copy.copy(self)
+        new.combination = new.heat_scale = None
+        with torch.inference_mode():
+            described = layers.one_by_one(lambda image: self._describe(self._crop(image)[0]), added)
+            staying = torch.from_numpy(np.asarray(keep, dtype=bool))
+            fitted = [
+                position_density.extended(
+                    density, staying, [image[number] for image in described], grid.widen, _for_each
+                )
+                for number, (grid, density) in enumerate(zip(self.grids, self.densities, strict=True))
+            ]
+        new._take(fitted)
+        return new
+
+    def _take(self, fitted: list[tuple[PositionDensity, torch.Tensor]]) -> None:
+        """Set the densities, and the scores that the heights of left-out images give."""
+        self.densities = tuple(density for density, _ in fitted)
+        heights = torch.stack([heights for _, heights in fitted])
+        self.left_out_scores = heights.mean(dim=0).double().numpy()
 
     def _chosen_alignment(self, train: np.ndarray) -> Alignment | None:
         if self.settings.align == "none":

@@ -27,6 +27,8 @@ TOGETHER = 4  # left-out images that are measured at once: kernels are then read
 MANY_CELLS = 512
 OTHER_LAMPS = 10.0  # weight of what other lamps change, against what varies between good images
 
+Each = Callable[[Callable[[int], torch.Tensor], int], list[torch.Tensor]]
+
 
 @dataclass(frozen=True)
 class PositionDensity:
@@ -36,14 +38,14 @@ class PositionDensity:
         projection: (c, d) float32, from descriptors to whitened values.
         offset: (rows · columns, d) float32, middle of the range of each cell's whitened values.
         step: (rows · columns, d) float32, of the whole numbers in `kernels`.
-        kernels: (rows · columns, d, k) int8: good images' whitened values are offset + step × these;
-            each place has those of k images of its own.
+        kernels: (rows · columns, d, n) int8: the n good images' whitened values are offset + step × these.
         mean: (rows, columns) float32, of the distances of good images that were left out, and
         spread: (rows, columns) float32, how far they deviate from it: what `maps` are in units of.
         peak: () float32, mean over left-out good images of their map's height: 1 in `maps`.
         reach: cells that a kernel may lie off.
         smoothing: Gaussian sigma of the maps, cells.
         border: outermost cells that do not count in `heights`.
+        kept: (rows · columns, k) int16, the images whose kernels count at each place; None: all.
     """
 
     projection: torch.Tensor
@@ -56,6 +58,7 @@ class PositionDensity:
     reach: float
     smoothing: float
     border: int
+    kept: torch.Tensor | None = None
 
     def changed(self, **values: Any) -> "PositionDensity":
         """Return a copy with other values, on the same kernels."""
@@ -65,9 +68,12 @@ class PositionDensity:
 
     @cached_property
     def bank(self) -> torch.Tensor:
-        """(rows, columns, d, k) float32, whitened values of good images."""
-        bank = torch.addcmul(self.offset[..., None], self.kernels, self.step[..., None])
-        return bank.reshape(*self.mean.shape, *self.kernels.shape[1:])
+        """(rows, columns, d, k) float32, whitened values of the good images that count."""
+        kernels = self.kernels
+        if self.kept is not None:
+            kernels = kernels.gather(2, self.kept.long()[:, None].expand(-1, kernels.shape[1], -1))
+        bank = torch.addcmul(self.offset[..., None], kernels, self.step[..., None])
+        return bank.reshape(*self.mean.shape, *kernels.shape[1:])
 
     @cached_property
     def squares(self) -> torch.Tensor:
@@ -148,7 +154,7 @@ def fit(
     reach: float,
     smoothing: float,
     border: int,
-    each: Callable[[Callable[[int], torch.Tensor], int], list[torch.Tensor]],
+    each: Each,
 ) -> tuple[PositionDensity, torch.Tensor]:
     """Return the density of good images' descriptors, and heights (n,) of each image's map by the others.
 
@@ -176,15 +182,72 @@ def fit(
     within = within + OTHER_LAMPS * second_moment(widen(change)[:, ::every, ::every] for change in relit)
     projection = whitening(within, total, length)
     offset, step, whole = _whole_numbers(lambda: ((chunk @ projection).flatten(1, 2) for chunk in widened()))
+    spaced = {"reach": reach, "smoothing": smoothing, "border": border}
+    return _of_whole(projection, offset, step, whole, (rows, columns), each, **spaced)
+
+
+def extended(
+    density: PositionDensity,
+    keep: torch.Tensor,
+    added: Sequence[torch.Tensor],
+    widen: Callable[[torch.Tensor], torch.Tensor],
+    each: Each,
+) -> tuple[PositionDensity, torch.Tensor]:
+    """Return the density of some of its images and of more, by the same whitening, and heights as `fit`.
+
+    Where the new values lie out of the range that the whole numbers span, it is widened, and the kept ones
+    are rounded again: each time by up to half a step.
+
+    Args:
+        keep: (n,) bool, which of its images stay.
+        added: (1, rows, columns, c) of each further image.
+        widen, each: as `fit` has them.
+    """
+    offset, step = density.offset, density.step
+    whole = density.kernels[..., keep].permute(2, 0, 1)
+    if added:
+        values = torch.cat([(widen(one) @ density.projection).flatten(1, 2) for one in added])
+        low = torch.minimum(offset - 127 * step, values.amin(dim=0))
+        high = torch.maximum(offset + 127 * step, values.amax(dim=0))
+        wider = (low < offset - 127 * step) | (high > offset + 127 * step)
+        offset, step = (
+            torch.where(wider, new, old)
+            for new, old in (((low + high) / 2, offset), ((high - low) / 254, step))
+        )
+        before = torch.addcmul(density.offset, whole, density.step)
+        whole = ((torch.cat([before, values]) - offset) / step).round().to(torch.int8)
+    spaced = {name: getattr(density, name) for name in ("reach", "smoothing", "border")}
+    shape = (density.mean.shape[0], density.mean.shape[1])
+    return _of_whole(density.projection, offset, step, whole, shape, each, **spaced)
+
+
+def _of_whole(
+    projection: torch.Tensor,
+    offset: torch.Tensor,
+    step: torch.Tensor,
+    whole: torch.Tensor,
+    shape: tuple[int, int],
+    each: Each,
+    **spaced: Any,
+) -> tuple[PositionDensity, torch.Tensor]:
+    """Return the density of n images' whitened values, offset + step × whole, and heights as `fit`.
+
+    Args:
+        whole: (n, rows · columns, d) int8.
+        shape: rows and columns.
+        spaced: reach, smoothing and border.
+    """
+    n, (rows, columns) = len(whole), shape
     kept = torch.cat(
         [
             farthest(numbers.transpose(0, 1) * unit[:, None], KERNELS)
             for numbers, unit in zip(whole.split(columns, dim=1), step.split(columns), strict=True)
         ]
     )
-    kernels = torch.stack([whole[chosen, cell].T for cell, chosen in enumerate(kept)])
+    kernels = whole.permute(1, 2, 0).contiguous()
+    chosen = kept.to(torch.int16) if n > KERNELS else None
     one, grid = torch.tensor(1.0), torch.ones(rows, columns)
-    density = PositionDensity(*(projection, offset, step, kernels, grid, grid, one, reach, smoothing, border))
+    density = PositionDensity(projection, offset, step, kernels, grid, grid, one, **spaced, kept=chosen)
 
     def left_out(batch: int) -> torch.Tensor:
         """Return (TOGETHER at most, rows, columns), the distances of good images from the others."""
@@ -284,7 +347,7 @@ def whitening(within: torch.Tensor, total: torch.Tensor, length: int) -> torch.T
 def arrays(density: PositionDensity) -> dict[str, np.ndarray]:
     """Return all that `from_arrays` needs."""
     values = {field.name: getattr(density, field.name) for field in fields(density)}
-    return {name: np.asarray(value) for name, value in values.items()}
+    return {name: np.asarray(value) for name, value in values.items() if value is not None}
 
 
 def from_arrays(found: dict[str, np.ndarray]) -> PositionDensity:

@@ -126,10 +126,10 @@ def test_what_another_lamp_changes_counts_little():
 def test_no_more_kernels_than_asked_for(monkeypatch):
     monkeypatch.setattr(position_density, "KERNELS", 10)
     descriptors, thinned, _ = fitted()
-    assert thinned.kernels.shape == (36, 4, 10)
+    assert thinned.bank.shape == (6, 6, 4, 10)
     monkeypatch.undo()
     _, whole, _ = fitted()
-    assert whole.kernels.shape == (36, 4, 24)
+    assert whole.bank.shape == (6, 6, 4, 24)
     raw = [d.distances(descriptors[:1] @ d.projection).mean() for d in (thinned, whole)]
     assert raw[0] > raw[1]
 
