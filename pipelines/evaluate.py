@@ -171,23 +171,10 @@ def _pixel_level(
 ) -> dict[str, float | None]:
     """Return pixel AUROC and AUPRO with intervals, None without masks; unmasked defects are left out."""
     masked = data.manifest["has_mask"].to_numpy()[data.rows(split="test")] == 1
-    masked = masked[used]
-    if not masked.any():
-        return dict.fromkeys(
-            f"{name}{end}" for name in ("pixel_auroc", "aupro") for end in ("", "_low", "_high")
-        )
-    known = masked | (cases.labels == 0)
-    masks, maps = cases.masks[known], cases.maps[known]
-    limit = settings.aupro_limit
-    ends = pixel_metrics.bootstrap(masks, maps, settings.bootstrap, BOOTSTRAP_SEED, limit)
-    return {
-        "pixel_auroc": pixel_metrics.pixel_auroc(masks, maps),
-        "pixel_auroc_low": ends.pixel_auroc[0],
-        "pixel_auroc_high": ends.pixel_auroc[1],
-        "aupro": pixel_metrics.aupro(masks, maps, limit),
-        "aupro_low": ends.aupro[0],
-        "aupro_high": ends.aupro[1],
-    }
+    return pixel_metrics.with_intervals(
+        cases.masks, cases.maps, cases.labels, masked[used],
+        settings.bootstrap, BOOTSTRAP_SEED, settings.aupro_limit,
+    )  # fmt: skip
 
 
 def _curves(labels: np.ndarray, scores: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:

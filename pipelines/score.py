@@ -1,7 +1,5 @@
 """Stage score: score every image with a trained detector; set the threshold from good images."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
@@ -39,7 +37,7 @@ def main(category: str, model: str) -> None:
     table = pd.concat([about, table[["score", "score_brightness_matched", *detector.part_names]]], axis=1)
 
     files.write_table(folder / "scores.csv", table)
-    threshold = _threshold(
+    threshold = thresholds.of_detector(
         _calibration_scores(table, detector, category),
         detector,
         run_settings.threshold_settings(category, model),
@@ -85,27 +83,6 @@ def _calibration_scores(table: pd.DataFrame, detector: base.Detector, category: 
     return detector.threshold_scores(
         {name: chosen[name].to_numpy(dtype=np.float64) for name in detector.part_names}
     )
-
-
-def _threshold(
-    good_scores: np.ndarray, detector: base.Detector, settings: params.Threshold
-) -> dict[str, Any]:
-    """Return threshold.json: the clean protocol's threshold, or the largest score and a flag."""
-    found = thresholds.calibrate(
-        good_scores, settings.false_alarm_rate, strict=settings.strict, confidence=settings.confidence
-    )
-    assert detector.combination is not None  # score() has used it
-    best = thresholds.smallest_false_alarm_rate(len(good_scores), settings.confidence)
-    return {
-        "threshold": found.value,
-        "false_alarm_rate_asked": settings.false_alarm_rate,
-        "confidence": settings.confidence,
-        "false_alarm_rate_supported": max(settings.false_alarm_rate, best),
-        "n_calibration": len(good_scores),
-        "supported": found.supported,
-        "part_thresholds": detector.combination.part_thresholds(found.value),
-        "paper_rule": detector.paper_rule,
-    }
 
 
 if __name__ == "__main__":

@@ -92,6 +92,40 @@ def bootstrap(
     return Intervals((auroc_low, auroc_high), (aupro_low, aupro_high))
 
 
+def with_intervals(
+    masks: np.ndarray,
+    maps: np.ndarray,
+    labels: np.ndarray,
+    masked: np.ndarray,
+    resamples: int,
+    seed: int,
+    limit: float = 0.3,
+) -> dict[str, float | None]:
+    """Return pixel AUROC and AUPRO with intervals, None without masks; unmasked defects are left out.
+
+    Args:
+        masks, maps: (n, h, w), as for `aupro`.
+        labels: (n,) 0 good, 1 defective.
+        masked: (n,) bool, whether an image has a mask.
+        resamples, seed, limit: as for `resampled`.
+    """
+    if not masked.any():
+        return dict.fromkeys(
+            f"{name}{end}" for name in ("pixel_auroc", "aupro") for end in ("", "_low", "_high")
+        )
+    known = masked | (labels == 0)
+    masks, maps = masks[known], maps[known]
+    ends = bootstrap(masks, maps, resamples, seed, limit)
+    return {
+        "pixel_auroc": pixel_auroc(masks, maps),
+        "pixel_auroc_low": ends.pixel_auroc[0],
+        "pixel_auroc_high": ends.pixel_auroc[1],
+        "aupro": aupro(masks, maps, limit),
+        "aupro_low": ends.aupro[0],
+        "aupro_high": ends.aupro[1],
+    }
+
+
 def resampled(
     masks: np.ndarray, maps: np.ndarray, resamples: int, seed: int, limit: float = 0.3
 ) -> np.ndarray:

@@ -1,12 +1,16 @@
 """Thresholds set from good images alone, and the rule that decides by them."""
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from mlproject.core.errors import TooFewImages
 from mlproject.evaluation import tolerance
+
+if TYPE_CHECKING:
+    from mlproject.core.params import Threshold as Settings
+    from mlproject.models.components.detector import Detector
 
 
 class Threshold(NamedTuple):
@@ -48,6 +52,33 @@ def calibrate(
         if strict:
             raise
         return Threshold(float(good_scores.max()), False)
+
+
+def of_detector(good_scores: np.ndarray, detector: "Detector", settings: "Settings") -> dict[str, Any]:
+    """Return threshold.json: the clean protocol's threshold, or the largest score and a flag.
+
+    Args:
+        good_scores: (n,) of good images, as `Detector.threshold_scores` gives them.
+        detector: calibrated.
+
+    Raises:
+        TooFewImages: as `calibrate`.
+    """
+    found = calibrate(
+        good_scores, settings.false_alarm_rate, strict=settings.strict, confidence=settings.confidence
+    )
+    assert detector.combination is not None  # it has scored these images
+    best = smallest_false_alarm_rate(len(good_scores), settings.confidence)
+    return {
+        "threshold": found.value,
+        "false_alarm_rate_asked": settings.false_alarm_rate,
+        "confidence": settings.confidence,
+        "false_alarm_rate_supported": max(settings.false_alarm_rate, best),
+        "n_calibration": len(good_scores),
+        "supported": found.supported,
+        "part_thresholds": detector.combination.part_thresholds(found.value),
+        "paper_rule": detector.paper_rule,
+    }
 
 
 def smallest_false_alarm_rate(n: int, confidence: float | None = None) -> float:

@@ -27,12 +27,13 @@ def write(dataset: str, facts: DetectorFacts, folder: Path) -> dict[str, str]:
 
 
 def recorded_scores(facts: DetectorFacts) -> pd.DataFrame:
-    """Return the rows of scores.csv that are no training images, each with its file's sha256.
+    """Return scores.csv, training images included, with each file's sha256.
 
     A hash is left empty where the prepared images are others by now.
     """
     scores = files.read_table(facts.files["scores/scores.csv"])
-    scores = scores[scores["subset"].isin(TESTED)].reset_index(drop=True)
+    if "sha256" in scores:
+        return scores
     hashes = file_hashes(facts.training["category"], facts.training["data_hash"])
     return scores.assign(sha256=scores["path"].map(hashes))
 

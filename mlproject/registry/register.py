@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 import mlproject
-from mlproject.core import artifacts, files
+from mlproject.core import files
 from mlproject.core.errors import UserError
 from mlproject.registry import card, description, hashes, recorded_version, version_tags
 from mlproject.registry.address import model_name
@@ -56,9 +56,13 @@ def register(dataset: str, category: str, model: str, run_id: str) -> Registered
         UserError: a file is missing.
         mlflow.exceptions.MlflowException: the store refused, or went away.
     """
-    facts = DetectorFacts.read(category, model)
+    return register_facts(dataset, DetectorFacts.read(category, model), run_id)
+
+
+def register_facts(dataset: str, facts: DetectorFacts, run_id: str) -> Registered:
+    """Do what `register` does, of facts that were read."""
     client = connection.connect()
-    name, served = model_name(dataset, category), _served_hash(facts)
+    name, served = model_name(dataset, facts.training["category"]), _served_hash(facts)
     with connection.lock():
         run = client.get_run(run_id)
         parameters = lineage.parameters(facts)
@@ -182,7 +186,7 @@ def _logged_name(facts: DetectorFacts) -> str:
 
 def _served_hash(facts: DetectorFacts) -> str:
     """Return the sha256 of what decides a version: weights, threshold, prepared size, tested images."""
-    prepared = files.read_json(artifacts.PREPARED / facts.training["category"] / "prepared.json")
+    prepared = files.read_json(facts.served["prepared"])
     served = json.dumps(
         [facts.model_hash, facts.threshold["threshold"], prepared["image_size"], facts.training["data_hash"]]
     )
@@ -195,22 +199,17 @@ def _log_model(
     """Log the served model in its run; return MLflow's id of it, its address, the hash of its files' list."""
     import mlflow
 
-    category, model = facts.training["category"], facts.training["model"]
     before = client.get_run(run_id).info
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        package, requirements = package_for(model, folder)
+        package, requirements = package_for(facts.training["model"], folder)
         told = card.write(dataset, facts, folder)
-        own = {
-            "model": artifacts.model_folder(category, model),
-            "threshold": artifacts.scores_folder(category, model) / "threshold.json",
-            "prepared": artifacts.PREPARED / category / "prepared.json",
-        }
+        served = {key: _copied(path, folder / "artifacts") for key, path in facts.served.items()}
         with mlflow.start_run(run_id=run_id), hashes.being_logged():
             info = mlflow.pyfunc.log_model(
                 name=_logged_name(facts),
                 python_model=str(SERVED_MODEL),
-                artifacts={key: _copied(path, folder / "artifacts") for key, path in own.items()} | told,
+                artifacts=served | told,
                 code_paths=[str(package)],
                 pip_requirements=requirements,
                 signature=_signature(),

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from mlproject.core import artifacts, files
@@ -29,6 +30,8 @@ class DetectorFacts(Facts):
         metrics: metrics.json.
         threshold: threshold.json.
         shortcuts: shortcuts.json.
+        served: what travels with a registered version: name in it → file or folder; model, threshold and
+            prepared at least.
     """
 
     stage: ClassVar[str] = "train"
@@ -37,13 +40,37 @@ class DetectorFacts(Facts):
     metrics: dict[str, Any]
     threshold: dict[str, Any]
     shortcuts: dict[str, Any]
+    served: dict[str, Path]
 
     @classmethod
     def read(cls, category: str, model: str) -> Self:
-        training = artifacts.training_folder(category, model)
-        scores, report = artifacts.scores_folder(category, model), artifacts.report_folder(category, model)
-        shortcuts = artifacts.report_folder(category) / "shortcuts.json"
-        model_files = files_in(artifacts.model_folder(category, model))
+        scores = artifacts.scores_folder(category, model)
+        served = {
+            "model": artifacts.model_folder(category, model),
+            "threshold": scores / "threshold.json",
+            "prepared": artifacts.PREPARED / category / "prepared.json",
+        }
+        return cls.read_from(
+            artifacts.training_folder(category, model),
+            scores,
+            artifacts.report_folder(category, model),
+            artifacts.report_folder(category) / "shortcuts.json",
+            served,
+        )
+
+    @classmethod
+    def read_from(
+        cls, training: Path, scores: Path, report: Path, shortcuts: Path, served: dict[str, Path], **more: Any
+    ) -> Self:
+        """Read the files that lie in these folders.
+
+        Args:
+            more: attributes of a subclass.
+
+        Raises:
+            UserError: a file is missing.
+        """
+        model_files = files_in(served["model"])
         pictures = pictures_by_epoch(training / "reconstructions")
         logged = {
             "training/run.json": training / "run.json",
@@ -59,6 +86,7 @@ class DetectorFacts(Facts):
             metrics=files.read_json(report / "metrics.json"),
             threshold=files.read_json(scores / "threshold.json"),
             shortcuts=files.read_json(shortcuts),
+            served=served,
             files=logged,
             pictures=pictures,
             model_hash=files_hash(model_files),
@@ -67,6 +95,7 @@ class DetectorFacts(Facts):
                 | {f"model/{name}": path for name, path in model_files.items()}
                 | {f"strips/{epoch}": path for epoch, path in pictures.items()}
             ),
+            **more,
         )
 
     @property
@@ -79,6 +108,11 @@ class DetectorFacts(Facts):
     def outside_weights(self) -> dict[str, Any]:
         """What is known of weights that were learnt elsewhere; {} if none were."""
         return self.training.get("outside_weights") or {}
+
+    @property
+    def lineage(self) -> dict[str, str]:
+        """What the lineage of its version also says; {} of what was trained from the beginning."""
+        return {}
 
     def figures(self) -> dict[str, float]:
         """Return every number of the report and of the training, flat; absent ones are left out."""

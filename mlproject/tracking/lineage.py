@@ -51,7 +51,7 @@ def of_version(
         values["lock_hash"] = hashlib.sha256(recorded.LOCK.read_bytes()).hexdigest()
     if known.get(TREE) == values.get(TREE) == "clean" and "lock_hash" in known:
         values["lock_hash"] = known["lock_hash"]  # the lock of that commit, not of a later one
-    return values
+    return values | facts.lineage
 
 
 def parameters(facts: DetectorFacts) -> str:

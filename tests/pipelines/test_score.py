@@ -1,4 +1,4 @@
-"""The threshold that stage score writes, on average or with a confidence."""
+"""The threshold of a detector, as stage score writes it, on average or with a confidence."""
 
 from types import SimpleNamespace
 
@@ -7,8 +7,8 @@ import pytest
 
 from mlproject.core import params
 from mlproject.core.errors import TooFewImages
+from mlproject.evaluation import thresholds
 from mlproject.models.components.combination import Combination
-from pipelines import score
 
 SCORES = np.arange(30.0)
 DETECTOR = SimpleNamespace(combination=Combination({"error": 0.0}, {"error": 1.0}), paper_rule=None)
@@ -16,7 +16,7 @@ DETECTOR = SimpleNamespace(combination=Combination({"error": 0.0}, {"error": 1.0
 
 def written(confidence: float | None, rate: float = 0.1, strict: bool = False) -> dict:
     settings = params.Threshold(false_alarm_rate=rate, confidence=confidence, strict=strict)
-    return score._threshold(SCORES, DETECTOR, settings)
+    return thresholds.of_detector(SCORES, DETECTOR, settings)
 
 
 def test_without_a_confidence_the_rate_is_kept_on_average():
