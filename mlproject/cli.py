@@ -11,6 +11,7 @@ from mlproject.commands import (
     compare,
     doctor,
     export,
+    extend,
     generate,
     inspect,
     plan,
@@ -45,6 +46,7 @@ app.command()(compare.compare)
 app.command()(benchmark.benchmark)
 app.command()(tune.tune)
 app.command()(predict.predict)
+app.command()(extend.extend)
 app.command()(export.export)
 app.command()(inspect.inspect)
 app.command()(plan.plan)

@@ -13,6 +13,7 @@ RECORDED = "recorded.csv"
 MISTAKES = "mistakes.png"
 TESTED = ("test", "pool")  # subsets that are not train/good; "pool": labelled images that may be trained on
 BOOTSTRAP, SEED = 1000, 0
+NAMED = 5  # added or removed images
 
 
 def write(dataset: str, facts: DetectorFacts, folder: Path) -> dict[str, str]:
@@ -67,6 +68,7 @@ def model_card(dataset: str, facts: DetectorFacts, *, in_registry: bool = False)
         *_not_learnt(facts.not_learnt_because),
         f"- Trained on {run['n_train']} good images, {run['n_validation']} more chose the epoch "
         f"(data `{run['data_hash']}`).",
+        *_extends(run),
         *_outside_weights(facts.outside_weights),
         *_labelled(run),
         *_tuned(m),
@@ -89,6 +91,27 @@ def model_card(dataset: str, facts: DetectorFacts, *, in_registry: bool = False)
 def _not_learnt(why: str | None) -> list[str]:
     """Return the line about a model that has learnt nothing."""
     return [f"- **It has learnt nothing**: {why}. Do not use it."] if why else []
+
+
+def _extends(run: dict[str, Any]) -> list[str]:
+    """Return the line about the version that was extended."""
+    if "extends" not in run:
+        return []
+    step = run["extends"]
+    changed = {
+        said: [image["path"] for image in step[key]]
+        for key, said in (("added", "added"), ("removed", "taken out"))
+    }
+    counts = " and ".join(f"{len(paths)} {said}" for said, paths in changed.items())
+    named = "; ".join(
+        f"{said}: {', '.join(paths[:NAMED])}{' …' if paths[NAMED:] else ''}"
+        for said, paths in changed.items()
+        if paths
+    )
+    return [
+        f"- It is version {step['parent']} with {counts} of the good images that were trained on ({named}). "
+        "`extension.json` names each, with its sha256. How images are described is as it was there."
+    ]
 
 
 def _outside_weights(known: dict[str, Any]) -> list[str]:

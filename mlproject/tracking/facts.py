@@ -4,7 +4,7 @@ import functools
 import hashlib
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -120,16 +120,23 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def git_tags() -> dict[str, str]:
+def git_tags(apart_from: Iterable[Path] = ()) -> dict[str, str]:
     """Return commit and state of the working tree; nothing where there is no git.
 
     dvc.lock and reports/ do not count as changes: the pipeline itself writes them, and their hashes are
     recorded separately.
+
+    Args:
+        apart_from: files that do not count either.
     """
     commit = _git("rev-parse", "HEAD")
     if commit is None:
         return {}
-    changed = _git("status", "--porcelain", "--", ".", ":!dvc.lock", ":!reports")
+    here = Path.cwd()
+    inside = [path for path in (path.absolute() for path in apart_from) if path.is_relative_to(here)]
+    others = (f":(exclude,literal){path.relative_to(here).as_posix()}" for path in inside)
+    every = ("--untracked-files=all",) if inside else ()  # not a folder's name for all that lies in it
+    changed = _git("status", "--porcelain", *every, "--", ".", ":!dvc.lock", ":!reports", *others)
     return {"mlflow.source.git.commit": commit, "mlproject.tree": "dirty" if changed else "clean"}
 
 

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 import yaml
 from conftest import ROOT
 from nbclient import NotebookClient
-from support.pipeline_project import Project, write_category
+from PIL import Image
+from support.pipeline_project import Project, draw, write_category
 
 FENCE = re.compile(
     r"(?:<!-- not run: (?P<reason>.+?) -->\s*)?^ *```(?P<language>\w*)\n(?P<code>.*?)^ *```$",
@@ -83,6 +85,10 @@ def project(tmp_path_factory) -> Iterator[Project]:
     activate.touch()  # the environment is on PATH: its programs are those of the fork server
     counts = {"n_train": 120, "n_good": 25, "n_defective": 25}
     write_category(made.folder / "sample/bracket", seed=0, defect="dent", **counts)
+    (made.folder / "photos/lot_7").mkdir(parents=True)
+    for number in range(3):
+        photo, _ = draw(np.random.default_rng(number), defective=False)
+        Image.fromarray(photo).save(made.folder / f"photos/lot_7/{number}.png")
     made.edit(small)
     commit(made)
     made.repro()

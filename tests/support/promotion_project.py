@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,12 @@ def git(*arguments: str) -> None:
 def train(model: str) -> None:
     """Train a small detector on the category's images, score them, and write every file of the pair."""
     data = prepared.load(CATEGORY)
-    good = data.images[data.rows(split="train")]
+    roles = data.roles(params.load("split", params.Split), params.value("seed"))
+    validation = data.images[roles.validation]
     given = params.load_file(tracked.ROOT / "params.yaml")["models"][model]
     detector = models.create(model, given | {k: v for k, v in SMALL.items() if k in given})
-    detector.fit(good[:32], good[32:], RunOptions(seed=0))
-    detector.calibrate(good[32:])
+    detector.fit(data.images[roles.train], validation, RunOptions(seed=0))
+    detector.calibrate(validation)
     detector.save(artifacts.model_folder(CATEGORY, model))
     out_of_fold = tracked.pd.DataFrame(columns=["path", "score"])
     files.write_table(artifacts.out_of_fold_file(CATEGORY, model), out_of_fold)
@@ -107,20 +109,19 @@ def register_altered(model: str, change) -> int:
     return version
 
 
-@pytest.fixture(scope="module")
-def registered(tmp_path_factory, empty_database) -> Iterator[dict[str, int]]:
-    """A committed project whose registry has a KD-CAE and a PCA; yields model → version."""
-    folder = tmp_path_factory.mktemp("promotion")
+@contextmanager
+def committed(folder: Path, database: Path, models: list[str]) -> Iterator[None]:
+    """Make a committed project in a folder, whose registry has a version of each model; work in it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(sys, "executable", str(fork_server.programs() / "python"))
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
-        shutil.copy(empty_database, folder / "mlflow.db")
-        tracked.write_params([CATEGORY], ["kd_cae", "pca"])
+        shutil.copy(database, folder / "mlflow.db")
+        tracked.write_params([CATEGORY], models)
         allow(latency_ms=1e9, memory_mb=1e9, margin=0.49)
         write_category(folder / artifacts.RAW / CATEGORY, seed=0, n_train=80, n_good=20, n_defective=20)
         prepare_category(artifacts.RAW / CATEGORY, artifacts.PREPARED / CATEGORY, 64, workers=1)
-        write_lock(["kd_cae", "pca"])
+        write_lock(models)
         Path(".gitignore").write_text("mlflow.db*\nmlruns\nartifacts\ndata\n*.lock\n")
         git("init", "-q")
         git("add", ".")
@@ -128,9 +129,18 @@ def registered(tmp_path_factory, empty_database) -> Iterator[dict[str, int]]:
         shortcut = {"statistics": {"brightness": 0.45}, "strongest": "brightness", "strongest_auroc": 0.45}
         path = artifacts.report_folder(CATEGORY) / "shortcuts.json"
         files.write_json(path, shortcut | {"flagged": False})
-        for model in ("kd_cae", "pca"):
+        for model in models:
             train(model)
-        yield {model: register(model) for model in ("kd_cae", "pca")}
+            register(model)
+        yield
+
+
+@pytest.fixture(scope="module")
+def registered(tmp_path_factory, empty_database) -> Iterator[dict[str, int]]:
+    """A committed project whose registry has a KD-CAE and a PCA; yields model → version."""
+    names = ["kd_cae", "pca"]
+    with committed(tmp_path_factory.mktemp("promotion"), empty_database, names):
+        yield {name: number for number, name in enumerate(names, start=1)}
 
 
 @pytest.fixture(scope="module")

@@ -164,6 +164,8 @@ class PatchDetector(Detector):
                 f"this {self.name} was saved by an earlier release, which did not keep descriptors of all "
                 f"its {n} training images: it cannot be extended. Train it again."
             )
+        if len(keep) != n:
+            raise ValueError(f"{len(keep)} images are told, {n} were learnt from")
         left = int(np.count_nonzero(keep)) + len(added)
         if left < FEWEST:
             raise UserError(f"{self.name} needs {FEWEST} training images at least, {left} would be left.")

@@ -1,0 +1,204 @@
+"""A registered version extended: good images added, others taken out, registered as a new version.
+
+What was fitted to all images at once stays; what each image adds is computed again. The threshold is set by
+the parent's rule from the same good images, and the new version is tested on the same test images.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from mlproject.core import artifacts
+from mlproject.core.errors import UserError, quoted
+from mlproject.data import copies, photos, prepared
+from mlproject.registry import extension_parent, extension_results, register
+from mlproject.registry.extension_parent import COLUMNS, Parent
+from mlproject.registry.extension_results import Change
+from mlproject.registry.register import Registered
+from mlproject.tracking import runs
+from mlproject.tracking.extended_facts import ExtendedFacts
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+ADDED = "added"  # first part of an added photo's name
+NAMED = 3  # photos that an error names
+
+
+@dataclass(frozen=True)
+class Extended:
+    """What an extension made.
+
+    Attributes:
+        known: photos that were given, but which the parent has learnt from already.
+    """
+
+    parent: Parent
+    change: Change
+    facts: ExtendedFacts
+    registered: Registered
+    known: tuple[Path, ...]
+
+
+def extend(
+    client: "MlflowClient", version: "ModelVersion", add: Sequence[Path], remove: Sequence[str]
+) -> Extended:
+    """Register a version that has learnt from other good images than `version`; promote nothing.
+
+    The same change of the same version, made again, gives the version that it gave before.
+
+    Args:
+        add: photos, and folders with all below them.
+        remove: training images: paths as recorded, or the end of one that no other has, such as 017.png.
+
+    Raises:
+        UserError: its model cannot be extended; nothing would change; a photo cannot be decoded, or is one
+            that the version is calibrated or tested on; an image to remove is none of its training images;
+            the images that it is calibrated and tested on are not prepared here. Nothing is registered.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        parent = extension_parent.load(client, version, folder / "parent")
+        data = prepared.load(parent.category)
+        rows = _prepared_rows(parent, data)
+        keep = _kept(parent, remove)
+        change, known = _with_photos(parent, keep, data.images[rows], add)
+        if keep.all() and change.added.empty:
+            raise UserError(f"{parent.title}: it has learnt from every photo given: nothing would change.")
+        facts = extension_results.write(folder / "extended", parent, change, data, rows)
+        made = register.register_facts(parent.dataset, facts, runs.log(parent.dataset, facts))
+    return Extended(parent, change, facts, made, known)
+
+
+def _prepared_rows(parent: Parent, data: prepared.Prepared) -> np.ndarray:
+    """Return the prepared rows of the images that the parent is calibrated and tested on.
+
+    Raises:
+        UserError: one is not among the prepared images, or they have another size.
+    """
+    manifest = zip(data.manifest["path"], data.manifest["sha256"], strict=True)
+    found = {image: row for row, image in enumerate(manifest)}
+    wanted = list(zip(parent.held_out["path"], parent.held_out["sha256"], strict=True))
+    lost = [str(path) for path, sha256 in wanted if (path, sha256) not in found]
+    why = f"{len(lost)} are missing or have changed: {', '.join(lost[:NAMED])}" if lost else ""
+    if data.image_size != parent.prepared["image_size"]:
+        why = f"images are {data.image_size} pixels wide; its own were {parent.prepared['image_size']}"
+    if why:
+        raise UserError(
+            f"{parent.title}: a new threshold and new test figures need the {len(wanted)} images that it is "
+            f"calibrated and tested on. In {artifacts.PREPARED / parent.category} {why}. "
+            "`git checkout` its commit and `dvc checkout` bring them back."
+        )
+    return np.array([found[image] for image in wanted])
+
+
+def _kept(parent: Parent, remove: Sequence[str]) -> np.ndarray:
+    """Return (n,) bool, which of the parent's training images stay.
+
+    Raises:
+        UserError: a name is that of no training image, or of several.
+    """
+    paths = parent.trained["path"].tolist()
+    keep = np.ones(len(paths), dtype=bool)
+    for name in remove:
+        same = [row for row, path in enumerate(paths) if path == name]
+        same = same or [row for row, path in enumerate(paths) if path.endswith(f"/{name}")]
+        if len(same) > 1:
+            several = ", ".join(quoted(paths[row]) for row in same[:NAMED])
+            raise UserError(
+                f"{parent.title}: {len(same)} training images are called {name}: {several}. Say which."
+            )
+        if not same:
+            said = f"{parent.title}: {quoted(name)} is none of its {len(paths)} training images."
+            raise UserError(said + _hint(name, paths, parent.held_out))
+        keep[same] = False
+    return keep
+
+
+def _hint(name: str, paths: list[str], held_out: pd.DataFrame) -> str:
+    """Return what a name that is that of no training image may mean instead."""
+    role = held_out.loc[held_out["path"] == name, "subset"].tolist()
+    if role:
+        return f" It is a {role[0]} image."
+    ends = paths if "/" in name else [path.rsplit("/", 1)[-1] for path in paths]
+    near = get_close_matches(name, ends, n=1, cutoff=0.5)
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+def _with_photos(
+    parent: Parent, keep: np.ndarray, held_out: np.ndarray, add: Sequence[Path]
+) -> tuple[Change, tuple[Path, ...]]:
+    """Return the change with its photos, and the photos that the parent has learnt from already.
+
+    Args:
+        held_out: (k, s, s, 3) uint8, the images of `Parent.held_out`.
+    """
+    staying = parent.trained[keep]
+    seen, new, known = set(staying["sha256"]), [], []
+    for path, decoded in _decoded(add, parent.prepared["image_size"]):
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        if sha256 in seen:
+            known.append(path)
+        else:
+            seen.add(sha256)
+            new.append((path, sha256, decoded))
+    paths = [path for path, *_ in new]
+    names = [_name(path, add) for path in paths]
+    taken = [*staying["path"], *parent.held_out["path"], *names]
+    twice = next((name for name in names if taken.count(name) > 1), None)
+    if twice:
+        raise UserError(
+            f"{parent.title}: two of its images would be called {quoted(twice)}. Rename the photo."
+        )
+    pixels = np.stack([decoded for *_, decoded in new]) if new else held_out[:0]
+    _refuse_copies(parent, held_out, pixels, paths)
+    about = {"subset": "train", "half": "none", "defect": "good", "label": 0}
+    added = pd.DataFrame({"path": names, "sha256": [sha256 for _, sha256, _ in new]}).assign(**about)
+    return Change(keep, added[COLUMNS], pixels, tuple(paths)), tuple(known)
+
+
+def _decoded(add: Sequence[Path], size: int) -> list[tuple[Path, np.ndarray]]:
+    """Return the photos with their (size, size, 3) pixels.
+
+    Raises:
+        UserError: one cannot be decoded.
+    """
+    found = list(photos.decoded(photos.find(add).paths, size)) if add else []
+    broken = [f"{quoted(photo.path)}: {photo.error}" for photo in found if photo.error]
+    if broken:
+        more = f"; and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
+        raise UserError(f"{'; '.join(broken[:NAMED])}{more}. Nothing was registered.")
+    return [(photo.path, photo.pixels) for photo in found if photo.pixels is not None]
+
+
+def _name(path: Path, add: Sequence[Path]) -> str:
+    """Return added/FOLDER/NAME of a photo below a folder given, added/NAME of a file."""
+    name = Path(path.name)
+    for given in add:
+        if given.is_dir() and path.is_relative_to(given):
+            name = Path(given.resolve().name) / path.relative_to(given)
+    return os.fsencode(f"{ADDED}/{name.as_posix()}").decode(errors="replace")
+
+
+def _refuse_copies(parent: Parent, held_out: np.ndarray, pixels: np.ndarray, paths: Sequence[Path]) -> None:
+    """Refuse photos that are equal to, or saved again from, images that the parent must not learn from."""
+    images = [*held_out, *pixels]
+    digests = [hashlib.sha256(np.ascontiguousarray(image).data).hexdigest() for image in images]
+    first = copies.originals(np.stack([copies.thumbnail(image) for image in images]), np.array(digests))
+    for path, row in zip(paths, first[len(held_out) :], strict=True):
+        if row < len(held_out):
+            same = parent.held_out.iloc[row]
+            raise UserError(
+                f"{quoted(path)}: is the same photo as {quoted(same['path'])}, a {same['subset']} image of "
+                f"{parent.title}. What it is calibrated or tested on it must not learn from. "
+                "Nothing was registered."
+            )

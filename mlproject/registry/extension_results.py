@@ -1,0 +1,191 @@
+"""Results of an extended version, measured again and written as the stages train, score and evaluate do."""
+
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlproject.core import files, params
+from mlproject.data import prepared
+from mlproject.evaluation import brightness, metrics, pixel_metrics, shortcuts, thresholds
+from mlproject.models.components import map_size
+from mlproject.models.components.detector import Detector, Scored
+from mlproject.registry.extension_parent import STEPS, Parent
+from mlproject.tracking.extended_facts import ExtendedFacts
+from mlproject.training import code_hash, loop
+
+BOOTSTRAP_SEED = 0  # as in stage evaluate: the same scores have the same interval
+FROM_THRESHOLD = (
+    *("false_alarm_rate_asked", "confidence", "false_alarm_rate_supported", "n_calibration", "supported"),
+)
+FROM_PARENT = ("category", "model", "supervised", "tuned_on_labels", "reconstructs", "n_labelled_defective")
+
+
+@dataclass(frozen=True)
+class Change:
+    """How the training images differ from the parent's.
+
+    Attributes:
+        keep: (n,) bool, which of the parent's stay.
+        added: `extension_parent.COLUMNS` of the added photos.
+        pixels: (m, s, s, 3) uint8, of the same.
+        files: where they lie.
+    """
+
+    keep: np.ndarray
+    added: pd.DataFrame
+    pixels: np.ndarray
+    files: tuple[Path, ...]
+
+
+def write(
+    folder: Path, parent: Parent, change: Change, data: prepared.Prepared, rows: np.ndarray
+) -> ExtendedFacts:
+    """Extend the parent's detector, calibrate and test it, and write every file of the result.
+
+    Args:
+        data: prepared images, among them those of `Parent.held_out`.
+        rows: where these are.
+    """
+    started = time.perf_counter()
+    detector = parent.detector.extended(change.pixels, change.keep)
+    seconds = time.perf_counter() - started
+    subset, images = parent.held_out["subset"].to_numpy(), data.images[rows]
+    detector.calibrate(
+        images[subset == "validation"], detector.measure(images[subset == "calibration"]).parts
+    )
+    scored = detector.score(images)
+    threshold = _threshold(parent, detector, scored)
+    test = subset == "test"
+    matched = _matched_scores(detector, data, images[test])
+    measured = _metrics(parent, scored, threshold, data, rows, matched)
+    training = _training(parent, change, detector, scored, seconds)
+    detector.save(folder / "model")
+    files.write_table(folder / "scores/scores.csv", _scores(parent, change, scored, test, matched))
+    files.write_json(folder / "scores/threshold.json", threshold)
+    files.write_json(folder / "report/metrics.json", measured)
+    files.write_json(folder / "shortcuts.json", parent.shortcuts)  # of the test images, whatever the model
+    files.write_json(folder / "prepared.json", parent.prepared)
+    files.write_json(folder / STEPS, {"steps": [*parent.steps, training["extends"]]})
+    files.write_json(folder / "training/run.json", training)
+    history = {"epoch": [1], "validation_loss": [training["best_validation_loss"]]}
+    files.write_table(folder / "training/history.csv", pd.DataFrame(history))
+    served = {"model": "model", "threshold": "scores/threshold.json"}
+    served |= {"prepared": "prepared.json", "extension": STEPS}
+    return ExtendedFacts.read_from(
+        folder / "training",
+        folder / "scores",
+        folder / "report",
+        folder / "shortcuts.json",
+        {name: folder / path for name, path in served.items()},
+        parent=parent.title,
+        parent_lineage=parent.lineage,
+        parent_parameters=parent.parameters,
+        photos=change.files,
+    )
+
+
+def _threshold(parent: Parent, detector: Detector, scored: Scored) -> dict[str, Any]:
+    """Return threshold.json by the parent's rule, from the same good images."""
+    chosen = parent.held_out["subset"].isin(detector.threshold_roles).to_numpy()
+    good = detector.threshold_scores({name: values[chosen] for name, values in scored.parts.items()})
+    rule = params.Threshold(
+        false_alarm_rate=parent.threshold["false_alarm_rate_asked"],
+        confidence=parent.threshold.get("confidence"),
+        strict=False,
+    )
+    return thresholds.of_detector(good, detector, rule)
+
+
+def _matched_scores(detector: Detector, data: prepared.Prepared, test: np.ndarray) -> np.ndarray:
+    """Return the scores of the test images, their brightness matched to that of the prepared good images."""
+    usual = brightness.mean_brightness(data.images[: len(data.rows(split="train"))])
+    return detector.score(brightness.match_brightness(test, usual)).scores
+
+
+def _metrics(
+    parent: Parent,
+    scored: Scored,
+    threshold: dict[str, Any],
+    data: prepared.Prepared,
+    rows: np.ndarray,
+    matched: np.ndarray,
+) -> dict[str, Any]:
+    """Return metrics.json, measured on the parent's test images.
+
+    Args:
+        matched: (t,) scores of the test images, their brightness matched.
+    """
+    settings = params.load("evaluate", params.Evaluate)
+    test = (parent.held_out["subset"] == "test").to_numpy()
+    labels, scores = parent.held_out["label"].to_numpy()[test], scored.scores[test]
+    of_test = rows[test] - len(data.rows(split="train"))  # test rows are the last ones
+    masks = data.masks[of_test]
+    maps = map_size.at_prepared_size(scored.maps[test], masks.shape[1])
+    masked = data.manifest["has_mask"].to_numpy()[rows[test]] == 1
+    statistics = {name: values[of_test] for name, values in shortcuts.of_test_images(data).items()}
+    return {
+        **{name: parent.metrics[name] for name in FROM_PARENT if name in parent.metrics},
+        **metrics.evaluate(labels, scores, threshold["threshold"], settings.bootstrap, BOOTSTRAP_SEED),
+        "brightness_matched_auroc": metrics.auroc(labels, matched),
+        **pixel_metrics.with_intervals(
+            masks, maps, labels, masked, settings.bootstrap, BOOTSTRAP_SEED, settings.aupro_limit
+        ),
+        **{name: threshold[name] for name in FROM_THRESHOLD},
+        "follows_shortcut": shortcuts.follows(scores, statistics),
+    }
+
+
+def _scores(
+    parent: Parent, change: Change, scored: Scored, test: np.ndarray, matched: np.ndarray
+) -> pd.DataFrame:
+    """Return scores.csv with each file's sha256; training images, which need not be here, have no score."""
+    measured = parent.held_out.assign(score=scored.scores, score_brightness_matched=np.nan, **scored.parts)
+    measured.loc[test, "score_brightness_matched"] = matched
+    return pd.concat([parent.trained[change.keep], change.added, measured], ignore_index=True)
+
+
+def _training(
+    parent: Parent, change: Change, detector: Detector, scored: Scored, seconds: float
+) -> dict[str, Any]:
+    """Return run.json: the parent's, with what the extension changed."""
+    import torch
+
+    added, removed = (
+        images[["path", "sha256"]].to_dict("records")
+        for images in (change.added, parent.trained[~change.keep])
+    )
+    step = {
+        "parent": parent.title,
+        "parent_files": parent.lineage["files"],
+        "added": added,
+        "removed": removed,
+    }
+    n_train = int(change.keep.sum()) + len(change.added)
+    validation = (parent.held_out["subset"] == "validation").to_numpy()
+    return parent.training | {
+        "n_train": n_train,
+        "data_hash": _hash(parent.training["data_hash"], added, removed),
+        "code": code_hash.code_hash(f"mlproject.models.{detector.name}"),
+        "versions": loop.versions(),
+        "threads": torch.get_num_threads(),
+        "best_validation_loss": float(scored.scores[validation].mean()),
+        "seconds": seconds,
+        "images_per_second": n_train / seconds,
+        "ended": time.time(),
+        "extends": step,
+    }
+
+
+def _hash(parent: str, added: list[dict[str, str]], removed: list[dict[str, str]]) -> str:
+    """Return the sha256 that tells the images: of the parent's own, and of what was added and removed."""
+    lines = [
+        f"{sign} {image['path']} {image['sha256']}\n"
+        for sign, images in (("+", added), ("-", removed))
+        for image in images
+    ]
+    return hashlib.sha256("".join([f"{parent}\n", *sorted(lines)]).encode()).hexdigest()
