@@ -207,22 +207,18 @@ def test_three_images_must_stay(fitted, small_images):
         fitted.extended(small_images.train[:0], np.arange(len(small_images.train)) < 2)
 
 
-def test_a_model_of_which_an_earlier_release_kept_some_looks_scores_but_cannot_be_extended(
-    small_images, monkeypatch
-):
+def test_of_many_images_the_looks_that_count_are_stored_alone_and_score_the_same(small_images, monkeypatch):
     monkeypatch.setattr(position_density, "KERNELS", 20)
-    now = trained(small_images.train, small_images.validation)
-    arrays = now.state()
-    for number in range(len(now.grids)):
-        kernels, kept = (arrays[f"density_{number}.{name}"] for name in ("kernels", "kept"))
-        arrays[f"density_{number}.kernels"] = np.take_along_axis(kernels, kept[:, None].astype(int), axis=2)
-        del arrays[f"density_{number}.kept"]
-    old = models.create("patch_kde", SETTINGS)
-    old.restore(arrays)
-    scores = [d.measure(small_images.test).parts["position_density"].tobytes() for d in (now, old)]
+    all_stored = trained(small_images.train, small_images.validation)
+    monkeypatch.setattr(position_density, "MOST_STORED", 47)
+    few_stored = trained(small_images.train, small_images.validation)
+    assert few_stored.state()["density_0.kernels"].shape[-1] == 20
+    scores = [
+        d.measure(small_images.test).parts["position_density"].tobytes() for d in (all_stored, few_stored)
+    ]
     assert scores[0] == scores[1]
-    with pytest.raises(UserError, match="saved by an earlier release"):
-        old.extended(small_images.train[:1], np.ones(len(small_images.train), bool))
+    with pytest.raises(UserError, match="more than 47 are too many"):
+        few_stored.extended(small_images.train[:1], np.ones(len(small_images.train), bool))
 
 
 def test_a_model_that_is_one_whole_cannot_be_extended(small_images):

@@ -155,14 +155,15 @@ class PatchDetector(Detector):
         """As `Detector.extended`: alignment, usual lamp and whitening stay, all else is of the new images.
 
         Raises:
-            UserError: fewer than three training images are left, or an earlier release saved the model and
-                kept only some of their descriptors.
+            UserError: fewer than three training images are left, or the model kept only some of their
+                descriptors: they were many, or an earlier release saved it.
         """
         n = len(self.left_out_scores)
         if self.densities[0].kernels.shape[-1] != n:
             raise UserError(
-                f"this {self.name} was saved by an earlier release, which did not keep descriptors of all "
-                f"its {n} training images: it cannot be extended. Train it again."
+                f"this {self.name} did not store the descriptors of all its {n} training images: more than "
+                f"{position_density.MOST_STORED} are too many, and earlier releases stored 100. It cannot be "
+                "extended; train it again."
             )
         if len(keep) != n:
             raise ValueError(f"{len(keep)} images are told, {n} were learnt from")

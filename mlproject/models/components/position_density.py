@@ -23,6 +23,7 @@ SMALLEST = 1e-3  # spread and peak of images that are all equal
 NEIGHBOURHOOD = 1.5  # Gaussian sigma over which cells share their spread: one cell alone has few images
 MOMENT = 4  # of the spread: 2 is the standard deviation; more, and rare large deviations count more
 IMAGES = 8  # whose surroundings are put together at once
+MOST_STORED = 250  # good images whose descriptors are all stored: of more, those alone that count
 TOGETHER = 4  # left-out images that are measured at once: kernels are then read once for all of them
 MANY_CELLS = 512
 OTHER_LAMPS = 10.0  # weight of what other lamps change, against what varies between good images
@@ -38,7 +39,8 @@ class PositionDensity:
         projection: (c, d) float32, from descriptors to whitened values.
         offset: (rows · columns, d) float32, middle of the range of each cell's whitened values.
         step: (rows · columns, d) float32, of the whole numbers in `kernels`.
-        kernels: (rows · columns, d, n) int8: the n good images' whitened values are offset + step × these.
+        kernels: (rows · columns, d, n) int8: the n good images' whitened values are offset + step × these;
+            of more than MOST_STORED images, those alone that count at each place.
         mean: (rows, columns) float32, of the distances of good images that were left out, and
         spread: (rows, columns) float32, how far they deviate from it: what `maps` are in units of.
         peak: () float32, mean over left-out good images of their map's height: 1 in `maps`.
@@ -244,8 +246,11 @@ def _of_whole(
             for numbers, unit in zip(whole.split(columns, dim=1), step.split(columns), strict=True)
         ]
     )
-    kernels = whole.permute(1, 2, 0).contiguous()
-    chosen = kept.to(torch.int16) if n > KERNELS else None
+    if n > MOST_STORED:
+        kernels, chosen = torch.stack([whole[images, cell].T for cell, images in enumerate(kept)]), None
+    else:
+        kernels = whole.permute(1, 2, 0).contiguous()
+        chosen = kept.to(torch.int16) if n > KERNELS else None
     one, grid = torch.tensor(1.0), torch.ones(rows, columns)
     density = PositionDensity(projection, offset, step, kernels, grid, grid, one, **spaced, kept=chosen)
 
