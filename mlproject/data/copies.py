@@ -93,11 +93,16 @@ def trained_and_tested(copies: Mapping[str, str]) -> dict[str, str]:
 
 def _detail(thumbnails: np.ndarray) -> np.ndarray:
     """Return (n, 3072) float32: each image less its local mean, less its share of the mean of all those."""
-    images = thumbnails.astype(np.float32)
-    detail = (images - _local_mean(images)).reshape(len(images), -1)
+    detail = np.empty((len(thumbnails), thumbnails[0].size), dtype=np.float32)
+    blocks = [slice(start, start + _BLOCK) for start in range(0, len(detail), _BLOCK)]  # memory
+    for block in blocks:
+        images = thumbnails[block].astype(np.float32)
+        detail[block] = (images - _local_mean(images)).reshape(len(images), -1)
     mean = detail.mean(axis=0)
     if norm := float(mean @ mean):
-        detail -= np.outer(detail @ mean / norm, mean)
+        share = detail @ mean / norm
+        for block in blocks:
+            detail[block] -= np.outer(share[block], mean)
     return detail
 
 
