@@ -14,7 +14,7 @@ BANDWIDTH = 0.2
 def groups(tiny: bool) -> list[Group]:
     """Return a group for each number of points."""
     made = []
-    for points, queries, goal in ((16, 4, 25.0),) if tiny else ((256, 256, 25.0), (2000, 128, 50.0)):
+    for points, queries, goal in ((16, 4, 25.0),) if tiny else ((256, 256, 25.0), (2000, 64, 50.0)):
         options = {"points": points, "queries": queries, "dimensions": 64 if tiny else 8192}
         sides = {
             "ours": Side("exact", "density:ours", options),

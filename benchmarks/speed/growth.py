@@ -32,7 +32,7 @@ def _group(name: str, counts: tuple[int, ...], tiny: bool) -> Group:
         pair = (str(n), str(counts[0]))
         rows.append(Row(f"{WORDS[name]}, {n:,} images", *pair, "images/s", at_least=FLAT_RATE))
         rows.append(Row(f"{WORDS[name]}, {n:,} images", *pair, PEAK, at_most=FLAT_MEMORY))
-    return Group(f"growth-{name}", sides, tuple(rows), rounds=1 if tiny else 3)
+    return Group(f"growth-{name}", sides, tuple(rows), rounds=1)
 
 
 def prepare(n: int, seconds: float, scratch: str) -> Measured:

@@ -6,9 +6,8 @@ import platform
 import resource
 import subprocess
 import time
+from importlib.metadata import version
 from pathlib import Path
-
-import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITTEN = ("docs/speed.md", "docs/results/speed.json")  # the page, and what it is made of
@@ -26,7 +25,7 @@ def described() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
         f"{cores()} cores of {name}, {memory:.0f} GiB, no GPU used; Python {platform.python_version()}, "
-        f"PyTorch {torch.__version__}"
+        f"PyTorch {version('torch')}"
     )
 
 

@@ -31,12 +31,14 @@ class Side:
         make: ``module:function`` in this package; it is called with `options` and returns `worker.Measured`.
         options: what JSON can hold.
         peers: whether it needs the packages of .peers.
+        environment: set for its process.
     """
 
     name: str
     make: str
     options: Mapping[str, Any] = field(default_factory=dict)
     peers: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,7 @@ class Worker:
         left_out = {"OMP_NUM_THREADS", "MKL_NUM_THREADS"}
         environment = {name: value for name, value in os.environ.items() if name not in left_out}
         environment |= {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "NO_ALBUMENTATIONS_UPDATE": "1"}
+        environment |= side.environment
         self._process = subprocess.Popen(  # noqa: S603
             [python, "-m", "benchmarks.speed.worker"], cwd=ROOT, env=environment, encoding="utf-8",
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,

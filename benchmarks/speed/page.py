@@ -20,8 +20,9 @@ INTRODUCTION = """\
 
 <!-- Written by `make bench`: do not edit. -->
 Each row compares two ways to do the same thing, measured in turn in one run on all cores, each in a process
-of its own. Figures are medians of 5 rounds (3 where a round takes long), with minimum and maximum. Accuracy
-is on [another page](benchmark.md).
+of its own. Figures are medians of 5 rounds with minimum and maximum; of 3 where a round takes long, one round
+where rate and memory at many images are compared with those at few. Accuracy is on
+[another page](benchmark.md).
 
 <!-- not run: takes minutes; tests/benchmarks runs each row at a tiny size -->
 ```console
