@@ -77,9 +77,19 @@ def test_a_missed_goal_is_printed_as_missed(goal, verdict):
     )
 
 
+def test_a_verdict_on_a_busy_machine_says_so():
+    made = replace(result([1.0], [1.0], at_most=1), others=0.9)
+    assert page.cells(made, made.group.rows[0])[-1] == "met, busy machine"
+
+
 def test_the_page_names_facts_load_and_what_was_not_measured():
     text = page.page([result([1.0], [1.0], at_most=1)], "two cores")
-    for said in ("two cores", "1 met, 0 missed", "group: here: 12 layers; A note. measured thus", "FastAPI"):
+    for said in (
+        "two cores",
+        "1 met, 0 missed",
+        "group: here: 12 layers; A note. measured thus; other",
+        "FastAPI",
+    ):
         assert said in text
 
 

@@ -63,20 +63,17 @@ class OtherLoad:
     def __init__(self) -> None:
         self._started, self._all, self._own = time.perf_counter(), _busy(), _own()
 
-    def in_words(self) -> str:
-        """Return it in cores; empty where the system does not say."""
-        if not self._all:
-            return ""
+    def cores(self) -> float:
+        """Return it in cores; 0 where the system does not say."""
         seconds = time.perf_counter() - self._started
-        others = max(0.0, _busy() - self._all - (_own() - self._own)) / seconds
-        return f"; other processes took {others:.1f} of {cores()} cores"
+        return round(max(0.0, _busy() - self._all - (_own() - self._own)) / seconds, 2)
 
 
 def _busy() -> float:
-    """Return the seconds that all cores were busy, and those that a host took from them, since the start."""
+    """Return the seconds that all cores were busy or taken by a host; elsewhere than Linux `_own`."""
     path = Path("/proc/stat")
     if not path.exists():
-        return 0.0
+        return _own()
     numbers = [int(n) for n in path.read_text(encoding="utf-8").split("\n", 1)[0].split()[1:9]]
     user, nice, system, _, _, irq, softirq, steal = numbers
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")

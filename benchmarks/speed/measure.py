@@ -91,7 +91,8 @@ class Result:
         peaks: side → the most memory that its process has held, MiB.
         facts: side → what it says of its work, such as the loss that a training reached.
         missing: side → why it was not measured.
-        measured: when, at which commit, and what else the machine did.
+        measured: when and at which commit; empty if not.
+        others: cores that other processes took meanwhile.
     """
 
     group: Group
@@ -100,6 +101,7 @@ class Result:
     facts: dict[str, str]
     missing: dict[str, str]
     measured: str = ""
+    others: float = 0.0
 
     def of(self, row: Row) -> tuple[list[float], list[float]] | str:
         """Return each round's values of both sides of a row, or why there are none."""
@@ -131,7 +133,7 @@ def run(group: Group, scratch: Path, in_process: bool = False) -> Result:
         scratch: an empty folder for what the sides make.
         in_process: without processes of their own, which tests have no time for.
     """
-    result, load = Result(group, {}, {}, {}, {}), machine.OtherLoad()
+    result, load, commit = Result(group, {}, {}, {}, {}), machine.OtherLoad(), machine.commit()
     with ExitStack() as stack:
         running: dict[str, Process] = {}
         for key, side in group.sides.items():
@@ -151,7 +153,7 @@ def run(group: Group, scratch: Path, in_process: bool = False) -> Result:
                     del running[key]
         for key, process in running.items():
             result.peaks[key], result.facts[key] = process.end()
-    return replace(result, measured=f"{machine.today()}, commit {machine.commit()}{load.in_words()}")
+    return replace(result, measured=f"{machine.today()}, commit {commit}", others=load.cores())
 
 
 def _start(side: Side, scratch: Path, in_process: bool, stack: ExitStack) -> Process:
