@@ -1,37 +1,40 @@
-"""Replace float64 operations that ONNX Runtime lacks, and maps need, by equal ones that it has."""
+"""Replace operations that ONNX or ONNX Runtime lacks, and detectors need, by equal ones that it has."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch.overrides import TorchFunctionMode
 
 ARITHMETIC = {"add", "radd", "sub", "rsub", "mul", "rmul", "div", "truediv", "rdiv", "rtruediv"}
+NOTHING = 1e-6  # up to 1e-8 the exporter's optimiser takes for 0, and leaves out
+LARGER = 2.0**20
 
 
 class OnnxSteps(TorchFunctionMode):
-    """Context in which float64 convolution, resizing and average pooling are computed as matrix products.
+    """Context in which what ONNX lacks, or ONNX Runtime computes otherwise, is computed by other steps.
 
-    ONNX Runtime has no float64 Conv, Resize or AveragePool. The matrix of a resizing is the resized identity.
-    Results are equal but for the last digits.
+    Float64 convolution, resizing and average pooling become matrix products: ONNX Runtime has no such Conv,
+    Resize or AveragePool. So does, in any precision, resizing that averages. The matrix of a resizing is the
+    resized identity. Three linear equations are solved by Cramer's rule, a median is the last of the lowest
+    half. Results are equal but for the last digits.
     """
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if args and isinstance(args[0], torch.Tensor) and args[0].dtype == torch.float64:
-            if func is torch.conv2d:
-                return _convolve(*args)
-            if func is F.interpolate:
-                return _resize(*args, **kwargs)
-            if func is F.avg_pool2d:
-                return _halve(*args)
-            if getattr(func, "__name__", "").strip("_") in ARITHMETIC:
-                args = tuple(_number(value) if isinstance(value, float) else value for value in args)
-        return func(*args, **kwargs)
+        double = bool(args) and isinstance(args[0], torch.Tensor) and args[0].dtype == torch.float64
+        replaced = (EVERYWHERE | IN_DOUBLE if double else EVERYWHERE).get(func)
+        if func is F.interpolate and (kwargs.get("mode") == "area" or kwargs.get("antialias")):
+            replaced = _resize
+        if double and getattr(func, "__name__", "").strip("_") in ARITHMETIC:
+            args = tuple(_number(value) if isinstance(value, float) else value for value in args)
+        elif func is torch.Tensor.add and isinstance(args[1], float) and 0 < args[1] < NOTHING:
+            replaced = _add_little
+        return (replaced or func)(*args, **kwargs)
 
 
 def _number(value: float) -> torch.Tensor:
@@ -39,7 +42,12 @@ def _number(value: float) -> torch.Tensor:
     return torch.tensor(value, dtype=torch.float64)
 
 
-def _convolve(images: torch.Tensor, kernel: torch.Tensor, *_: Any) -> torch.Tensor:
+def _add_little(values: torch.Tensor, little: float) -> torch.Tensor:
+    """Return float32 values + a number, both exactly enlarged meanwhile."""
+    return (values * LARGER + little * LARGER) * (1 / LARGER)
+
+
+def _convolve(images: torch.Tensor, kernel: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
     """Return each channel of (n, c, h, w) convolved with its own kernel (c, 1, kh, kw), without padding."""
     rows, columns = kernel.shape[-2:]
     if rows == 1:
@@ -61,7 +69,36 @@ def _sliding(kernel: torch.Tensor, length: int) -> torch.Tensor:
 
 def _resize(images: torch.Tensor, size: tuple[int, int], *, mode: str, **how: bool) -> torch.Tensor:
     (height, width), kept = images.shape[-2:], tuple(sorted(how.items()))
-    return _resizing(height, size[0], mode, kept) @ images @ _resizing(width, size[1], mode, kept).T
+    down, across = (
+        _resizing(length, wanted, mode, kept).to(images.dtype)
+        for length, wanted in zip((height, width), size, strict=True)
+    )
+    return down @ images @ across.T
+
+
+def _solve(matrices: torch.Tensor, sides: torch.Tensor) -> torch.Tensor:
+    """Return (n, 3, 1), the solutions of (n, 3, 3) x = (n, 3, 1), by Cramer's rule."""
+    first, second, third = matrices.unbind(2)
+    right = sides[..., 0]
+    across = torch.stack([_cross(second, third), _cross(third, first), _cross(first, second)], dim=1)
+    determinant = (first * across[:, 0]).sum(dim=1)
+    return (across * right[:, None]).sum(dim=2, keepdim=True) / determinant[:, None, None]
+
+
+def _cross(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Return the cross products of (n, 3) vectors."""
+    (a, b, c), (d, e, f) = first.unbind(1), second.unbind(1)
+    return torch.stack([b * f - c * e, c * d - a * f, a * e - b * d], dim=1)
+
+
+class _Median(NamedTuple):
+    values: torch.Tensor
+
+
+def _median(values: torch.Tensor, dim: int) -> _Median:
+    """Return the lower median, as torch does; its indices are not needed."""
+    middle = (values.shape[dim] + 1) // 2
+    return _Median(values.topk(middle, dim=dim, largest=False, sorted=True).values.select(dim, -1))
 
 
 def _halve(images: torch.Tensor, factor: int) -> torch.Tensor:
@@ -82,3 +119,11 @@ def _pooling(length: int, factor: int) -> torch.Tensor:
 
 def _identity(length: int) -> torch.Tensor:
     return torch.eye(length, dtype=torch.float64)[None, None]
+
+
+EVERYWHERE: dict[Any, Callable[..., Any]] = {torch.linalg.solve: _solve, torch.Tensor.median: _median}
+IN_DOUBLE: dict[Any, Callable[..., Any]] = {
+    torch.conv2d: _convolve,
+    F.interpolate: _resize,
+    F.avg_pool2d: _halve,
+}

@@ -113,6 +113,8 @@ def test_a_part_in_any_position_is_aligned_and_its_defect_lies_in_the_photo_wher
     detector.save(tmp_path / "model")
     again = models.load(tmp_path / "model").score(table(places, False))
     assert again.maps.tobytes() == defective.maps.tobytes()
+    with pytest.raises(UserError, match="cannot be exported to ONNX where it aligns parts"):
+        detector.traced(torch.from_numpy(table(places, False)))
 
 
 def test_an_aligned_part_gets_as_many_pixels_as_asked_for_but_not_more_than_enlarged_twice():

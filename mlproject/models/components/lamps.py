@@ -47,7 +47,7 @@ def levelled(images: torch.Tensor, usual: torch.Tensor) -> torch.Tensor:
     rows, columns = ((torch.arange(side) + 0.5) / side * 2 - 1 for side in images.shape[-2:])
     level, slope, fall = plane.float()[:, :, None, None].unbind(1)
     factor = level + slope * columns + fall * rows[:, None]
-    return images / factor.clamp(0.2, 5)[:, None]
+    return images / factor.clamp(0.2, 5.0)[:, None]
 
 
 def brighter(images: torch.Tensor, factor: float) -> torch.Tensor:

@@ -269,6 +269,20 @@ class PatchDetector(Detector):
         scores = torch.cat([scores for scores, _ in measured]).double().numpy()
         return Parts({PART: scores}, torch.cat([maps for _, maps in measured]).numpy(), None)
 
+    def traced(self, images: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """As `Detector.traced`.
+
+        Raises:
+            UserError: its parts are aligned.
+        """
+        if self.alignment is not None:
+            raise UserError(
+                f"{self.name} cannot be exported to ONNX where it aligns parts, as here: to find a part and "
+                "turn it is a search, which a graph of fixed steps cannot hold."
+            )
+        scores, maps = self._maps(self._fitted(images.permute(0, 3, 1, 2).float() / 255))
+        return {PART: scores}, maps
+
     def state(self) -> dict[str, np.ndarray]:
         arrays = {"left_out_scores": self.left_out_scores}
         for number, density in enumerate(self.densities):

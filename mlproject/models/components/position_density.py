@@ -65,16 +65,21 @@ class PositionDensity:
     def changed(self, **values: Any) -> "PositionDensity":
         """Return a copy with other values, on the same kernels."""
         other = replace(self, **values)
-        other.__dict__.update(bank=self.bank, squares=self.squares)
+        other.__dict__.update(centre=self.centre, bank=self.bank, squares=self.squares)
         return other
 
     @cached_property
+    def centre(self) -> torch.Tensor:
+        """(d,) float32, of all whitened values: of long vectors that differ little d² is lost to rounding."""
+        return self.offset.mean(dim=0)
+
+    @cached_property
     def bank(self) -> torch.Tensor:
-        """(rows, columns, d, k) float32, whitened values of the good images that count."""
+        """(rows, columns, d, k) float32, whitened values of the good images that count, less `centre`."""
         kernels = self.kernels
         if self.kept is not None:
             kernels = kernels.gather(2, self.kept.long()[:, None].expand(-1, kernels.shape[1], -1))
-        bank = torch.addcmul(self.offset[..., None], kernels, self.step[..., None])
+        bank = torch.addcmul((self.offset - self.centre)[..., None], kernels, self.step[..., None])
         return bank.reshape(*self.mean.shape, *kernels.shape[1:])
 
     @cached_property
@@ -109,23 +114,27 @@ class PositionDensity:
             values: (m, rows, columns, d) of m images.
             without: (m, rows, columns, k) bool, kernels that are left out for each image.
         """
-        count, _, columns, length = values.shape
+        values = values - self.centre
+        count, rows, columns, length = values.shape
         offsets, reach = disc(self.reach), int(self.reach)
         padded = F.pad(values, (0, 0, reach, reach, reach, reach)).permute(1, 2, 0, 3)
         found = []
-        for row, (squares, kernels) in enumerate(zip(self.squares, self.bank, strict=True)):
-            # all that lies within reach of one row of kernels, which the processor's cache holds
-            around = torch.stack(
-                [padded[reach + row + down, reach + right :][:columns] for down, right in offsets], dim=1
-            )
+        # what lies within reach of one row of kernels, the processor's cache holds; a graph has all at once
+        together = rows if torch.compiler.is_exporting() else 1
+        for row in range(0, rows, together):
+            within = [
+                padded[reach + row + down :, reach + right :][:together, :columns] for down, right in offsets
+            ]
+            around = torch.stack(within, dim=2).reshape(together * columns, -1, length)
+            here = slice(row, row + together)
             # d² = |value|² + these
-            partial = torch.baddbmm(squares, around.reshape(columns, -1, length), kernels, alpha=-2)
-            partial = partial.reshape(columns, len(offsets), count, -1)
+            partial = torch.baddbmm(
+                self.squares[here].flatten(0, 1), around, self.bank[here].flatten(0, 1), alpha=-2
+            ).reshape(together, columns, len(offsets), count, -1)
             if without is not None:
-                partial.masked_fill_(without[:, row].transpose(0, 1)[:, None], torch.inf)
-            found.append(partial.amin(dim=3))
-        by_offset = torch.stack(found).permute(2, 3, 0, 1)
-        nearest = _nearest(by_offset, offsets, reach)
+                partial.masked_fill_(without[:, row].transpose(0, 1)[None, :, None], torch.inf)
+            found.append(partial.amin(dim=4))
+        nearest = _nearest(torch.cat(found).permute(2, 3, 0, 1), offsets, reach)
         return (nearest + values.square().sum(dim=3)).clamp_min(0).sqrt()
 
 

@@ -16,10 +16,10 @@ BANK = (OFFSET[..., None] + STEP[..., None] * KERNELS).double().reshape(ROWS, CO
 VALUES = torch.randn((2, ROWS, COLUMNS, LENGTH), generator=RANDOM)
 
 
-def density(reach=1.5, border=0):
+def density(reach=1.5, border=0, offset=OFFSET):
     one, grid = torch.tensor(1.0), torch.ones(ROWS, COLUMNS)
     return PositionDensity(
-        torch.eye(LENGTH), OFFSET, STEP, KERNELS, 0 * grid, grid, one, reach, smoothing=0.01, border=border
+        torch.eye(LENGTH), offset, STEP, KERNELS, 0 * grid, grid, one, reach, smoothing=0.01, border=border
     )
 
 
@@ -44,6 +44,12 @@ def test_distances_are_those_of_brute_force(reach, some):
     found = density(reach).distances(VALUES, without=left_out if some else None)
     for one, values, without in zip(found, VALUES, left_out, strict=True):
         torch.testing.assert_close(one.double(), brute_force(values, reach, without), rtol=1e-4, atol=1e-4)
+
+
+def test_distances_of_long_vectors_that_differ_little_are_exact():
+    """Whitened values are hundreds long; the difference of their squares once lost three digits."""
+    far = density(offset=OFFSET + 300.0).distances(VALUES + 300.0)
+    torch.testing.assert_close(far, density().distances(VALUES), rtol=1e-4, atol=1e-4)
 
 
 def test_a_disc_of_two_cells_leaves_the_corners_out():
