@@ -1,10 +1,9 @@
 """The built-in sample: whole, repeatable, exactly masked, and without shortcuts."""
 
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
 from io import BytesIO
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +26,7 @@ def test_set(request):
     """Every test picture of a category, with (image, mask, twin) of each, and 24 training images."""
     todo = build.pictures(request.param, seed=0)
     train, test = todo[:24], [picture for picture in todo if picture.subset == "test"]
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        drawn = list(pool.map(build.render, train + test, chunksize=6))
+    drawn = [build.render(picture) for picture in train + test]
     return test, drawn[24:], np.stack([image for image, _, _ in drawn[:24]])
 
 

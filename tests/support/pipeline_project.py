@@ -92,7 +92,7 @@ class Project:
         tree["categories"] = ["disc", "plate"]
         tree["prepare"]["image_size"] = 64
         tree["evaluate"]["bootstrap"] = 100
-        tree["generators"]["dcgan"] |= {"filters": 2, "epochs": 2}
+        tree["generators"]["dcgan"] |= {"image_size": 32, "filters": 2, "epochs": 2}
         tree["models"]["cnn"] |= {"filters": [4, 4], "hidden": 8}
         tree["models"]["anogan"] |= {"filters": 2}
         tree["study_workers"] = 1
