@@ -54,6 +54,7 @@ SLOW = (
     "commands/test_ui.py",
     "core/test_drills.py",
     "core/test_two_at_once.py",
+    "test_speed.py",
     "test_types.py",
     "data/test_ascii_locale.py",
     "evaluation/test_generation_quality.py",
