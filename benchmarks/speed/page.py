@@ -43,7 +43,7 @@ of its own. Figures are medians of 5 rounds with minimum and maximum; of 3 where
 where rate and memory at many images are compared with those at few. On a *busy machine* other processes took
 more than a fifth of a core. Accuracy is on [another page](benchmark.md).
 
-<!-- not run: takes minutes; tests/benchmarks runs each row at a tiny size -->
+<!-- not run: takes minutes; tests/test_speed.py runs each row at a tiny size -->
 ```console
 make bench          # rows that need Keras or anomalib say so
 make bench-peers    # installs both in .peers first (1.7 GB)
@@ -62,8 +62,8 @@ def cells(result: Result, row: Row) -> tuple[str, ...]:
     if row.unit != PEAK and len(found[0]) > 1:
         ratio += f" ({_shown(low_high[1])} to {_shown(low_high[2])})"
     verdict = "" if not row.goal else "met" if row.met(low_high[0]) else "**missed**"
-    if verdict and result.others > BUSY:
-        verdict += ", busy machine"
+    if result.others > BUSY:
+        verdict = f"{verdict}, busy machine".removeprefix(", ")
     return (
         row.what,
         f"{ours}: {_values(found[0], row)}",
