@@ -16,23 +16,15 @@ UNMEASURED = (
     "a GPU",
 )
 BUSY = 0.2  # cores that other processes take
-PROFILES = """\
-## Where the time goes
-
-The two slowest trainings, per cent of an epoch's time (`torch.profiler`, the paper's settings without noise):
-
-| | convolutions | large pages | fresh or copied memory | pooling | pixel shuffles | ReLU | optimiser | else |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- |
-| KD-CAE, 128 px | 62 | no | 13 | 5 | 6 | 1 | 5 | 8 |
-| NI-CAE, 256 px | 57 | no | 18 | 9 | 6 | 8 | 0 | 2 |
-| NI-CAE, 256 px | 52 | yes | 18 | 10 | 7 | 12 | 0 | 1 |
+CAUSES = """\
+## What was gained, and what was not
 
 - **Large pages** (`mlproject/__init__.py`): NI-CAE at 256 px and DCGAN at 128 px take hundreds of MB of fresh
-  memory each step. Processor time of an epoch 6.6 → 5.0 s and 1.65 → 1.21 s, with the same bytes; KD-CAE and
-  patch_kde are unchanged.
-- **JPEG by draft scaling**: 11.3 → 7.8 ms of processor time a photo (1024 px to 256), so 2.9 times
-  one process on 2 cores, 54 dB from the exact pixels. Not done: a file's score would differ from its pixels'.
-- **`dvc repro`**: a third of its time is YAML: DVC reads params.yaml again for each stage.
+  memory each step. Processor time of an epoch 6.6 → 5.0 s and 1.65 → 1.21 s: `python -m benchmarks.speed
+  ni_cae dcgan` with `THP_MEM_ALLOC_ENABLE=0` and without.
+- **JPEG by draft scaling** is quicker, but changes pixels: a file's score would differ from its pixels'. It
+  is not done.
+- **`dvc repro`** with nothing to do: DVC reads params.yaml again for each stage.
 """
 INTRODUCTION = """\
 # Speed and memory
@@ -115,7 +107,7 @@ def page(results: Sequence[Result], where: str) -> str:
         "",
         *(f"- {note}" for note in notes(results)),
         "",
-        PROFILES,
+        CAUSES,
         "## Not measured",
         "",
         *(f"- {name}" for name in UNMEASURED),

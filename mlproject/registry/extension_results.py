@@ -19,9 +19,8 @@ from mlproject.tracking.extended_facts import ExtendedFacts
 from mlproject.training import code_hash, loop
 
 BOOTSTRAP_SEED = 0  # as in stage evaluate: the same scores have the same interval
-FROM_THRESHOLD = (
-    *("false_alarm_rate_asked", "confidence", "false_alarm_rate_supported", "n_calibration", "supported"),
-)
+FROM_THRESHOLD = ("false_alarm_rate_asked", "confidence", "false_alarm_rate_supported", "n_calibration",
+                  "supported")  # fmt: skip
 FROM_PARENT = ("category", "model", "supervised", "tuned_on_labels", "reconstructs", "n_labelled_defective")
 
 

@@ -184,9 +184,8 @@ def push(image: torch.Tensor, centre: Centre, generator: torch.Generator) -> tor
 def _taken_from(image: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Return (3, s, s), at each pixel what the image has at x and y."""
     grid = torch.stack([x, y], dim=-1)[None] * 2 - 1
-    return F.grid_sample(image[None], grid, mode="bilinear", padding_mode="reflection", align_corners=False)[
-        0
-    ]
+    taken = F.grid_sample(image[None], grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    return taken[0]
 
 
 def erased(image: torch.Tensor, centre: Centre, generator: torch.Generator) -> torch.Tensor:
