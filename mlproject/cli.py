@@ -24,6 +24,8 @@ from mlproject.commands import (
     table,
     tune,
     ui,
+    verdicts,
+    watch,
 )
 from mlproject.core import script
 
@@ -46,6 +48,8 @@ app.command()(compare.compare)
 app.command()(benchmark.benchmark)
 app.command()(tune.tune)
 app.command()(predict.predict)
+app.command()(watch.watch)
+app.command()(verdicts.verdicts)
 app.command()(extend.extend)
 app.command()(export.export)
 app.command()(inspect.inspect)

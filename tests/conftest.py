@@ -37,6 +37,7 @@ SLOW = (
     "docs/test_site.py",
     "generators",
     "inference",
+    "production",
     "models/test_anogan.py",
     "models/test_cnn.py",
     "models/test_models.py",

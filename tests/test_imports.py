@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # From the bottom up: a package imports from itself and from those before it.
 PACKAGES = (
     *("core", "data", "training", "generators", "models", "evaluation", "studies", "reports"),
-    *("tracking", "tuning", "benchmark", "registry", "inference", "commands", "cli"),
+    *("tracking", "tuning", "benchmark", "registry", "inference", "production", "commands", "cli"),
 )
 LAYER = {name: number for number, name in enumerate(PACKAGES)}
 
@@ -24,6 +24,7 @@ ONLY_IMPORTERS = {  # foreign package → where alone it may be imported
     "gradio": {"inference"},
     "onnxruntime": {"inference"},
     "dvc": {"commands"},
+    "prometheus_client": {"production"},
 }
 
 SOURCES = sorted((ROOT / "mlproject").rglob("*.py"))

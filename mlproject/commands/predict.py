@@ -34,7 +34,7 @@ def predict(
     from rich.progress import track
 
     from mlproject.data.photos import find
-    from mlproject.inference.predict import check_writable, predict_photos, write
+    from mlproject.inference.predict import check_writable, predict_photos, verdict_line, write
 
     if out:
         check_writable(out)
@@ -67,7 +67,7 @@ def predict(
             if draw and prediction.picture is not None and prediction.anomaly_map is not None:
                 draw(prediction.path, prediction.picture, prediction.anomaly_map, boxes)
             if out is None and not prediction.error:
-                typer.echo(_line(prediction.row()))
+                typer.echo(verdict_line(prediction.row()))
     if out:
         write(out, rows)
     if marks and regions:
@@ -115,11 +115,6 @@ class _Marks:
         from mlproject.inference.regions import coco
 
         files.write_json(path, coco(f"{self.title}: map above {self.level:.6g}", self.photos))
-
-
-def _line(row: dict[str, Any]) -> str:
-    sign, word = (">", "defective") if row["defective"] else ("≤", "good     ")
-    return f"{word}  {row['score']:.6g} {sign} {row['threshold']:.6g}  {quoted(row['path'])}"
 
 
 def _print_summary(

@@ -20,6 +20,7 @@ from mlproject.data.prepare import cores, in_order
 
 SUFFIXES = (*IMAGE_SUFFIXES, *heic.SUFFIXES)
 LARGEST_FILE = 300_000_000  # bytes; an uncompressed RGB photo of decode.MAX_PIXELS has 268 million
+UNREADABLE = "cannot be read"  # begins the error of a file that the system did not let be read
 
 
 class Found(NamedTuple):
@@ -64,7 +65,7 @@ def find(given: Sequence[Path]) -> Found:
     others: Counter[str] = Counter()
     for path in given:
         if path.is_dir():
-            found |= dict.fromkeys(sorted(_below(path, others)))
+            found |= dict.fromkeys(sorted(below(path, others)))
         elif os.path.lexists(path):
             found[path] = None
         else:
@@ -75,7 +76,7 @@ def find(given: Sequence[Path]) -> Found:
     return Found(list(found), others)
 
 
-def _below(folder: Path, others: Counter[str]) -> Iterator[Path]:
+def below(folder: Path, others: Counter[str]) -> Iterator[Path]:
     """Yield what `Found.paths` holds of one folder, and count the rest in `others`."""
     unreadable: list[Path] = []
     for where, folders, files in os.walk(
@@ -114,7 +115,7 @@ def _decode(path: Path, size: int, picture_side: int) -> Photo:
     except UndecodableImage as error:
         return Photo(path, error=str(error))
     except OSError as error:
-        return Photo(path, error=f"cannot be read ({error.strerror or error})")
+        return Photo(path, error=f"{UNREADABLE} ({error.strerror or error})")
     except Exception as error:  # noqa: BLE001  # whatever a decoder raises is this photo's error alone
         return Photo(path, error=f"cannot be decoded ({type(error).__name__}: {error})")
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -30,6 +30,7 @@ class Prediction:
         defective: score > threshold; None likewise.
         anomaly_map: (h, w) float32, if maps or pictures were asked for.
         picture: (h, w, 3) uint8, if pictures were asked for.
+        pixels: (s, s, 3) uint8, as the detector took them; None if the photo could not be decoded.
         size: width and height of the upright photo, pixels.
     """
 
@@ -40,6 +41,7 @@ class Prediction:
     error: str = ""
     anomaly_map: np.ndarray | None = None
     picture: np.ndarray | None = None
+    pixels: np.ndarray | None = None
     size: tuple[int, int] = (0, 0)
 
     def row(self) -> dict[str, Any]:
@@ -57,7 +59,7 @@ def predict_photos(
     detector: Detector,
     threshold: float,
     image_size: int,
-    paths: Sequence[Path],
+    paths: Iterable[Path],
     picture_side: int = 0,
     maps: bool = False,
 ) -> Iterator[Prediction]:
@@ -87,7 +89,15 @@ def _prediction(
     photo: photos.Photo, score: float, anomaly_map: np.ndarray | None, threshold: float
 ) -> Prediction:
     defective = bool(thresholds.decide(np.array(score), threshold))
-    return Prediction(photo.path, threshold, score, defective, "", anomaly_map, photo.picture, photo.size)
+    return Prediction(
+        photo.path, threshold, score, defective, "", anomaly_map, photo.picture, photo.pixels, photo.size
+    )
+
+
+def verdict_line(row: dict[str, Any]) -> str:
+    """Return a `Prediction.row` with a score as a line of text."""
+    sign, word = (">", "defective") if row["defective"] else ("≤", "good     ")
+    return f"{word}  {row['score']:.6g} {sign} {row['threshold']:.6g}  {quoted(row['path'])}"
 
 
 def check_writable(path: Path, endings: Sequence[str] = ENDINGS) -> None:

@@ -1,0 +1,1 @@
+"""Lines in production: photos scored as they arrive, verdicts kept, drift reported, corrections fed back."""

@@ -1,0 +1,107 @@
+"""A watched line's windows: counted over restarts, per version, and shown."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mlproject.evaluation import drift
+from mlproject.production import verdict_table
+from mlproject.production.drift_monitor import OWN, DriftMonitor
+from mlproject.production.status_page import Figures
+from mlproject.production.verdict_table import Scored, Verdict, VerdictTable
+from mlproject.registry.model_in_use import ModelInUse
+
+VERDICT = Verdict(
+    path="", sha256="", score=0.0, threshold=2.0, defective=False, error=None, model="sample-bottle",
+    version="1", architecture="pca", brightness=0.5, sharpness=0.01, found_at="2026-11-27T12:00:00.000+00:00",
+    scored_at="2026-11-27T12:00:00.000+00:00", bytes=1, modified_ns=1, changed_ns=1,
+)  # fmt: skip
+
+
+@pytest.fixture
+def table(tmp_path):
+    with verdict_table.opened(tmp_path / "verdicts.db", new=True) as opened:
+        yield opened
+
+
+def monitor(table: VerdictTable, version: str = "1") -> DriftMonitor:
+    used = SimpleNamespace(name="sample-bottle", version=version, threshold=2.0)
+    good = np.random.default_rng(9).normal(size=60)
+    return DriftMonitor(table, ModelInUse(used, good), run_length=10_000)
+
+
+def verdicts(count: int, first: int = 0, darker_from: int = 10**9, **changes) -> list[Verdict]:
+    rng = np.random.default_rng(first)
+    made = []
+    for number in range(first, first + count):
+        brightness = rng.normal(0.4 if number >= darker_from else 0.5, 0.02)
+        row = replace(VERDICT, path=str(number), score=rng.normal(), brightness=brightness, **changes)
+        made.append(replace(row, defective=row.score > row.threshold))
+    return made
+
+
+def take(table: VerdictTable, watching: DriftMonitor, given: list[Verdict]) -> list[str]:
+    lines = []
+    for verdict in given:
+        number = table.add(verdict)
+        assert number is not None
+        photo = Scored(number, verdict.scored_at, verdict.score, verdict.brightness, verdict.sharpness)
+        lines += watching.add(photo)
+    return lines
+
+
+def found(table: VerdictTable) -> list[tuple]:
+    return table.database.execute("SELECT * FROM drift ORDER BY model, version, number").fetchall()
+
+
+def test_a_darker_line_is_told_at_the_end_of_its_window(table):
+    watching = monitor(table)
+    assert take(table, watching, verdicts(OWN + drift.WINDOW)) == []
+    (line,) = take(table, watching, verdicts(drift.WINDOW, first=OWN + drift.WINDOW, darker_from=0))
+    assert line.startswith("drift      in the last 50 photos: brightness lower than before, median 0.39")
+    assert table.alarms() == 1
+    assert watching.last.alarm
+
+
+def test_another_process_goes_on_with_the_same_windows(table, tmp_path):
+    given = verdicts(OWN + 2 * drift.WINDOW + 7, darker_from=OWN + 20)
+    with verdict_table.opened(tmp_path / "whole.db", new=True) as whole:
+        take(whole, monitor(whole), given)
+        expected = found(whole)
+    for start in range(0, len(given), 37):
+        take(table, monitor(table), given[start : start + 37])
+    assert found(table) == expected
+    assert len(expected) == 6
+
+
+def test_verdicts_that_a_killed_process_did_not_compare_are_compared(table):
+    given = verdicts(drift.WINDOW + 3)
+    for verdict in given[:-1]:
+        table.add(verdict)
+    watching = monitor(table)
+    assert watching.last is None
+    take(table, watching, given[-1:])
+    assert watching.last.number == 1
+
+
+def test_each_version_has_windows_of_its_own(table):
+    take(table, monitor(table), verdicts(drift.WINDOW - 1))
+    take(table, monitor(table, "2"), verdicts(drift.WINDOW - 1, first=1000, version="2"))
+    assert found(table) == []
+    take(table, monitor(table), verdicts(1, first=2000))
+    assert [row[1] for row in found(table)] == ["1"]
+
+
+def test_figures_show_the_newest_window(table):
+    figures, watching = Figures(table, every=1.0), monitor(table)
+    assert figures.health()["drift"] == {"alarm": False, "p_value": None}
+    lines = take(table, watching, verdicts(OWN + drift.WINDOW, darker_from=OWN))
+    figures.compared(watching.last, len(lines))
+    assert figures.health()["drift"]["alarm"]
+    assert figures.registry.get_sample_value("mlproject_watch_drift_p_value") == watching.last.p_value
+    assert figures.registry.get_sample_value("mlproject_watch_drift_alarm") == 1
+    assert figures.registry.get_sample_value("mlproject_watch_drift_alarms_total") == 1
+    again = Figures(table, every=1.0)
+    assert again.registry.get_sample_value("mlproject_watch_drift_alarms_total") == 1
