@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from mlproject import engines
 from mlproject.core import artifacts, files, params, script
+from mlproject.engines import Cluster
 from mlproject.reports.figures import drawing, study_charts
 from mlproject.studies.components import runner, tables
 from mlproject.studies.components.base import Cell, Result, Study
@@ -19,19 +21,20 @@ def main(category: str, name: str) -> None:
     """Run the missing cells of study `name`; write its table, summary and figure."""
     study, folder = runner.opened(category, name), artifacts.study_folder(category, name)
     workers = runner.count_workers(params.value("study_workers"))
+    cluster = engines.chosen(params.value("engine"), where=f"{params.FILE}: engine")
     gap = study.gap()
     if gap:
         folder.mkdir(parents=True, exist_ok=True)
         print(f"{category} {name}: left out: {gap}")
         result = Result(gap=gap)
     else:
-        result = _result(study, name, workers)
+        result = _result(study, name, workers, cluster)
     took = runner.seconds(folder / "cells")
     files.write_json(folder / "run.json", _run(study, name, took))
     _write(study, name, result)
 
 
-def _result(study: Study, name: str, workers: int) -> Result:
+def _result(study: Study, name: str, workers: int, cluster: Cluster | None) -> Result:
     category = study.inputs.category
     folder = artifacts.study_folder(category, name)
     study.prepare(folder, _shown)
@@ -43,7 +46,7 @@ def _result(study: Study, name: str, workers: int) -> Result:
             f"{category} {name} {done}/{total}  {cell}  {seconds:.1f} s  ({passed:.0f} s in all)", flush=True
         )
 
-    return study.result(runner.run_all(study, wanted, folder / "cells", workers, on_cell))
+    return study.result(runner.run_all(study, wanted, folder / "cells", workers, on_cell, cluster))
 
 
 @contextmanager

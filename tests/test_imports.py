@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # From the bottom up: a package imports from itself and from those before it.
 PACKAGES = (
-    *("core", "data", "training", "generators", "models", "evaluation", "studies", "reports"),
+    *("core", "data", "training", "generators", "models", "evaluation", "engines", "studies", "reports"),
     *("tracking", "tuning", "benchmark", "registry", "inference", "production", "commands", "cli"),
 )
 LAYER = {name: number for number, name in enumerate(PACKAGES)}
@@ -21,6 +21,7 @@ ONLY_IMPORTERS = {  # foreign package → where alone it may be imported
     "matplotlib": {"reports"},
     "mlflow": {"tracking", "registry"},
     "optuna": {"tuning"},
+    "ray": {"engines"},
     "gradio": {"inference"},
     "onnxruntime": {"inference"},
     "dvc": {"commands"},

@@ -1,4 +1,4 @@
-"""Engine of a benchmark: cells run one after another or in processes, each on one thread.
+"""Engine of a benchmark: cells run one after another, in processes or over a cluster, each on one thread.
 
 A cell's outcome is the same wherever it runs; only its times are of the machine.
 """
@@ -6,13 +6,17 @@ A cell's outcome is the same wherever it runs; only its times are of the machine
 import platform
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from mlproject.benchmark.cell import Cell, Outcome, evaluate
 from mlproject.core.errors import UserError
 from mlproject.data.prepare import cores
-from mlproject.studies.components import fitting, processes
+from mlproject.engines import Cluster, processes, ray_cluster
+from mlproject.studies.components import fitting
+
+Finished = Iterator[tuple[Cell, Outcome | UserError]]
 
 
 def attempt(cell: Cell) -> Outcome | UserError:
@@ -32,22 +36,31 @@ def attempt(cell: Cell) -> Outcome | UserError:
     return replace(outcome, measured=outcome.measured | about)
 
 
-def count_at_once(cells: Sequence[Cell], workers: int | None) -> int:
-    """Return how many cells run at the same time; processes do not share a GPU.
+@contextmanager
+def running(
+    cells: Sequence[Cell], workers: int | None, cluster: Cluster | None
+) -> Iterator[tuple[int, Finished]]:
+    """Yield how many cells run at the same time, and each cell with its `attempt` once that is finished.
 
     Args:
-        workers: the most that are wanted; None: one a core.
+        workers: the most at the same time; None: one a core. Processes do not share a GPU: one, there.
+        cluster: None: processes of this machine.
+
+    Raises:
+        UserError: as `processes.completed`, `ray_cluster.connected` and `ray_cluster.completed`.
     """
     on_gpu = any(cell.facts["device"] == "cuda" for cell in cells)
-    return 1 if on_gpu else max(1, min(workers or cores(), len(cells)))
-
-
-def run(cells: Sequence[Cell], at_once: int) -> Iterator[tuple[Cell, Outcome | UserError]]:
-    """Yield each cell with what `attempt` returns, as soon as it is finished."""
+    if cluster:
+        with ray_cluster.connected(cluster) as count:
+            needed = sorted({cell.folder / cell.category for cell in cells})
+            finished = ray_cluster.completed(attempt, cells, at_once=workers, needed=needed, on_gpu=on_gpu)
+            yield min(workers or count, len(cells)), finished
+        return
+    at_once = 1 if on_gpu else max(1, min(workers or cores(), len(cells)))
     if at_once == 1:
-        yield from ((cell, attempt(cell)) for cell in cells)
+        yield at_once, ((cell, attempt(cell)) for cell in cells)
     else:
-        yield from processes.completed(attempt, cells, at_once)
+        yield at_once, processes.completed(attempt, cells, at_once)
 
 
 def processor() -> str:

@@ -11,6 +11,7 @@ from mlproject.benchmark.plan import Plan
 from mlproject.core import files
 from mlproject.core.errors import UserError
 from mlproject.core.params import Threshold
+from mlproject.engines import Cluster
 from mlproject.reports import benchmark as report
 from mlproject.reports.figures import benchmark_chart, drawing
 from mlproject.tracking.facts import git_tags
@@ -26,12 +27,20 @@ class Stopped(UserError):
     exit_code = 130
 
 
-def benchmark(categories: str | None, models: str | None, seeds: str, workers: int | None, out: Path) -> None:
+def benchmark(
+    categories: str | None,
+    models: str | None,
+    seeds: str,
+    workers: int | None,
+    out: Path,
+    cluster: Cluster | None = None,
+) -> None:
     """Run the cells that no earlier call finished; write benchmark.md, .csv and .png into `out`.
 
     Args:
         categories, models, seeds: as `plan.load` has them.
-        workers: processes; None: one a core.
+        workers: how many at the same time; None: one a core.
+        cluster: where they run; None: in processes of this machine.
 
     Raises:
         Stopped: by Ctrl-C; finished cells are kept.
@@ -44,7 +53,7 @@ def benchmark(categories: str | None, models: str | None, seeds: str, workers: i
     print(f"{len(planned.cells)} trainings: {n_kept} were finished before, {len(missing)} to do", flush=True)
     with open_record(planned) as record:
         try:
-            failures = _run(planned, missing, workers, record)
+            failures = _run(planned, missing, workers, cluster, record) if missing else []
         except KeyboardInterrupt:
             raise Stopped("stopped; finished trainings are kept, the same command goes on") from None
         if failures:
@@ -68,13 +77,20 @@ def benchmark(categories: str | None, models: str | None, seeds: str, workers: i
 
 
 def _run(
-    planned: Plan, missing: Sequence[Cell], workers: int | None, record: "BenchmarkRecord | SilentRecord"
+    planned: Plan,
+    missing: Sequence[Cell],
+    workers: int | None,
+    cluster: Cluster | None,
+    record: "BenchmarkRecord | SilentRecord",
 ) -> list[tuple[Cell, UserError]]:
     """Run the missing cells and keep them; return those that could not be trained."""
-    at_once, commit, failures = engine.count_at_once(missing, workers), commit_here(), []
+    commit, failures = commit_here(), []
     total = len(planned.cells)
-    with CountDisplay("benchmark", total - len(missing), total) as display:
-        for cell, outcome in engine.run(missing, at_once):
+    with (
+        engine.running(missing, workers, cluster) as (at_once, finished),
+        CountDisplay("benchmark", total - len(missing), total) as display,
+    ):
+        for cell, outcome in finished:
             if isinstance(outcome, UserError):
                 failures.append((cell, outcome))
                 said = f"failed: {outcome}"

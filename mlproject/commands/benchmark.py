@@ -21,10 +21,17 @@ def benchmark(
     seeds: Annotated[
         str, typer.Option(help="How many, such as 3, or a list with a comma in it, such as 0,5 or 7,")
     ] = "3",
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Trainings at the same time; default: one a core.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="processes, or ray: the machines of a cluster.")] = "processes",
+    address: Annotated[
+        str | None, typer.Option(help="HOST:PORT of the cluster; default: RAY_ADDRESS, else this machine.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for benchmark.md, .csv and .png.")] = OUT,
 ) -> None:
     """Train and evaluate categories × models × seeds; a second call trains only what changed."""
+    from mlproject import engines
     from mlproject.benchmark import run
 
-    run.benchmark(categories, models, seeds, workers, out)
+    run.benchmark(categories, models, seeds, workers, out, engines.chosen(engine, address))

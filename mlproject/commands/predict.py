@@ -4,13 +4,16 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mlproject.core.errors import UserError, quoted
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from mlproject.engines import Cluster
     from mlproject.inference.predict import Prediction
     from mlproject.inference.regions import Marked
     from mlproject.models.components.heat_scale import HeatScale
@@ -24,6 +27,10 @@ def predict(
     regions: Annotated[
         Path | None, typer.Option(help="Where defects are: a .json file, COCO's format.")
     ] = None,
+    engine: Annotated[str, typer.Option(help="processes, or ray: the machines of a cluster.")] = "processes",
+    address: Annotated[
+        str | None, typer.Option(help="HOST:PORT of the cluster; default: RAY_ADDRESS, else this machine.")
+    ] = None,
 ) -> None:
     """Score photos; exit with 1 if some could not be scored, with 2 if none was.
 
@@ -33,14 +40,21 @@ def predict(
     from rich.console import Console
     from rich.progress import track
 
+    from mlproject import engines
     from mlproject.data.photos import find
-    from mlproject.inference.predict import check_writable, predict_photos, verdict_line, write
+    from mlproject.inference.predict import check_writable, predict_photos, table, verdict_line, write
 
+    cluster = engines.chosen(engine, address)
     if out:
         check_writable(out)
     if regions:
         check_writable(regions, (".json",))
+    if cluster and (out is None or overlays or regions):
+        raise UserError("--engine ray writes a table alone: give --out, and neither --overlays nor --regions")
     paths, others = find(photos)
+    if cluster and out:
+        _over_cluster(model, photos, paths, others, out, cluster)
+        return
     with ExitStack() as stack:
         draw, side = None, 0
         if overlays:
@@ -72,10 +86,28 @@ def predict(
         write(out, rows)
     if marks and regions:
         marks.write(regions)
-    broken = [row for row in rows if row["error"]]
-    _print_summary(by.title, rows, broken, others)
-    if broken:
-        raise typer.Exit(2 if len(broken) == len(rows) else 1)
+    _conclude(by.title, table(rows), others)
+
+
+def _over_cluster(
+    model: str, photos: list[Path], paths: list[Path], others: Counter[str], out: Path, cluster: "Cluster"
+) -> None:
+    from rich.console import Console
+    from rich.progress import track
+
+    from mlproject.inference.sharded_predict import Model, Run
+    from mlproject.registry import loaded_version
+
+    by = loaded_version.load(model)
+    run = Run(Model.of(by.detector, by.threshold, by.image_size), paths, out)
+    total, missing = len(run.shards), len(run.missing)
+    typer.echo(f"{total} shards: {total - missing} were scored before, {missing} to do", err=True)
+    console = Console(stderr=True)
+    for _ in track(
+        run.score(cluster, photos), by.title, missing, console=console, disable=not console.is_terminal
+    ):
+        pass
+    _conclude(by.title, run.finish(), others)
 
 
 @dataclass
@@ -117,19 +149,23 @@ class _Marks:
         files.write_json(path, coco(f"{self.title}: map above {self.level:.6g}", self.photos))
 
 
-def _print_summary(
-    title: str, rows: list[dict[str, Any]], broken: list[dict[str, Any]], others: Counter[str]
-) -> None:
-    """Print the counts on the error stream, and name each photo that could not be scored."""
-    defective = sum(row["defective"] is True for row in rows)
+def _conclude(title: str, rows: "pd.DataFrame", others: Counter[str]) -> None:
+    """Print the counts on the error stream, and name each photo that could not be scored.
+
+    Raises:
+        Exit: there is one.
+    """
+    broken = rows[rows["error"].notna()]
+    defective = int(rows["defective"].sum())
     typer.echo(f"{title}: {_photos(len(rows) - len(broken))} scored, {defective} defective", err=True)
     if others:
         counted = ", ".join(f"{count} {quoted(ending)}" for ending, count in sorted(others.items()))
         typer.echo(f"Left out, not photos: {counted}", err=True)
-    if broken:
+    if len(broken):
         typer.echo(f"{_photos(len(broken))} could not be scored:", err=True)
-    for row in broken:
-        typer.echo(f"  {quoted(row['path'])}: {row['error']}", err=True)
+        for path, error in zip(broken["path"], broken["error"], strict=True):
+            typer.echo(f"  {quoted(path)}: {error}", err=True)
+        raise typer.Exit(2 if len(broken) == len(rows) else 1)
 
 
 def _photos(count: int) -> str:

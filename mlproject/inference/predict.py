@@ -18,6 +18,7 @@ from mlproject.evaluation import thresholds
 from mlproject.models.components.detector import Detector
 
 ENDINGS = (".csv", ".json", ".parquet")
+TYPES = {"score": "float64", "defective": "boolean", "error": "string"}  # of columns that may lack values
 BATCH = 16  # photos scored at a time; as many again are decoded meanwhile
 
 
@@ -47,12 +48,17 @@ class Prediction:
     def row(self) -> dict[str, Any]:
         """Return path, score, threshold, defective and error, as results are written."""
         return {
-            "path": os.fsencode(self.path).decode(errors="replace"),  # a name need not be UTF-8
+            "path": shown(self.path),
             "score": self.score,
             "threshold": self.threshold,
             "defective": self.defective,
             "error": self.error or None,
         }
+
+
+def shown(path: Path) -> str:
+    """Return a path as results name it: a name need not be UTF-8."""
+    return os.fsencode(path).decode(errors="replace")
 
 
 def predict_photos(
@@ -124,19 +130,31 @@ def check_place(path: Path) -> None:
         raise UserError(f"{quoted(path)}: {above} may not be written to. Name another place.")
 
 
+def table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Return rows of `Prediction.row` as a table; what a row lacks is missing there too."""
+    return pd.DataFrame(rows).astype(TYPES)
+
+
 def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write rows of `Prediction.row`, whole or not at all, at full precision; the ending decides the format.
 
     Raises:
         UserError: the disk is full, or may not be written to.
     """
-    table = pd.DataFrame(rows).astype({"score": "float64", "defective": "boolean", "error": "string"})
+    if path.suffix.lower() == ".json":
+        text = json.dumps(list(rows), indent=1, ensure_ascii=False, allow_nan=False)
+        files.write_text(path, text + "\n")
+    else:
+        write_table(path, table(rows))
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write what `table` returned, as `write` does."""
     match path.suffix.lower():
         case ".csv":
             files.write_table(path, table)
         case ".json":
-            text = json.dumps(list(rows), indent=1, ensure_ascii=False, allow_nan=False)
-            files.write_text(path, text + "\n")
+            write(path, table.astype(object).where(table.notna(), None).to_dict("records"))
         case _:
             with files.written_file(path) as part:
                 table.to_parquet(part, index=False)

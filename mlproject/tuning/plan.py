@@ -76,8 +76,12 @@ class Plan:
         return artifacts.tuning_folder(self.category, self.model) / self.key
 
     def trial_folder(self, number: int) -> Path:
-        """Folder of trial.json, and of the model of a trial that ran to its end."""
+        """Folder of trial.json and of the model."""
         return self.folder / "trials" / f"{number:04d}"
+
+    def model_folder(self, number: int) -> Path:
+        """Folder of the model of a trial that ran to its end."""
+        return self.trial_folder(number) / "model"
 
     def space(self) -> Space:
         """Return what may vary."""

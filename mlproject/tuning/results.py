@@ -15,7 +15,7 @@ from mlproject.models.components import search_space
 from mlproject.reports.figures import drawing
 from mlproject.training import run_settings
 from mlproject.training.run_settings import Tuned, TunedThreshold
-from mlproject.tuning import objective, search
+from mlproject.tuning import asked_trial, objective, search
 from mlproject.tuning.plan import Plan
 
 PLOTS = {
@@ -92,7 +92,7 @@ def summary(plan: Plan, tuning: optuna.Study, chosen: FrozenTrial, sealed: dict[
 
 def start_trial(tuning: optuna.Study) -> int | None:
     """Return the number of the complete trial with params.yaml's own settings."""
-    numbers = [t.number for t in search.complete(tuning) if t.user_attrs.get(search.SETTINGS)]
+    numbers = [t.number for t in search.complete(tuning) if t.user_attrs.get(asked_trial.SETTINGS)]
     return numbers[0] if numbers else None
 
 

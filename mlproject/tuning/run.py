@@ -8,15 +8,19 @@ from optuna.trial import FrozenTrial
 from mlproject.core import artifacts, files
 from mlproject.core.errors import UserError
 from mlproject.tuning import data, objective_check, plan, results, search, storage, workers
+from mlproject.tuning.asked_trial import Record
 from mlproject.tuning.data import TuningData
 from mlproject.tuning.plan import Plan
 from mlproject.tuning.progress import TuningDisplay
 from mlproject.tuning.recorder import SilentRecord, open_record
 
 if TYPE_CHECKING:
+    from mlproject.engines import Cluster
     from mlproject.tracking.tuning_runs import TuningRecord
 
 OPENED = "opened.json"  # in a tuning's folder
+AT_CTRL_C = "Stopping after the current epoch. Ctrl-C again: at once."
+AT_CTRL_C_ON_CLUSTER = "Stopping: the trials that run are cut off."
 
 
 class Stopped(UserError):
@@ -25,10 +29,13 @@ class Stopped(UserError):
     exit_code = 130
 
 
-def tune(category: str, model: str, **options: Any) -> None:
+def tune(category: str, model: str, cluster: "Cluster | None" = None, **options: Any) -> None:
     """Bring a tuning to as many trials as planned, then evaluate it; write and print what it found.
 
     Called again it goes on where it was. Options as of `plan.load`.
+
+    Args:
+        cluster: where trials run; None: on this machine.
 
     Raises:
         Stopped: by Ctrl-C; the best settings so far are written, the test set stays closed.
@@ -46,7 +53,7 @@ def tune(category: str, model: str, **options: Any) -> None:
         images = data.prepare(planned)
         if line := search.begin(planned, images, tuning):
             print(line)
-        stopped = _run(planned, images, tuning, record)
+        stopped = _run(planned, images, tuning, record, cluster)
         if not stopped and (blocked := search.still_running(planned, tuning)):
             raise UserError(blocked)
         chosen = results.best(tuning)
@@ -62,12 +69,24 @@ def tune(category: str, model: str, **options: Any) -> None:
         _evaluate(planned, tuning, chosen, record)
 
 
-def _run(planned: Plan, images: TuningData, tuning: optuna.Study, record: search.Record) -> bool:
+def _run(
+    planned: Plan,
+    images: TuningData,
+    tuning: optuna.Study,
+    record: Record,
+    cluster: "Cluster | None",
+) -> bool:
     """Run the trials that are left; say whether they were stopped."""
     done = len(search.counted(tuning.get_trials(deepcopy=False)))
     title = f"{planned.category} {planned.model}"
-    with workers.stoppable() as stop, TuningDisplay(title, done, planned.trials) as display:
-        workers.run(planned, images, tuning, stop, record, display.show)
+    said = AT_CTRL_C_ON_CLUSTER if cluster else AT_CTRL_C
+    with workers.stoppable(said) as stop, TuningDisplay(title, done, planned.trials) as display:
+        if cluster and done < planned.trials:
+            from mlproject.tuning import cluster_search
+
+            cluster_search.run(planned, images, tuning, stop, record, display.show, cluster)
+        elif not cluster:
+            workers.run(planned, images, tuning, stop, record, display.show)
         return stop.is_set() and len(search.counted(tuning.get_trials(deepcopy=False))) < planned.trials
 
 

@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -18,28 +18,16 @@ from mlproject.core.errors import UserError
 from mlproject.evaluation import thresholds
 from mlproject.models.components import search_space
 from mlproject.models.components.search_space import Choice, Range, Value
-from mlproject.tuning import storage
+from mlproject.tuning import asked_trial, storage
+from mlproject.tuning.asked_trial import ITSELF, RUNNING, SETTINGS, Asked, Record
 from mlproject.tuning.data import TuningData
 from mlproject.tuning.plan import Plan
 from mlproject.tuning.trial import Interrupted, Trial
 
 VALUES = "values"  # user attribute: also those of which there was no choice
-ITSELF = (
-    "failed_by_itself"  # user attribute: it was neither interrupted nor marked as failed by another process
-)
 POSITION = "position"  # user attribute: the seed of its draw; that of one that is not counted is free again
 PLACE = "place"  # user attribute: machine and folder of the process that runs it
-SETTINGS = "settings_of_params_yaml"  # user attribute of the trial that the tuning starts from
 FAILURES_AT_START = 5  # trials; where all of them failed, the cause is not in their settings
-# What settings can bring about: diverged, too many components, out of memory. Anything else ends the tuning.
-FAILURES = (UserError, RuntimeError, MemoryError, ArithmeticError)
-
-
-class Record(Protocol):
-    """Receiver of each trial that ended."""
-
-    def trial(self, content: dict[str, Any]) -> str | None:
-        """Take a trial.json; return the id of its run, if it has one."""
 
 
 def counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
@@ -106,20 +94,22 @@ def work(
         Exception: whatever is no consequence of a trial's settings, after the trial was marked as failed.
     """
     with storage.readable_errors(plan.storage):
-        while not stopped() and (asked := _ask(plan, tuning)):
-            trial, claim = asked
-            with claim:
-                try:
-                    ended(_run(plan, images, tuning, trial, record, stopped))
-                except optuna.exceptions.UpdateFinishedTrialError:
-                    raise UserError(
-                        f"trial {trial.number} was marked as failed by another process while it ran here."
-                    ) from None
-            _stop_if_all_failed(tuning)
+        while not stopped() and (asked := ask(plan, images, tuning)):
+            ended(_run(tuning, asked, record, stopped))
+            stop_if_all_failed(tuning)
 
 
-def _ask(plan: Plan, tuning: optuna.Study) -> tuple[optuna.Trial, IO[str]] | None:
-    """Return a trial and the held lock that says its process lives; None when there are enough."""
+def _run(tuning: optuna.Study, asked: Asked, record: Record, stopped: Callable[[], bool]) -> dict[str, Any]:
+    def check() -> None:
+        if stopped():
+            raise Interrupted
+
+    found = asked_trial.outcome(asked.trial, asked.model_folder, asked.report, check)
+    return asked.tell(tuning, found, record)
+
+
+def ask(plan: Plan, images: TuningData, tuning: optuna.Study) -> Asked | None:
+    """Return a trial, with its values drawn; None when there are enough."""
     with storage.locked(plan.folder):
         trials = tuning.get_trials(deepcopy=False)
         taken = counted(trials) + [trial for trial in trials if trial.state == TrialState.RUNNING]
@@ -133,9 +123,14 @@ def _ask(plan: Plan, tuning: optuna.Study) -> tuple[optuna.Trial, IO[str]] | Non
         trial.set_user_attr(PLACE, _here(plan.folder))
         folder = plan.trial_folder(trial.number)
         folder.mkdir(parents=True, exist_ok=True)
-        claim = (folder / "running").open("w", encoding="utf-8")
+        claim = (folder / RUNNING).open("w", encoding="utf-8")
         fcntl.flock(claim, fcntl.LOCK_EX)
-    return trial, claim
+    began = time.time()
+    values = search_space.draw(
+        _space(plan, images), plan.facts["settings"], lambda key, domain: _suggest(trial, key, domain)
+    )
+    trial.set_user_attr(VALUES, values)
+    return Asked(Trial(plan, images, trial.number, values), trial, claim, began)
 
 
 def _here(folder: Path) -> str:
@@ -161,55 +156,6 @@ def still_running(plan: Plan, tuning: optuna.Study) -> str | None:
     return said
 
 
-def _run(
-    plan: Plan, images: TuningData, tuning: optuna.Study, asked: optuna.Trial, record: Record,
-    stopped: Callable[[], bool],
-) -> dict[str, Any]:  # fmt: skip
-    began = time.time()
-    values = search_space.draw(
-        _space(plan, images), plan.facts["settings"], lambda key, domain: _suggest(asked, key, domain)
-    )
-    asked.set_user_attr(VALUES, values)
-    trial = Trial(plan, images, asked.number, values)
-
-    def end(state: TrialState, words: str, reason: str = "", value: float | None = None) -> dict[str, Any]:
-        content = trial.write(words, reason, began, time.time())
-        if words != "interrupted":
-            asked.set_user_attr("mlflow_run", record.trial(content))
-        asked.set_user_attr("reason", reason)
-        asked.set_user_attr(ITSELF, words == "failed")
-        tuning.tell(asked, value, state=state)
-        (plan.trial_folder(asked.number) / "running").unlink()
-        return content
-
-    def report(epoch: int, value: float) -> None:
-        asked.report(value, epoch)
-        if not asked.user_attrs.get(SETTINGS) and asked.should_prune():  # it is compared with at the end
-            raise optuna.TrialPruned(f"worse than the median after {epoch} epochs")
-
-    def check() -> None:
-        if stopped():
-            raise Interrupted
-
-    try:
-        verdict = trial.run(report, check)
-    except optuna.TrialPruned as pruned:
-        return end(TrialState.PRUNED, "pruned", str(pruned))
-    except Interrupted:
-        return end(TrialState.FAIL, "interrupted", "interrupted")
-    except FAILURES as failure:
-        return end(TrialState.FAIL, "failed", _in_words(failure))
-    except Exception as mistake:
-        end(TrialState.FAIL, "failed", _in_words(mistake))
-        raise
-    asked.set_user_attr("verdict", verdict.as_dict())
-    return end(TrialState.COMPLETE, "complete", value=verdict.value)
-
-
-def _in_words(error: Exception) -> str:
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-
-
 def _suggest(trial: optuna.Trial, key: str, domain: Range | Choice) -> Value:
     if isinstance(domain, Choice):
         return trial.suggest_categorical(key, domain.options)
@@ -218,7 +164,12 @@ def _suggest(trial: optuna.Trial, key: str, domain: Range | Choice) -> Value:
     return trial.suggest_float(key, domain.low, domain.high, log=domain.log)
 
 
-def _stop_if_all_failed(tuning: optuna.Study) -> None:
+def stop_if_all_failed(tuning: optuna.Study) -> None:
+    """Check that not all of the first trials failed.
+
+    Raises:
+        UserError: they did.
+    """
     trials = counted(tuning.get_trials(deepcopy=False))
     if len(trials) >= FAILURES_AT_START and all(trial.state == TrialState.FAIL for trial in trials):
         raise UserError(f"All of the first {len(trials)} trials failed: {trials[-1].user_attrs['reason']}")
@@ -229,7 +180,7 @@ def fail_abandoned(plan: Plan, tuning: optuna.Study) -> list[int]:
     found = []
     with storage.locked(plan.folder):
         for trial in tuning.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            claim = plan.trial_folder(trial.number) / "running"
+            claim = plan.trial_folder(trial.number) / RUNNING
             if plan.storage and not claim.exists() and trial.user_attrs.get(PLACE) != _here(plan.folder):
                 continue  # another machine's
             claim.parent.mkdir(parents=True, exist_ok=True)  # killed before it was made

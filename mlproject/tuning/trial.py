@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from mlproject.core import files, params
@@ -47,10 +48,13 @@ class Trial:
     rungs: dict[int, float] = field(default_factory=dict)
     verdict: ObjectiveValue | None = None
 
-    def run(self, report: Callable[[int, float], None], check: Callable[[], None]) -> ObjectiveValue:
-        """Return the verdict, and leave the calibrated model in the trial's folder.
+    def run(
+        self, folder: Path, report: Callable[[int, float], None], check: Callable[[], None]
+    ) -> ObjectiveValue:
+        """Return the verdict, and leave the calibrated model in a folder.
 
         Args:
+            folder: for the model; made or replaced.
             report: given epoch and objective at each rung; what it raises ends the trial. AnoGAN's encoder
                 counts as its first the epoch after the GAN's.
             check: called after each epoch; what it raises ends the trial.
@@ -85,7 +89,7 @@ class Trial:
             ),
         )
         self.verdict = self._evaluate(detector)
-        detector.save(plan.trial_folder(self.number) / "model")
+        detector.save(folder)
         return self.verdict
 
     def _evaluate(self, detector: Detector) -> ObjectiveValue:

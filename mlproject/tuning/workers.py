@@ -20,6 +20,7 @@ import optuna
 from mlproject.core import process_start
 from mlproject.core.errors import UserError
 from mlproject.tuning import data, search, storage
+from mlproject.tuning.asked_trial import Record
 from mlproject.tuning.plan import Plan
 
 POLL = 0.5  # seconds between two looks at what the others have finished
@@ -27,15 +28,19 @@ Ended = Callable[[dict[str, Any]], None]
 
 
 @contextmanager
-def stoppable() -> Iterator[Event]:
-    """Yield an event that the first Ctrl-C sets; the second raises KeyboardInterrupt as usual."""
+def stoppable(said: str) -> Iterator[Event]:
+    """Yield an event that the first Ctrl-C sets; the second raises KeyboardInterrupt as usual.
+
+    Args:
+        said: printed at the first.
+    """
     event = process_start.context(__name__).Event()
     before = signal.getsignal(signal.SIGINT)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         event.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        print("Stopping after the current epoch. Ctrl-C again: at once.", flush=True)
+        print(said, flush=True)
 
     signal.signal(signal.SIGINT, on_signal)
     try:
@@ -49,7 +54,7 @@ def run(
     images: data.TuningData,
     tuning: optuna.Study,
     stop: Event,
-    record: search.Record,
+    record: Record,
     ended: Ended,
 ) -> None:
     """Work on a tuning with as many processes as planned, until it has its trials or is stopped.
@@ -65,7 +70,7 @@ def run(
     search.work(plan, images, tuning, record, stop.is_set, ended)
 
 
-def _run_processes(plan: Plan, stop: Event, record: search.Record, ended: Ended) -> None:
+def _run_processes(plan: Plan, stop: Event, record: Record, ended: Ended) -> None:
     seen = set(trial_files(plan.folder))
     started = _start(plan, stop, record)
     try:
@@ -89,7 +94,7 @@ def _run_processes(plan: Plan, stop: Event, record: search.Record, ended: Ended)
         )
 
 
-def _start(plan: Plan, stop: Event, record: search.Record) -> list[BaseProcess]:
+def _start(plan: Plan, stop: Event, record: Record) -> list[BaseProcess]:
     context = process_start.context(__name__)
     started = [
         context.Process(target=_work, args=(plan, stop, record), daemon=True)  # type: ignore[attr-defined]
@@ -101,7 +106,7 @@ def _start(plan: Plan, stop: Event, record: search.Record) -> list[BaseProcess]:
     return started
 
 
-def _work(plan: Plan, stop: Event, record: search.Record) -> None:
+def _work(plan: Plan, stop: Event, record: Record) -> None:
     """Run trials in one of the processes."""
     command = parent_process()
 

@@ -63,10 +63,10 @@ def test_a_model_made_smaller_for_a_study_is_said_not_to_be_the_pipelines(restor
 )
 def test_a_gpu_is_not_shared_out_but_what_only_scores_needs_none(made, name, at_once):
     study = runner.opened(CATEGORY, name)
-    assert runner.processes(study, 5, 3) == 3
+    assert runner.count_processes(study, 5, 3) == 3
     study.inputs = dataclasses.replace(study.inputs, device="cuda")
-    assert runner.processes(study, 5, 3) == at_once
-    assert runner.processes(study, 0, 3) == 1
+    assert runner.count_processes(study, 5, 3) == at_once
+    assert runner.count_processes(study, 0, 3) == 1
 
 
 @pytest.mark.parametrize("name", ["generated", "labels", "noise"])

@@ -72,12 +72,12 @@ def interrupted(planned):
     tuning = storage.open_tuning(planned)
     images = data.prepare(planned)
     search.begin(planned, images, tuning)
-    first, claim = search._ask(planned, tuning)
-    asked = iter([search._ask(planned, tuning)])
-    with claim, pytest.MonkeyPatch.context() as patch, SilentRecord() as record:
-        patch.setattr(search, "_ask", lambda *_: next(asked, None))
+    first = search.ask(planned, images, tuning)
+    asked = iter([search.ask(planned, images, tuning)])
+    with pytest.MonkeyPatch.context() as patch, SilentRecord() as record:
+        patch.setattr(search, "ask", lambda *_: next(asked, None))
         search.work(planned, images, tuning, record, lambda: False, lambda content: None)
-        search._run(planned, images, tuning, first, record, lambda: True)
+        search._run(tuning, first, record, lambda: True)
     return tuning
 
 

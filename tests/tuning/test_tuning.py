@@ -222,7 +222,7 @@ def test_a_stopped_tuning_leaves_the_best_so_far_and_the_test_set_closed(tuning_
     def stop_after_two(*arguments):
         content = original(*arguments)
         if content["number"] == 1:
-            monkeypatch.setattr(workers.search, "_ask", lambda *_: None)
+            monkeypatch.setattr(workers.search, "ask", lambda *_: None)
             os.kill(os.getpid(), signal.SIGINT)
         return content
 

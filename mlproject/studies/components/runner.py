@@ -1,4 +1,4 @@
-"""Runner of a study's cells, in any order and number of processes; each result is kept once finished.
+"""Runner of a study's cells, in any order, on any number of processes; each result is kept once finished.
 
 cells/<key>.csv    the scores: path, subset, defect, label, score
 cells/<key>.json   the cell, its facts, seconds; written last: a cell without it is not finished
@@ -7,7 +7,6 @@ The key depends on everything that determines the scores, so a killed study resu
 change reruns only the cells that it affects.
 """
 
-import functools
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,10 +18,10 @@ import pandas as pd
 from mlproject import studies
 from mlproject.core import artifacts, files, params
 from mlproject.core.errors import UserError
+from mlproject.engines import Cluster, processes
 from mlproject.studies.components import fitting
 from mlproject.studies.components.base import Cell, Study
 from mlproject.studies.components.inputs import StudyInputs
-from mlproject.studies.components.processes import completed
 from mlproject.training import code_hash
 from mlproject.training.identity import run_key
 
@@ -48,7 +47,12 @@ def opened(category: str, name: str) -> Study:
 
 
 def run_all(
-    study: Study, cells: Sequence[Cell], folder: Path, workers: int, on_cell: OnCell
+    study: Study,
+    cells: Sequence[Cell],
+    folder: Path,
+    workers: int,
+    on_cell: OnCell,
+    cluster: Cluster | None = None,
 ) -> dict[Cell, pd.DataFrame]:
     """Return every cell's scores; cells that `folder` already has are not run again.
 
@@ -57,12 +61,17 @@ def run_all(
     Args:
         workers: number of processes; 1 runs in this one. The scores are the same.
         on_cell: called after each cell.
+        cluster: where the missing cells run, all at the same time; None: on this machine.
+
+    Raises:
+        UserError: as the study, `processes.completed`, `ray_cluster.connected` and `ray_cluster.completed`.
     """
     keys = {cell: key(cell.facts, study.inputs, study.code) for cell in cells}
     missing = list(dict.fromkeys(keys[cell] for cell in cells if not _finished(folder, keys[cell])))
     by_key = {keys[cell]: cell for cell in reversed(cells)}
     done = len(set(keys.values())) - len(missing)
-    for finished, seconds in _work_on(study, missing, by_key, folder, workers):
+    for finished, (table, seconds) in _work_on(study, missing, by_key, workers, cluster):
+        _keep(folder, finished, by_key[finished], table, seconds)
         done += 1
         on_cell(done, len(set(keys.values())), by_key[finished], seconds)
     for file in folder.glob("*.*"):
@@ -89,13 +98,16 @@ def count_workers(wanted: Any) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def processes(study: Study, missing: int, workers: int) -> int:
+def count_processes(study: Study, missing: int, workers: int) -> int:
     """Return the number of processes that run `missing` cells.
 
     Processes do not share a GPU, whose memory may not hold several; a loaded detector scores on the CPU.
     """
-    on_gpu = study.trains and study.inputs.device == "cuda"
-    return 1 if on_gpu else max(1, min(workers, missing))
+    return 1 if _on_gpu(study) else max(1, min(workers, missing))
+
+
+def _on_gpu(study: Study) -> bool:
+    return study.trains and study.inputs.device == "cuda"
 
 
 def _finished(folder: Path, name: str) -> bool:
@@ -103,28 +115,40 @@ def _finished(folder: Path, name: str) -> bool:
 
 
 def _work_on(
-    study: Study, missing: Sequence[str], cells: Mapping[str, Cell], folder: Path, workers: int
-) -> Iterator[tuple[str, float]]:
-    """Yield each cell's key and seconds as it is finished."""
-    at_once = processes(study, len(missing), workers)
-    if at_once == 1:
-        for name in missing:
-            yield name, _work(study, cells[name], name, folder)
-        return
-    study_name = type(study).__module__.rsplit(".", 1)[-1]
-    work = functools.partial(_work_by_key, folder)
-    yield from completed(work, missing, at_once, _open, (study.inputs.category, study_name))
+    study: Study,
+    missing: Sequence[str],
+    cells: Mapping[str, Cell],
+    workers: int,
+    cluster: Cluster | None,
+) -> Iterator[tuple[str, tuple[pd.DataFrame, float]]]:
+    """Yield each cell's key, scores and seconds as it is finished."""
+    category, name = study.inputs.category, type(study).__module__.rsplit(".", 1)[-1]
+    at_once = count_processes(study, len(missing), workers)
+    if cluster and missing:
+        from mlproject.engines import ray_cluster
+
+        with ray_cluster.connected(cluster):
+            yield from ray_cluster.completed(
+                _work_by_key, missing, needed=(params.FILE, artifacts.PREPARED / category),
+                start=_open, arguments=(category, name), on_gpu=_on_gpu(study),
+            )  # fmt: skip
+    elif at_once == 1:
+        yield from ((one, _work(study, cells[one])) for one in missing)
+    else:
+        yield from processes.completed(_work_by_key, missing, at_once, _open, (category, name))
 
 
-def _work(study: Study, cell: Cell, name: str, folder: Path) -> float:
+def _work(study: Study, cell: Cell) -> tuple[pd.DataFrame, float]:
     started = time.perf_counter()
     with fitting.one_thread():
         table = study.run(cell)
-    took = round(time.perf_counter() - started, 3)
+    return table, round(time.perf_counter() - started, 3)
+
+
+def _keep(folder: Path, name: str, cell: Cell, table: pd.DataFrame, took: float) -> None:
     about = {"arm": cell.arm, "series": cell.series, "level": cell.level, "seed": cell.seed}
     files.write_table(folder / f"{name}.csv", table)
     files.write_json(folder / f"{name}.json", about | {"facts": dict(cell.facts), "seconds": took})
-    return took
 
 
 _worker: dict[str, Any] = {}
@@ -137,5 +161,5 @@ def _open(category: str, name: str) -> None:
     _worker["cells"] = {key(cell.facts, study.inputs, study.code): cell for cell in study.cells()}
 
 
-def _work_by_key(folder: Path, name: str) -> float:
-    return _work(_worker["study"], _worker["cells"][name], name, folder)
+def _work_by_key(name: str) -> tuple[pd.DataFrame, float]:
+    return _work(_worker["study"], _worker["cells"][name])

@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 
 from mlproject.core.errors import UserError
-from mlproject.studies.components.processes import completed
+from mlproject.engines.processes import completed
 
 
 def test_each_item_comes_back_with_its_result():
@@ -35,7 +35,7 @@ def test_each_process_is_started_once_with_what_it_shares(tmp_path):
 
 INTERRUPTED = """
 import time
-from mlproject.studies.components.processes import completed
+from mlproject.engines.processes import completed
 try:
     list(completed(time.sleep, [600, 600], 2))
 except KeyboardInterrupt:
