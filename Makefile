@@ -55,9 +55,7 @@ paper: .venv/installed  ## all of the paper's models, its studies and its report
 	@echo "Report:   reports/paper.html (the paper's tables and figures beside these), reports/paper.md"
 	@echo "params.yaml now lists these models and studies; mlproject preset quick takes them out again."
 
-test: .venv/installed  ## all checks and all tests
-	ruff check .
-	ruff format --check .
+test: .venv/installed  ## all tests
 	@pytest -n $(WORKERS)
 
 test-fast: .venv/installed  ## the tests that take seconds
@@ -73,7 +71,7 @@ bench: .venv/installed  ## speed and memory against what a user would pick inste
 bench-peers: .peers/installed  ## install Keras and anomalib beside, in .peers (1.7 GB), and run make bench with them
 	@python -m benchmarks.speed
 
-check: .venv/installed  ## what the git hooks and continuous integration check
+check: .venv/installed  ## formatting, lint and types: ruff and mypy
 	ruff check .
 	ruff format --check .
 	mypy

@@ -103,15 +103,14 @@ def test_hooks_run_what_continuous_integration_runs():
     (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
     hooks = {stage: hook["entry"] for hook in repository["hooks"] for stage in hook["stages"]}
     assert hooks == {"pre-commit": "make check", "pre-push": "make test"}
-    assert "exec make test" in (ROOT / ".ci/run").read_text()
+    assert "exec make check test" in (ROOT / ".ci/run").read_text()
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    assert "make check test TORCH=cpu" in [step.get("run") for step in workflow["jobs"]["test"]["steps"]]
 
 
-def test_tests_include_every_check():
-    check, test = made_by("check"), made_by("test")
-    for command in ("ruff check .", "ruff format --check .", "mypy"):
-        assert f"\n{command}\n" in f"\n{check}"
-        assert f"\n{command}\n" in f"\n{test}" or command == "mypy", "test_types.py runs it, while others run"
-    assert "pytest" in test.splitlines()[-1]
+def test_check_runs_every_linter_and_test_every_test():
+    assert {"ruff check .", "ruff format --check .", "mypy"} <= set(made_by("check").splitlines())
+    assert made_by("test").splitlines()[-1] == "pytest -n 2"
 
 
 def test_every_slow_test_of_conftest_exists():

@@ -78,17 +78,13 @@ def _resize(images: torch.Tensor, size: tuple[int, int], *, mode: str, **how: bo
 
 def _solve(matrices: torch.Tensor, sides: torch.Tensor) -> torch.Tensor:
     """Return (n, 3, 1), the solutions of (n, 3, 3) x = (n, 3, 1), by Cramer's rule."""
-    first, second, third = matrices.unbind(2)
-    right = sides[..., 0]
-    across = torch.stack([_cross(second, third), _cross(third, first), _cross(first, second)], dim=1)
-    determinant = (first * across[:, 0]).sum(dim=1)
-    return (across * right[:, None]).sum(dim=2, keepdim=True) / determinant[:, None, None]
-
-
-def _cross(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Return the cross products of (n, 3) vectors."""
-    (a, b, c), (d, e, f) = first.unbind(1), second.unbind(1)
-    return torch.stack([b * f - c * e, c * d - a * f, a * e - b * d], dim=1)
+    next_column, last_column = (_shift(by).to(matrices.dtype) for by in (1, 2))
+    columns = matrices.mT
+    # of each column, the cross product of the other two
+    products = (next_column @ columns)[..., None] * (last_column @ columns)[..., None, :]
+    crosses = products.flatten(2) @ _cross_product().to(matrices.dtype)
+    determinant = (columns[:, :1] * crosses[:, :1]).sum(dim=2, keepdim=True)
+    return crosses @ sides / determinant
 
 
 class _Median(NamedTuple):
@@ -110,6 +106,22 @@ def _halve(images: torch.Tensor, factor: int) -> torch.Tensor:
 def _resizing(length: int, wanted: int, mode: str, how: tuple[tuple[str, bool], ...]) -> torch.Tensor:
     """Return the (wanted, length) float64 matrix that resizes columns."""
     return F.interpolate(_identity(length), (wanted, length), mode=mode, **dict(how))[0, 0]
+
+
+@cache
+def _shift(by: int) -> torch.Tensor:
+    """Return the (3, 3) float64 matrix that moves rows up, the first ones to the end."""
+    return torch.eye(3, dtype=torch.float64).roll(-by, dims=0)
+
+
+@cache
+def _cross_product() -> torch.Tensor:
+    """Return the (9, 3) float64 matrix from all products of two vectors' values to their cross product."""
+    matrix = torch.zeros((3, 3, 3), dtype=torch.float64)
+    for i in range(3):
+        j, k = (i + 1) % 3, (i + 2) % 3
+        matrix[j, k, i], matrix[k, j, i] = 1, -1
+    return matrix.flatten(0, 1)
 
 
 @cache

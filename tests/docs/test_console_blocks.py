@@ -112,7 +112,7 @@ def test_readme_quick_start_is_what_continuous_integration_runs():
     (quick_start,) = [block for block in CODE if block.document == "README.md" and "make ui" in block.code]
     for command in quick_start.code.split("\n"):
         assert any(step.startswith(command) for step in steps), command
-    assert any(step.startswith("make test") for step in steps)
+    assert any(step.startswith("make check test") for step in steps)
 
 
 @pytest.mark.parametrize("block", CODE, ids=str)

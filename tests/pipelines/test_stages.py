@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -79,7 +78,7 @@ def traced(project, tmp_path_factory):
     """What each script really did; together they are one run of the pipeline, without DVC's own time."""
     reports = tmp_path_factory.mktemp("reports")
     scripts = {stage: [f"pipelines/{stage.split('@')[0]}.py", *STAGES[stage]] for stage in STAGES}
-    project.call(sys.executable, str(TRACER), str(reports), given=json.dumps(scripts))
+    project.call("python", str(TRACER), str(reports), given=json.dumps(scripts))
     return {stage: json.loads((reports / f"{stage}.json").read_text()) for stage in STAGES}
 
 

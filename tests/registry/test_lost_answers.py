@@ -14,7 +14,7 @@ pytest_plugins = ["support.tracked_project"]
 
 WRITES = (
     *("create_run", "log_inputs", "set_terminated", "create_registered_model", "finalize_logged_model"),
-    *("log_model_artifact", "create_model_version", "update_registered_model"),
+    *("_create_logged_model", "log_model_artifact", "create_model_version", "update_registered_model"),
 )
 
 

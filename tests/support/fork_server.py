@@ -72,6 +72,7 @@ def serve(kind: str, listener: socket.socket) -> None:
     del sys.modules["mlproject"]
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 50)  # as in conftest.py
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that have ended
     while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
         link, _ = listener.accept()

@@ -18,7 +18,7 @@ from mlproject.generators.base import Generator
 GIVEN = yaml.load((ROOT / "params.yaml").read_text(), yaml.CSafeLoader)
 DETECTOR = {"image_size": 64, "epochs": 80, "patience": 80}
 SUPERVISED = {"image_size": 96, "epochs": 5, "patience": 5}  # an unpadded network needs 94 px
-GAN = {"image_size": 32, "filters": 8, "epochs": 100, "patience": 100}  # two networks play: seconds count
+GAN = {"image_size": 32, "filters": 8, "epochs": 50, "patience": 50}  # two networks play: seconds count
 GENERATOR = {"image_size": 64, "filters": 4, "epochs": 2, "batch_size": 8}
 
 
