@@ -191,6 +191,8 @@ def fail_abandoned(plan: Plan, tuning: optuna.Study) -> list[int]:
                 except BlockingIOError:
                     continue
                 tuning.tell(trial.number, state=TrialState.FAIL)
+                # killed after it wrote how it ended, and before it told Optuna: another takes its place
+                (plan.trial_folder(trial.number) / "trial.json").unlink(missing_ok=True)
                 claim.unlink()
                 found.append(trial.number)
     return found

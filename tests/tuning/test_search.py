@@ -67,6 +67,16 @@ def test_a_process_killed_before_its_trial_had_a_folder_is_replaced(tuning_home)
     assert [trial["number"] for trial in trials()] == [1, 2]
 
 
+def test_a_trial_killed_before_optuna_was_told_is_not_there_twice(tuning_home):
+    planned = plan.load("disc", "pca")
+    tuning = storage.open_tuning(planned)
+    asked = search.ask(planned, data.prepare(planned), tuning)
+    asked.trial.write("complete", "", 0.0, 1.0)
+    asked.claim.close()  # as the end of its process does
+    tune(trials=2)
+    assert [trial["number"] for trial in trials()] == [1, 2]
+
+
 def interrupted(planned):
     """Leave a tuning as Ctrl-C does that ends trial 0, the start, after trial 1 is complete."""
     tuning = storage.open_tuning(planned)
