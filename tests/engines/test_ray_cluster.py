@@ -85,14 +85,14 @@ def test_trials_one_at_a_time_are_those_of_one_process(
     """Four epochs: the objective is asked after the third, and Optuna says whether to go on."""
     epochs = lambda tree: tree["models"]["ni_cae"].update(epochs=4, patience=4)  # noqa: E731
     project.edit(epochs)
-    project.tune("ni_cae", cluster=HERE, trials=3)
+    project.tune("ni_cae", cluster=HERE, trials=2)
     assert not list(Path("artifacts").rglob("running"))
     assert list(Path("artifacts").rglob("0000/model/weights.safetensors"))
     other = tmp_path_factory.mktemp("other")
     fill(other, prepared_disc)
     monkeypatch.chdir(other)
     project.edit(epochs)
-    project.tune("ni_cae", trials=3)
+    project.tune("ni_cae", trials=2)
     assert any(trial["rungs"] for trial in results("ni_cae"))
     assert results("ni_cae", tuning_home) == results("ni_cae")
 
