@@ -123,7 +123,7 @@ ifeq ($(TORCH),cpu)
 	python -m pip install --no-compile -c constraints.txt --index-url https://download.pytorch.org/whl/cpu \
 	  torch torchvision
 endif
-	python -m pip install --no-compile -c constraints.txt --editable '.[dev,inspect,onnx,docs]'
+	python -m pip install --no-compile -c constraints.txt --editable '.[dev,inspect,onnx,docs,services]'
 	@python -c 'import dvc.repo, matplotlib.figure, mlflow.pyfunc, pandas, sklearn.metrics, torch'
 	@touch $@
 

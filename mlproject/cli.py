@@ -66,8 +66,8 @@ def _run(*arguments: str) -> None:
     try:
         app(list(arguments), prog_name="mlproject")
     except Exception as error:
-        from mlproject.tracking import connection
+        from mlproject.tracking import store_faults
 
-        if told := connection.plain(error):
+        if told := store_faults.plain(error):
             raise told from None
         raise

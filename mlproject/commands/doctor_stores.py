@@ -1,5 +1,6 @@
 """Checks that DVC's and MLflow's stores can be used from here. Neither is imported: both take seconds."""
 
+import importlib.util
 import os
 import sqlite3
 import subprocess
@@ -11,6 +12,11 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from mlproject.tracking.connection import without_password
+
+SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
+LOG_IN = "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or ask who administers the server."
+CREDENTIALS = Path("~/.mlflow/credentials")  # another place for them
+KEYS = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE")  # one of them names an S3 log-in
 
 
 class Answer(NamedTuple):
@@ -63,7 +69,19 @@ def dvc(folder: Path) -> Answer:
         return Answer(
             None, f"{described} is out of reach", "Mount or make that folder, or `dvc remote modify`."
         )
-    return Answer(True, described)
+    return _s3_remote(remote, config, described) if url.startswith("s3://") else Answer(True, described)
+
+
+def _s3_remote(remote: str, config: Mapping[str, str], described: str) -> Answer:
+    """Whether what DVC needs for a remote in S3 is here; the remote itself is not asked."""
+    if importlib.util.find_spec("dvc_s3") is None:
+        return Answer(False, f"{described} needs dvc-s3", "`pip install '.[services]'`")
+    options = (f"remote.{remote}.{name}" for name in ("access_key_id", "profile", "credentialpath"))
+    own = any((Path("~/.aws").expanduser() / name).is_file() for name in ("credentials", "config"))
+    if own or any(name in config for name in options) or any(map(os.environ.get, KEYS)):
+        return Answer(True, described)
+    remedy = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, unless the machine itself has a role."
+    return Answer(None, f"{described}; no keys found", remedy)
 
 
 def _no_project(folder: Path, config: Mapping[str, str]) -> Answer | None:
@@ -97,10 +115,18 @@ def _mlflow_server(uri: str) -> Answer:
     remedy = (
         "Start the server or correct MLFLOW_TRACKING_URI. Runs wait in their files meanwhile: none is lost."
     )
+    user = os.environ.get("MLFLOW_TRACKING_USERNAME")
+    log_in = (
+        (user, os.environ.get("MLFLOW_TRACKING_PASSWORD", "")) if user else None
+    )  # or the address has one
     try:
         answer = requests.get(f"{uri.rstrip('/')}/health", timeout=5)
+        asked = requests.get(f"{uri.rstrip('/')}{SEARCH}", timeout=5, auth=log_in)
     except requests.RequestException as error:
         return Answer(False, f"{shown}: no answer ({type(error).__name__})", remedy)
+    if answer.ok and asked.status_code in (401, 403) and not CREDENTIALS.expanduser().is_file():
+        found = "asks for a log-in" if asked.status_code == 401 and not user else "refuses"
+        return Answer(False, f"{shown}: {found} ({asked.text[:80]})", LOG_IN)
     return Answer(answer.ok, f"{shown}: answers {answer.status_code}", "" if answer.ok else remedy)
 
 

@@ -2,12 +2,13 @@
 
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mlproject.core.errors import UserError
 from mlproject.registry import description
 from mlproject.registry.address import CHAMPION
-from mlproject.tracking import connection
+from mlproject.tracking import lock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 PREVIOUS = "previous"
 HISTORY = "mlproject.champions"  # tag of the registered model: versions that were champion, newest last
 MOVE = "mlproject.move"  # tag of the registered model: whose move was last
+BY = "promoted.by"  # tag of a version: who made it champion
 REMEMBERED = 50
 
 
@@ -51,7 +53,7 @@ def promote(
     Raises:
         LostRace: the champion is another one by now, or became so in the same moment.
     """
-    with connection.lock():
+    with lock.on_model(client, name):
         past = history(client, name)
         if expected and past[-1:] != [expected]:  # made champion by hand, or by an older release
             past.append(expected)
@@ -77,7 +79,7 @@ def rollback(client: "MlflowClient", name: str) -> tuple[str, str]:
         raise UserError(
             f"{name} has no previous champion to return to: {why}, or the one before was deleted."
         )
-    with connection.lock():
+    with lock.on_model(client, name):
         past = history(client, name)
         while past and past[-1] != target:
             past.pop()
@@ -99,20 +101,20 @@ def _move(
 ) -> None:
     """Set both aliases, if the champion still is `expected`; `mark` the version before.
 
-    The lock keeps processes of one machine apart; MLflow has nothing for two machines on one server. So
+    The lock keeps all apart who take it; an older release, or a person at MLflow's own pages, does not. So
     each leaves its mark before it looks, and looks at the mark after it has written: of two that move at
     once, whichever marked first finds the other's mark, or the other finds its champion. One of the two
     always learns of it, whatever the order.
 
     Raises:
-        LostRace: says which version is champion now.
+        LostRace: says which version is champion now, and who made it so.
     """
     move = f"{version} {uuid.uuid4().hex}"
     client.set_registered_model_tag(name, MOVE, move)
     now = read(client, name).get(CHAMPION)
     if now != expected:
         raise LostRace(
-            f"{name}: somebody else moved the champion meanwhile: from {_called(expected)} to "
+            f"{name}: {_mover(client, name, now)} moved the champion meanwhile: from {_called(expected)} to "
             f"{_called(now)}. "
             f"Version {version} was not compared with that: nothing was changed. Run the command again."
         )
@@ -127,12 +129,23 @@ def _move(
     after = client.get_registered_model(name)
     champion = str(after.aliases.get(CHAMPION))
     if after.tags.get(MOVE) != move or champion != version:
+        to = after.tags.get(MOVE, "?").split()[0]
         raise LostRace(
-            f"{name}: somebody else moved the champion in the same moment (their move: version "
-            f"{after.tags.get(MOVE, '?').split()[0]}). Version {champion} is champion now; agree, then run "
+            f"{name}: {_mover(client, name, to)} moved the champion in the same moment (their move: version "
+            f"{to}). Version {champion} is champion now; agree, then run "
             "one of the two commands again."
         )
 
 
 def _called(version: str | None) -> str:
     return f"version {version}" if version else "no champion"
+
+
+def _mover(client: "MlflowClient", name: str, version: str | None) -> str:
+    """Return who made a version champion, where it says so."""
+    from mlflow.exceptions import MlflowException
+
+    tags: dict[str, str] = {}
+    with suppress(MlflowException):  # there is no such version
+        tags = client.get_model_version(name, version or "").tags
+    return tags.get(BY, "somebody else")

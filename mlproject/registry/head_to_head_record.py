@@ -20,6 +20,7 @@ from mlproject.registry import recorded_version
 from mlproject.registry.recorded_version import RecordedVersion
 from mlproject.reports.figures import disagreements, drawing
 from mlproject.reports.figures.disagreements import COLUMNS, Shown
+from mlproject.tracking import store_faults
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -64,15 +65,14 @@ def log(client: "MlflowClient", folder: Path, champion: "ModelVersion", challeng
     """Log the files in the challenger's run; return where in it they lie.
 
     Raises:
-        UserError: the run is gone.
+        UserError: the run is gone, or the store refuses.
     """
-    from mlflow.exceptions import MlflowException
-
     place = f"promotion/against_version_{champion.version}"
     try:
         client.log_artifacts(str(challenger.run_id), str(folder), place)
-    except MlflowException as error:
-        raise UserError(f"Written to {folder}, but not to MLflow: run {challenger.run_id}: {error}") from None
+    except store_faults.kinds() as error:
+        told = store_faults.refusal(error) or f"run {challenger.run_id}: {error}"
+        raise UserError(f"Written to {folder}, but not to MLflow: {told}") from None
     return place
 
 

@@ -101,7 +101,10 @@ def _run_tags(version: "ModelVersion") -> dict[str, str]:
 
     try:
         tags: dict[str, str] = connection.connect().get_run(version.run_id or "").data.tags
-    except MlflowException:
+    except MlflowException as error:
+        # the second is what a server with a log-in says of a run that is gone
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED"):
+            raise
         return {}
     return tags
 
@@ -166,6 +169,7 @@ def promote(
     marks = {f"gate.{check.name.replace(' ', '_')}": check.line() for check in made}
     marks["promoted.at"] = datetime.now(UTC).isoformat(timespec="seconds")
     marks["promoted.against"] = expected or "chance"
+    marks[aliases.BY] = connection.who()
     if failed := gate.failed(made):
         assert why  # the command asks for it
         marks |= {"promoted.forced": ", ".join(failed), "promoted.why": why}

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from mlproject.core import artifacts, params
 from mlproject.core.errors import UserError
 from mlproject.registry import pages, register
-from mlproject.tracking import connection, runs
+from mlproject.tracking import connection, runs, store_faults
 from mlproject.tracking.generator_facts import GeneratorFacts
 from mlproject.tracking.study_facts import StudyFacts
 
@@ -33,22 +33,18 @@ def record_all() -> None:
         UserError: some could not be recorded (the others are), the experiment was deleted, or the store
             answers but fails.
     """
-    from mlflow.exceptions import MlflowException
-
     if not connection.reachable():
         print(connection.away_message("nothing is lost"))
         return
     try:
         _record(connection.dataset())
-    except (MlflowException, OSError) as error:
+    except store_faults.kinds(OSError, ModuleNotFoundError) as error:
         if connection.reachable():
-            raise connection.plain(error) or error from None
+            raise store_faults.plain(error) or error from None
         print(connection.away_message("nothing is lost"))
 
 
 def _record(dataset: str) -> None:
-    from mlflow.exceptions import MlflowException
-
     connection.experiment(connection.connect(), dataset)
     run_ids, failed, count = [], [], 0
     for result in _results(dataset):
@@ -58,10 +54,10 @@ def _record(dataset: str) -> None:
         count += 1
         try:
             run_id, said = result.record()
-        except (MlflowException, UserError) as error:
+        except store_faults.kinds(UserError) as error:
             if not connection.reachable():
                 raise
-            print(f"{result.title}: not recorded: {connection.plain(error) or error}")
+            print(f"{result.title}: not recorded: {store_faults.plain(error) or error}")
             failed.append(result.title)
         else:
             run_ids.append(run_id)

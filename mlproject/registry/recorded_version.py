@@ -20,7 +20,7 @@ import pandas as pd
 from mlproject.core import artifacts, files
 from mlproject.core.errors import FULL, UserError
 from mlproject.registry import card, hashes, version_tags
-from mlproject.tracking import connection
+from mlproject.tracking import connection, store_faults
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -84,20 +84,21 @@ def files_of(version: "ModelVersion") -> Iterator[str]:
 
     Raises:
         UserError: the work found that they are gone.
+        StoreFault: the store does not give them.
         OSError: there is no space for them here: they may well be where they were.
     """
-    from mlflow.exceptions import MlflowException
-
     uri = f"models:/{version.name}/{version.version}"
     try:
         yield uri
-    except (MlflowException, OSError) as error:
+    except store_faults.kinds(OSError) as error:
         why = " ".join(connection.without_password(str(error)).split())
         for number in map(int, re.findall(r"\[Errno (\d+)\]", why)):  # MLflow wraps what the system said
             if number in FULL:
                 raise OSError(number, os.strerror(number), tempfile.gettempdir()) from None
+        if fault := store_faults.refusal(error):
+            raise fault from None
         raise UserError(
-            f"{uri}: its files cannot be brought back ({why[: connection.SHOWN]}). "
+            f"{uri}: its files cannot be brought back ({why[: store_faults.SHOWN]}). "
             "`mlproject register`, where it was trained, registers it again."
         ) from None
 
@@ -107,7 +108,7 @@ def download(version: "ModelVersion", into: Path) -> Path:
 
     Raises:
         UserError: they are gone, are not what was registered, or the registry holds no hash of them.
-        OSError: as `files_of`.
+        StoreFault, OSError: as `files_of`.
     """
     from mlflow.artifacts import download_artifacts
 

@@ -21,8 +21,9 @@ from mlproject.core import files
 from mlproject.core.errors import UserError
 from mlproject.registry import card, description, hashes, recorded_version, version_tags
 from mlproject.registry.address import model_name
-from mlproject.tracking import connection, lineage
+from mlproject.tracking import connection, lineage, lock
 from mlproject.tracking.detector_facts import DetectorFacts
+from mlproject.tracking.store_faults import StoreFault
 from mlproject.training.identity import run_key
 
 if TYPE_CHECKING:
@@ -48,9 +49,8 @@ def register(dataset: str, category: str, model: str, run_id: str) -> Registered
     """Make a version of this pair's model unless there is one; bring its tags and descriptions up to date.
 
     Equal weights, description, threshold and prepared size, tested on the same images, are the same
-    version: that is all that is served, and the record that travels with it. Processes of one machine
-    wait for each other (`connection.lock`); two machines that register the same model on one server in
-    the same second may both make one.
+    version: that is all that is served, and the record that travels with it. Those who register the same
+    model at once, on one machine or on several that share a server, wait for each other (`tracking.lock`).
 
     Raises:
         UserError: a file is missing.
@@ -63,12 +63,12 @@ def register_facts(dataset: str, facts: DetectorFacts, run_id: str) -> Registere
     """Do what `register` does, of facts that were read."""
     client = connection.connect()
     name, served = model_name(dataset, facts.training["category"]), _served_hash(facts)
-    with connection.lock():
+    _ensure_registered_model(client, name)
+    with lock.on_model(client, name):
         run = client.get_run(run_id)
         parameters = lineage.parameters(facts)
         if run.data.tags.get(lineage.PARAMETERS) != parameters:
             client.set_tag(run_id, lineage.PARAMETERS, parameters)
-        _ensure_registered_model(client, name)
         found = _find(client, name, served)
         if found:
             known = version_tags.lineage(found)
@@ -112,11 +112,11 @@ def _create(
     before = {str(version.version) for version in client.search_model_versions(f"name = '{name}'")}
     model_id, source, files_hash = _log_model(client, dataset, facts, run_id)
     tags, described = _told(dataset, facts, run, served, {"files": files_hash})
-    made = client.create_model_version(name, source, run_id, tags, description=described, model_id=model_id)
-    for twin in _same(client, name, served):  # of a request whose answer was lost and that was sent again
-        if str(twin.version) not in {*before, str(made.version)}:
-            client.delete_model_version(name, str(twin.version))
-    return made
+    client.create_model_version(name, source, run_id, tags, description=described, model_id=model_id)
+    made = [found for found in _same(client, name, served) if str(found.version) not in before]
+    for twin in made[:-1]:  # of a request whose answer was lost and that was sent again: the first stays
+        client.delete_model_version(name, str(twin.version))
+    return made[-1]
 
 
 def _bring_up_to_date(
@@ -153,6 +153,8 @@ def _find(client: "MlflowClient", name: str, served: str) -> "ModelVersion | Non
         try:
             with tempfile.TemporaryDirectory() as folder:
                 recorded_version.download(version, Path(folder))
+        except StoreFault:  # it says nothing of the files: another version of the same would be one too many
+            raise
         except UserError as error:
             print(f"{error} It is registered again.")
         else:

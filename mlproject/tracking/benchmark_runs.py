@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from mlproject.tracking import connection, runs
+from mlproject.tracking import connection, lock, runs
 from mlproject.tracking import facts as lineage
 from mlproject.tracking.quiet_record import QuietRecord, answering
 
@@ -42,7 +42,7 @@ class BenchmarkRecord(QuietRecord):
         with self.quiet():
             client = answering()
             experiment = _experiment(client)
-            with connection.lock():
+            with lock.on_experiment(client, experiment):
                 found = client.search_runs([experiment], f"tags.`{WHOLE}` = '{key}'")
                 self.run_id = found[0].info.run_id if found else self._create(client, experiment, key)
             client.update_run(self.run_id, status="RUNNING")

@@ -1,16 +1,16 @@
 """Connection to MLflow's store: its address, its database, its experiments, and whether it answers."""
 
 import fcntl
+import getpass
 import hashlib
 import logging
 import os
 import re
 import socket
-import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -40,8 +40,6 @@ for _name, _value in SETTINGS.items():
 DATABASE = "mlflow.db"
 DVC_COPIES = Path(".dvc/tmp/exps")
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
-SHOWN = 500  # characters of an answer, which may be a whole page
-STATEMENT = re.compile(r"\[SQL:|\(Background on this error")  # before what SQLAlchemy repeats
 DESCRIPTION = "mlflow.note.content"
 
 
@@ -96,6 +94,21 @@ def exists() -> bool:
     return path is None or path.is_file()
 
 
+def who() -> str:
+    """Return who works here, as others who share a server are told: NAME@MACHINE."""
+    name = os.environ.get("MLFLOW_TRACKING_USERNAME")
+    if not name:
+        with suppress(OSError, KeyError):  # a user that the machine has no name for
+            name = getpass.getuser()
+    return f"{name or 'somebody'}@{socket.gethostname()}"
+
+
+def workspace_id() -> str:
+    """Return 16 hex digits that tell this workspace on this machine from every other."""
+    place = f"{uuid.getnode()} {socket.gethostname()} {os.getuid()} {workspace()}"
+    return hashlib.sha256(place.encode()).hexdigest()[:16]
+
+
 def dataset() -> str:
     """Return the name of the data set that params.yaml speaks of; its experiment is called so."""
     return params.load("data", params.Data).dataset_name
@@ -107,16 +120,6 @@ def away_message(meanwhile: str = "training goes on") -> str:
         f"MLflow at {shown()} is away: {meanwhile}; "
         "the run is logged from its files by the next `dvc repro` or `mlproject register`."
     )
-
-
-def plain(error: Exception) -> UserError | None:
-    """Return the one line that a user reads of what the store refused or failed at; None of other errors."""
-    exceptions = sys.modules.get("mlflow.exceptions")  # not imported: it cannot have raised then
-    if exceptions is None or not isinstance(error, exceptions.MlflowException):
-        return None
-    said = " ".join(without_password(STATEMENT.split(str(error))[0]).split())[:SHOWN]
-    hint = ". Is the disk full?" if "disk I/O error" in said else ""  # SQLite's word for it, in most cases
-    return UserError(f"MLflow at {shown()} failed: {said}{hint}")
 
 
 def reachable(timeout: float = 3.0) -> bool:
@@ -200,11 +203,10 @@ def create_database(path: Path) -> None:
 
 
 @contextmanager
-def lock() -> Iterator[None]:
+def machine_lock() -> Iterator[None]:
     """Keep other processes on this machine, that use the same store, from the same work.
 
-    Not to be taken twice by one process. Processes on different machines that share one server are not
-    kept apart.
+    Not to be taken twice by one process. `tracking.lock` keeps those of other machines away too.
     """
     path = _sqlite_file(uri())
     name = hashlib.sha256(f"{os.getuid()} {uri()}".encode()).hexdigest()[:16]

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from mlproject.core.errors import UserError
-from mlproject.tracking import connection, runs
+from mlproject.tracking import connection, runs, store_faults
 from mlproject.tracking import facts as lineage
 from mlproject.tracking.detector_facts import DetectorFacts
 from mlproject.training.progress import SilentRun
@@ -128,16 +128,15 @@ class LiveRun:
             if not connection.reachable():
                 self._give_up(connection.away_message())
             return
-        from mlflow.exceptions import MlflowException
-
         try:
             client = connection.connect()
             _Stream(client, *self._open(client)).send_all(self._waiting, self._closing)
-        except (MlflowException, OSError, UserError) as error:  # the last: somebody deleted the experiment
-            refused = (
-                f"MLflow at {connection.shown()} refused the run "
-                f"({connection.without_password(str(error).splitlines()[0])}): training goes on."
-            )
+        # the last: somebody deleted the experiment
+        except store_faults.kinds(OSError, UserError) as error:
+            why = connection.without_password(str(error).splitlines()[0])
+            refused = f"MLflow at {connection.shown()} refused the run ({why}): training goes on."
+            if told := store_faults.refusal(error):
+                refused = f"{told} Training goes on."
             self._give_up(refused if connection.reachable() else connection.away_message())
 
     def _give_up(self, message: str) -> None:

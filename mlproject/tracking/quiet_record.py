@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar
 
 from mlproject.core.errors import UserError
-from mlproject.tracking import connection
+from mlproject.tracking import connection, store_faults
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,14 +33,14 @@ class QuietRecord:
     @contextmanager
     def quiet(self) -> Iterator[None]:
         """Give the record up, with one line of text, if the store fails in this context."""
-        from mlflow.exceptions import MlflowException
-
         try:
             yield
-        except (MlflowException, OSError, UserError) as error:  # the last: somebody deleted the experiment
+        # the last: somebody deleted the experiment
+        except store_faults.kinds(OSError, UserError) as error:
             self.run_id = None
-            why = connection.without_password(f"MLflow at {connection.uri()}: {str(error).splitlines()[0]}. ")
-            print(why + self.meanwhile, flush=True)
+            why = f"MLflow at {connection.uri()}: {str(error).splitlines()[0]}."
+            told = store_faults.refusal(error) or connection.without_password(why)
+            print(f"{told} {self.meanwhile}", flush=True)
 
 
 def answering() -> "MlflowClient":

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlproject.core import artifacts
-from mlproject.tracking import connection
+from mlproject.tracking import connection, lock
 from mlproject.tracking import facts as lineage
 from mlproject.tracking.detector_facts import DetectorFacts
 from mlproject.tracking.facts import Facts
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 RUN_KEY = "mlproject.run_key"
 MODEL_HASH = "mlproject.model_hash"
+WORKSPACE = "mlproject.workspace"  # `connection.workspace_id` of where it was made
 CONTENT_HASH = "mlproject.content_hash"
 COMPARISON_HASH = "mlproject.comparison_hash"
 PIPELINE = "mlproject.pipeline"  # on parents
@@ -47,10 +48,12 @@ def log(dataset: str, facts: Facts) -> str:
     """Do what `record` does, of facts that were read."""
     client = connection.connect()
     experiment_id = connection.experiment(client, dataset)
-    with connection.lock():
+    known = find(client, experiment_id, run_key(facts.training), facts.model_hash)
+    if known and _is_whole(known, facts):
+        return known.info.run_id
+    with lock.on_experiment(client, experiment_id):
         run = find(client, experiment_id, run_key(facts.training), facts.model_hash)
-        whole = run and run.data.tags.get(CONTENT_HASH) == facts.content_hash
-        if run and whole and run.info.status == "FINISHED":
+        if run and _is_whole(run, facts):  # by another process meanwhile
             return run.info.run_id
         if run:
             run_id = run.info.run_id
@@ -62,15 +65,19 @@ def log(dataset: str, facts: Facts) -> str:
     return run_id
 
 
+def _is_whole(run: "Run", facts: Facts) -> bool:
+    return run.data.tags.get(CONTENT_HASH) == facts.content_hash and run.info.status == "FINISHED"
+
+
 def _delete_twins(client: "MlflowClient", experiment_id: str, key: str, run_id: str) -> None:
     """Delete the runs that one request made: a client that gets no answer sends it again."""
     for run in client.search_runs([experiment_id], f"tags.`{RUN_KEY}` = '{key}'"):
-        if run.info.run_id != run_id and MODEL_HASH not in run.data.tags:
+        if run.info.run_id != run_id and MODEL_HASH not in run.data.tags and not _is_elsewhere(run):
             client.delete_run(run.info.run_id)
 
 
 def find(client: "MlflowClient", experiment_id: str, key: str, model_hash: str | None = None) -> "Run | None":
-    """Return the run of a training, newest first.
+    """Return the run of a training, newest first; not one that another workspace trains just now.
 
     Args:
         key: `identity.run_key`.
@@ -79,11 +86,17 @@ def find(client: "MlflowClient", experiment_id: str, key: str, model_hash: str |
     """
     query = f"tags.`{RUN_KEY}` = '{key}'"
     found = client.search_runs([experiment_id], query, order_by=["attributes.start_time DESC"])
-    pending = [run for run in found if MODEL_HASH not in run.data.tags]
+    pending = [run for run in found if MODEL_HASH not in run.data.tags and not _is_elsewhere(run)]
     if model_hash is None:
         return next((run for run in pending if run.info.status != "FINISHED"), None)
     same = [run for run in found if run.data.tags.get(MODEL_HASH) == model_hash]
     return next(iter(same + pending), None)
+
+
+def _is_elsewhere(run: "Run") -> bool:
+    """Say whether another workspace makes a run just now, or was cut off while it did."""
+    here = connection.workspace_id()
+    return run.info.status == "RUNNING" and run.data.tags.get(WORKSPACE, here) != here
 
 
 def create(
@@ -106,6 +119,7 @@ def create(
     category, model = training["category"], training["model"]
     tags = {
         RUN_KEY: run_key(training),
+        WORKSPACE: connection.workspace_id(),
         "mlflow.runName": f"{category} {model}",
         "mlflow.source.name": f"dvc repro {stage}@{category}-{model.removeprefix('study ')}",
         "mlflow.source.type": "LOCAL",
@@ -133,7 +147,7 @@ def join(dataset: str, run_ids: Sequence[str]) -> str | None:
     """
     client = connection.connect()
     experiment_id = connection.experiment(client, dataset)
-    with connection.lock():
+    with lock.on_experiment(client, experiment_id):
         runs = [client.get_run(run_id) for run_id in run_ids]
         orphans = [run.info.run_id for run in runs if PARENT not in run.data.tags]
         if orphans:

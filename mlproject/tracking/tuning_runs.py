@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from mlproject.tracking import connection, runs
+from mlproject.tracking import connection, lock, runs
 from mlproject.tracking import facts as lineage
 from mlproject.tracking.quiet_record import QuietRecord, answering
 
@@ -39,8 +39,10 @@ class TuningRecord(QuietRecord):
         """Make the tuning's run, or go on with it."""
         with self.quiet():
             client = answering()
-            found = client.search_runs([self._experiment(client)], f"tags.`{WHOLE}` = '{self.key}'")
-            self.run_id = found[0].info.run_id if found else self._create(client)
+            experiment = self._experiment(client)
+            with lock.on_experiment(client, experiment):
+                found = client.search_runs([experiment], f"tags.`{WHOLE}` = '{self.key}'")
+                self.run_id = found[0].info.run_id if found else self._create(client, experiment)
             client.update_run(self.run_id, status="RUNNING")
         return self
 
@@ -98,14 +100,14 @@ class TuningRecord(QuietRecord):
     def _tags(self) -> dict[str, str]:
         return {STUDY: self.key, "category": self.category, "model": self.model}
 
-    def _create(self, client: "MlflowClient") -> str:
+    def _create(self, client: "MlflowClient", experiment: str) -> str:
         from mlflow.entities import Param
 
         name = f"tuning {self.category} {self.model} {time.strftime('%Y-%m-%d %H:%M')}"
         source = f"mlproject tune --category {self.category} --model {self.model}"
         own = {WHOLE: self.key, "mlflow.runName": name, "mlflow.source.name": source}
         tags = self._tags() | own | lineage.git_tags()
-        run_id = str(client.create_run(self._experiment(client), tags=tags).info.run_id)
+        run_id = str(client.create_run(experiment, tags=tags).info.run_id)
         flat = lineage.flatten(self.parameters)
         client.log_batch(run_id, params=[Param(key, str(value)) for key, value in flat.items()])
         return run_id

@@ -50,7 +50,7 @@ def begin(plan: Plan, images: TuningData, tuning: optuna.Study) -> str | None:
     Returns:
         A line to print where these settings lie outside the search space.
     """
-    with storage.locked(plan.folder), storage.readable_errors(plan.storage):
+    with storage.readable_errors(plan.storage), storage.locked(plan):
         trials = tuning.get_trials(deepcopy=False)
         alive = [t for t in trials if not t.state.is_finished()]
         if any(t.user_attrs.get(SETTINGS) for t in [*counted(trials), *alive]):
@@ -110,7 +110,7 @@ def _run(tuning: optuna.Study, asked: Asked, record: Record, stopped: Callable[[
 
 def ask(plan: Plan, images: TuningData, tuning: optuna.Study) -> Asked | None:
     """Return a trial, with its values drawn; None when there are enough."""
-    with storage.locked(plan.folder):
+    with storage.locked(plan):
         trials = tuning.get_trials(deepcopy=False)
         taken = counted(trials) + [trial for trial in trials if trial.state == TrialState.RUNNING]
         if len(taken) >= plan.trials:
@@ -178,7 +178,7 @@ def stop_if_all_failed(tuning: optuna.Study) -> None:
 def fail_abandoned(plan: Plan, tuning: optuna.Study) -> list[int]:
     """Mark trials of this folder whose process died as failed, uncounted; return their numbers."""
     found = []
-    with storage.locked(plan.folder):
+    with storage.locked(plan):
         for trial in tuning.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             claim = plan.trial_folder(trial.number) / RUNNING
             if plan.storage and not claim.exists() and trial.user_attrs.get(PLACE) != _here(plan.folder):

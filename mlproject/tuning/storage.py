@@ -1,6 +1,7 @@
 """Storage of a tuning's trials: a journal in its folder, or a database that several machines reach."""
 
 import fcntl
+import hashlib
 import shutil
 import uuid
 import warnings
@@ -12,8 +13,10 @@ from typing import IO
 
 import optuna
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from mlproject.core.errors import UserError
 from mlproject.core.files import written_file
@@ -35,7 +38,7 @@ def open_tuning(plan: Plan) -> optuna.Study:
         UserError: the database cannot be used; names it without its password.
     """
     plan.folder.mkdir(parents=True, exist_ok=True)
-    with locked(plan.folder), readable_errors(plan.storage):
+    with readable_errors(plan.storage), locked(plan):
         tuning = optuna.create_study(
             storage=_database(plan.storage) if plan.storage else _journal(plan.folder),
             study_name=plan.name,
@@ -104,10 +107,23 @@ def _own(file: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep this machine's other processes from asking for a trial of the same tuning at the same time."""
-    with (folder / "lock").open("w", encoding="utf-8") as handle:
+def locked(plan: Plan) -> Iterator[None]:
+    """Keep other processes from the same tuning: those of this machine, and all that share its PostgreSQL."""
+    with (plan.folder / "lock").open("w", encoding="utf-8") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
+        if plan.storage and make_url(plan.storage).get_backend_name() == "postgresql":
+            with _advisory_lock(plan.storage, plan.name):
+                yield
+        else:
+            yield
+
+
+@contextmanager
+def _advisory_lock(url: str, name: str) -> Iterator[None]:
+    """Hold a lock of PostgreSQL's own, which it releases when the connection ends, however that happens."""
+    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+    with create_engine(url, poolclass=NullPool).connect() as database:
+        database.execute(text("select pg_advisory_lock(:key)"), {"key": key})
         yield
 
 

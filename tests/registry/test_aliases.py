@@ -151,7 +151,7 @@ def test_two_machines_at_once_never_both_believe_they_won(bare, moment, nth):
 def test_two_processes_at_once_make_one_champion(fresh):
     """Both compare with no champion, then wait for the lock; the second finds the first's champion."""
     command = [fork_server.programs() / "mlproject", "promote", "bottle", "--version"]
-    with connection.lock():
+    with connection.machine_lock():
         running = {
             number: subprocess.Popen(
                 [*command, str(number)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
