@@ -96,11 +96,13 @@ def checks(challenger: "ModelVersion", against: "ModelVersion | None", settings:
 
 
 def _run_tags(version: "ModelVersion") -> dict[str, str]:
-    """Return the tags of a version's run; {} if somebody deleted it."""
+    """Return the tags of a version's run; {} if it has none, or somebody deleted it."""
     from mlflow.exceptions import MlflowException
 
+    if not version.run_id:
+        return {}
     try:
-        tags: dict[str, str] = connection.connect().get_run(version.run_id or "").data.tags
+        tags: dict[str, str] = connection.connect().get_run(version.run_id).data.tags
     except MlflowException as error:
         # the second is what a server with a log-in says of a run that is gone
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED"):
