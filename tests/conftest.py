@@ -34,6 +34,7 @@ COSTLY = (
 SLOW = (
     "benchmark/test_benchmark.py",
     "docs/test_console_blocks.py",
+    "engines/test_ray_cluster.py",
     "data/test_sample.py",
     "docs/test_site.py",
     "generators",
