@@ -144,7 +144,7 @@ def test_what_was_chosen_is_never_another_trial_than_the_best(tuning_home, capsy
 
 
 def test_a_trial_that_was_given_up_while_it_ran_is_a_line_of_text(tuning_home, monkeypatch):
-    def told_by_others(self, report, check):
+    def told_by_others(self, folder, report, check):
         storage.open_tuning(self.plan).tell(self.number, state=TrialState.FAIL)
         raise RuntimeError("out of memory")
 
