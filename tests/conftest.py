@@ -26,6 +26,7 @@ COSTLY = (
         "test_tuned_pipeline.py",
         "test_pipeline.py",
         "test_drills.py",
+        "test_shared_services.py",
     ),
     *("test_stages.py", "test_models.py", "test_killed_training.py", "test_onnx_export.py"),
 )
