@@ -1,8 +1,9 @@
 """What is lost when a node of a Ray cluster, or the command, is killed: `python -m benchmarks.ray_drill`.
 
-Two nodes are started on this machine, `ray start` each, one core each. A benchmark, a tuning and a prediction
-run in one process and then over the two nodes: undisturbed, with the second node killed while it works, and
-with the command killed and called again. Prints a table and writes it into docs/cluster.md.
+Two nodes are started on this machine, `ray start` each, one core each. A benchmark, a tuning, a prediction
+and a study run in one process and then over the two nodes: undisturbed, with the second node killed while it
+works, and with the command killed and called again. Puts its rows into the table of docs/cluster.md. Names of
+works (benchmark, tune, predict, "study samples") after the command limit it to these.
 """
 
 import os
@@ -37,7 +38,7 @@ PAGE, BEGIN, END = (
 PROGRAM = [sys.executable, "-c", "from mlproject import cli; cli.main()"]
 STUDY = [sys.executable, "pipelines/study.py"]
 CELLS = Path("artifacts/studies/bracket/samples/cells")
-MODELS, SEEDS, TRIALS, PHOTOS = "pca,patch_kde,ni_cae", 2, 6, 10 * SHARD
+MODELS, SEEDS, TRIALS, PHOTOS = "pca,patch_kde,ni_cae", 3, 6, 6 * SHARD
 TRIAL = "artifacts/bracket/pca/study/*/trials/*/trial.json"
 VARIED = ("machine", "cores", "began", "ended", "seconds", "ms_per_image", "at_once", "commit")
 SMALL = {"image_size": 64, "epochs": 12}
@@ -328,33 +329,40 @@ def clear(work: Work) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def main() -> None:
-    """Run the drill; print the table and write it into the page."""
-    rows = [["command", "disturbance", "tried", "survived", "lost", "twice or other", "seconds"], ["---"] * 7]
+def main(names: list[str]) -> None:
+    """Run the drill of some works, or of all; print their rows and put them into the page's table."""
+    header = ["command", "disturbance", "tried", "survived", "lost", "twice or other", "seconds", "commit"]
+    page, commit, lines = machine.ROOT / PAGE, machine.commit(), []
+    chosen = [work for work in WORKS if not names or work.name in names]
     with project() as environment:
         environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         cluster = Cluster(environment)
         environment["RAY_ADDRESS"] = cluster.address  # for the study
         try:
-            for work in WORKS:
+            for work in chosen:
                 began = time.perf_counter()
                 one = ("--workers", "1") if work.name in ("benchmark", "tune") else ()
                 run(environment, *work.arguments, *one)
                 expected = work.results()
-                rows.append(row(work, "one process, no Ray", expected, expected, time.perf_counter() - began))
+                rows = [row(work, "one process, no Ray", expected, expected, time.perf_counter() - began)]
                 for way in WAYS if work.name == "benchmark" else (*WAYS,)[:-1]:
                     rows.append(tried(work, way, cluster, environment, expected))
-                    print(" | ".join(rows[-1]), flush=True)
+                lines += [f"| {' | '.join([*cells, commit])} |\n" for cells in rows]
+                print("".join(lines[-len(rows) :]), end="", flush=True)
         finally:
             cluster.close()
-    text = "".join(f"| {' | '.join(row)} |\n" for row in rows)
-    text += f"\n*{machine.described()}; {machine.today()}; commit {machine.commit()}.*\n"
-    print(text)
-    page = machine.ROOT / PAGE
-    before = page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    before = text.partition(BEGIN)[2].partition(END)[0].splitlines(keepends=True)
+    left = (
+        [line for line in before if line.startswith("| `") and line.split("`")[1] not in names]
+        if names
+        else []
+    )
+    table = [f"| {' | '.join(header)} |\n", f"{'| --- ' * len(header)}|\n", *left, *lines]
+    about = f"\n*{machine.described()}; {machine.today()}.*\n"
     pattern = re.compile(f"(?<={re.escape(BEGIN)}).*(?={re.escape(END)})", re.DOTALL)
-    files.write_text(page, pattern.sub(lambda _: text, before))
+    files.write_text(page, pattern.sub(lambda _: "".join([*table, about]), text))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
