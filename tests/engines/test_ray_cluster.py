@@ -42,7 +42,7 @@ def cluster() -> Iterator[None]:
 
 
 def edit_small(tree) -> None:
-    tree["detectors"] = ["pca", "patch_kde"]
+    tree["detectors"] = ["pca"]
     tree["evaluate"]["bootstrap"] = 100
     tree["models"]["pca"]["components"] = 6
 
@@ -50,9 +50,9 @@ def edit_small(tree) -> None:
 def test_cells_of_a_benchmark_are_those_of_one_process(tuning_home, monkeypatch):
     project.edit(edit_small)
     monkeypatch.setattr(run, "open_record", lambda planned: run.SilentRecord())
-    run.benchmark(CATEGORY, "pca,patch_kde", "1", None, Path("out"), HERE)
+    run.benchmark(CATEGORY, "pca", "2", None, Path("out"), HERE)
     folder = Path("artifacts/benchmark").rename("over_ray")
-    cells = plan.load(CATEGORY, "pca,patch_kde", "1").cells
+    cells = plan.load(CATEGORY, "pca", "2").cells
     assert {path.name for path in folder.iterdir()} == {cell.key for cell in cells}
     for cell in cells:
         kept.write(cell, engine.attempt(cell))
