@@ -94,7 +94,8 @@ def test_of_two_who_promote_at_once_the_loser_is_told_who_won(services, clones, 
         monkeypatch.setenv(name, value)
     client = connection.connect()
     first = client.get_model_version(NAME, "1")
-    client.create_model_version(NAME, first.source, first.run_id, first.tags)
+    logged = first.source.removeprefix("models:/")
+    client.create_model_version(NAME, first.source, first.run_id, first.tags, model_id=logged)
     with lock.on_model(client, NAME):  # as a third machine
         running = {
             who: start(services, who, clones[who], "python", "-c", PROMOTE, NAME, version)
