@@ -12,6 +12,7 @@ from mlproject.commands import (
     doctor,
     export,
     extend,
+    feedback,
     generate,
     inspect,
     plan,
@@ -50,6 +51,7 @@ app.command()(tune.tune)
 app.command()(predict.predict)
 app.command()(watch.watch)
 app.command()(verdicts.verdicts)
+app.command()(feedback.feedback)
 app.command()(extend.extend)
 app.command()(export.export)
 app.command()(inspect.inspect)

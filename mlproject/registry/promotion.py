@@ -112,12 +112,20 @@ def _run_tags(version: "ModelVersion") -> dict[str, str]:
 
 
 def _against(old: RecordedVersion, new: RecordedVersion, settings: Promote) -> Check:
-    both = recorded_version.shared(old, new)
+    try:
+        both, asked = recorded_version.shared_and_asked(old, new, version_tags.category(new.version))
+    except UserError as error:
+        return gate.cannot("not worse", f"the champion: {error}")
     if both.empty:
         why = f"{old.title} and it were tested on different images; `dvc repro` tests both on the same"
         return gate.cannot("not worse", why)
     labels, before, after = (both[name].to_numpy() for name in ("label", "champion", "challenger"))
-    return gate.not_worse(labels, before, after, settings)
+    check = gate.not_worse(labels, before, after, settings)
+    if asked:
+        check = check._replace(
+            said=f"{check.said}; {asked} of them came after the champion, which scored them now"
+        )
+    return check
 
 
 def _false_alarms(new: RecordedVersion, settings: Promote) -> Check:

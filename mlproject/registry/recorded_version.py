@@ -39,6 +39,7 @@ class RecordedVersion:
             that it was tested on, as recorded.
         threshold: that it decides by.
         asked: share of good images that may be called defective; None if it was not recorded.
+        seen: sha256 of all images that it was trained, calibrated or tested on; None if one is unknown.
     """
 
     version: "ModelVersion"
@@ -46,6 +47,7 @@ class RecordedVersion:
     recorded: pd.DataFrame
     threshold: float
     asked: float | None
+    seen: frozenset[str] | None
 
     @property
     def title(self) -> str:
@@ -144,6 +146,7 @@ def fetch(version: "ModelVersion", into: Path) -> RecordedVersion:
         recorded[recorded["subset"].isin(card.TESTED)].reset_index(drop=True),
         float(threshold["threshold"]),
         threshold.get("false_alarm_rate_asked"),
+        None if recorded["sha256"].isna().any() else frozenset(recorded["sha256"]),
     )
 
 
@@ -162,6 +165,31 @@ def shared(champion: RecordedVersion, challenger: RecordedVersion) -> pd.DataFra
     both = both[same & (both["label"] == both["label_champion"])].reset_index(drop=True)
     both = both.rename(columns={"score": "challenger", "score_champion": "champion"})
     return both[["path", "defect", "label", "sha256", "champion", "challenger"]]
+
+
+def shared_and_asked(
+    champion: RecordedVersion, challenger: RecordedVersion, category: str
+) -> tuple[pd.DataFrame, int]:
+    """Return `shared` and the challenger's other test images, scored by the champion, and how many these are.
+
+    The others are images that the champion's record lacks, training images included: it has learnt from none
+    of them. Their files must be here as recorded.
+
+    Raises:
+        UserError: the champion does not load and answer.
+    """
+    both = shared(champion, challenger)
+    if champion.seen is None:
+        return both, 0
+    test = challenger.test
+    new = test[test["sha256"].notna() & ~test["sha256"].isin(champion.seen)]
+    here = [_state(artifacts.RAW / category / row.path, row.sha256) == "" for row in new.itertuples()]
+    new = new[np.array(here, dtype=bool)].reset_index(drop=True)
+    if new.empty:
+        return both, 0
+    scores = ask(champion, [artifacts.RAW / category / path for path in new["path"]]).scores
+    new = new.rename(columns={"score": "challenger"}).assign(champion=scores)
+    return pd.concat([both, new[both.columns]], ignore_index=True), len(new)
 
 
 def unchanged(version: RecordedVersion, category: str) -> tuple[pd.DataFrame, str]:

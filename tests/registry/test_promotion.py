@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from support.promotion_project import aliases, tags
 
 from mlproject.core import artifacts, files
 from mlproject.data import prepared
-from mlproject.registry import version_tags
+from mlproject.registry import recorded_version, version_tags
 from mlproject.tracking import connection, lineage
 
 pytest_plugins = ["support.tracked_project", "support.promotion_project"]
@@ -243,3 +244,24 @@ def test_the_card_travels_with_intervals_mistakes_and_the_recorded_scores(regist
     recorded = files.read_table(folder / "recorded.csv")
     images = [artifacts.RAW / project.CATEGORY / path for path in recorded["path"]]
     assert recorded["sha256"].tolist() == [hashlib.sha256(path.read_bytes()).hexdigest() for path in images]
+
+
+def test_images_that_came_after_the_champion_are_scored_by_it_and_decide_as_well(fresh, tmp_path):
+    """The champion as if five test images were new to it: asked now, it scores them as it did then."""
+    client = connection.connect()
+    versions = [client.get_model_version(project.NAME, str(fresh[name])) for name in ("kd_cae", "pca")]
+    old, new = (recorded_version.fetch(version, tmp_path) for version in versions)
+    expected = recorded_version.shared(old, new).set_index("path")
+    late = old.test["path"].iloc[[0, 3, 21, 22, 39]]
+    rest = old.recorded[~old.recorded["path"].isin(late)].reset_index(drop=True)
+    unseen = old.recorded.loc[old.recorded["path"].isin(late), "sha256"]
+    earlier = replace(old, recorded=rest, seen=old.seen - set(unseen))
+    assert len(recorded_version.shared(earlier, new)) == 35
+    found, asked = recorded_version.shared_and_asked(earlier, new, project.CATEGORY)
+    assert asked == 5
+    found = found.set_index("path").loc[expected.index]
+    assert found["champion"].to_numpy() == pytest.approx(expected["champion"].to_numpy(), rel=1e-9)
+    assert (found["challenger"] == expected["challenger"]).all()
+    learnt_from = replace(earlier, seen=old.seen)
+    assert recorded_version.shared_and_asked(learnt_from, new, project.CATEGORY)[1] == 0
+    assert len(old.seen) == 120

@@ -17,7 +17,7 @@ def brought_back(rows, data_hash="a", folder=Path()):
     table = pd.DataFrame(rows, columns=["path", "subset", "label", "score", "sha256"]).assign(defect="any")
     kept = {version_tags.LINEAGE: json.dumps({"data_hash": data_hash}), "architecture": "pca"}
     version = SimpleNamespace(version="1", tags=kept)
-    return recorded_version.RecordedVersion(version, folder, table, 0.5, 0.05)
+    return recorded_version.RecordedVersion(version, folder, table, 0.5, 0.05, None)
 
 
 WHOLE = [("g0", "test", 0, 0.1, "x"), ("g1", "test", 0, 0.2, "y"), ("d0", "test", 1, 0.9, "z")]

@@ -1,0 +1,51 @@
+"""`mlproject feedback`: verdicts that a person corrected, as a versioned data set."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mlproject.core.errors import UserError
+
+
+def feedback(
+    corrected: Annotated[
+        Path,
+        typer.Argument(help="CSV of `mlproject verdicts` with a column truth: good, or a defect."),
+    ],
+    category: Annotated[str, typer.Argument(help="What the photos show: a category of params.yaml.")],
+    into: Annotated[Path, typer.Option(help="The data set: made from data/raw, then added to.")] = Path(
+        "data/corrected"
+    ),
+) -> None:
+    """Add photos whose verdict a person corrected or confirmed to a data set, and version it with `dvc add`.
+
+    Half of the good ones are learnt from; the others, and all defective ones, are only tested on. Rows
+    without a truth are left out.
+    """
+    from mlproject.core import params
+    from mlproject.core.errors import unknown_name
+    from mlproject.data.ingest import checked_categories
+    from mlproject.production import feedback as data_set
+
+    categories = checked_categories(params.value("categories"))
+    if category not in categories:
+        raise unknown_name(f"params.yaml: category {category}", category, categories)
+    added = data_set.extend_data_set(data_set.read(corrected), category, categories, into)
+    counts = ", ".join(f"{count} to {folder}" for folder, count in sorted(added.folders.items()))
+    typer.echo(f"{into / category}: added {counts or 'nothing'}; {added.known} known, {added.moved} moved")
+    if added.masks_left_out:
+        typer.echo("Masks are left out: the new defective photos have none, and a category has all or none.")
+    command = [sys.executable, "-m", "dvc", "add", "--quiet", str(into)]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)  # noqa: S603
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
+        raise UserError(f"{into} is written, but `dvc add {into}` failed: {said}")
+    typer.echo(
+        f"Versioned: {into}.dvc (`git add` it). Next: `mlproject run`, then `mlproject promote {category}`."
+    )
+    data = params.load("data", params.Data)
+    if (data.source, Path(data.path)) != ("folder", into):
+        typer.echo(f"First set in params.yaml: data.source: folder and data.path: {into}")

@@ -1,0 +1,180 @@
+"""Verdicts corrected by a person, as a data set in MVTec's layout: photos to fit to, photos to decide by.
+
+A corrected photo has one role for good: half of the good ones, chosen by their content, are fitted to; the
+other half and all defective ones are only tested on, so what decides about a challenger it has not learnt.
+"""
+
+import hashlib
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from mlproject.core import artifacts, files
+from mlproject.core.errors import UserError, quoted
+from mlproject.data import layout
+from mlproject.data.decode import UndecodableImage, open_image
+from mlproject.inference.predict import check_place
+
+GOOD = "good"
+TRUTH = "truth"
+COLUMNS = ("path", "sha256", TRUTH)
+DEFECT = re.compile(r"\w[\w.-]*")  # a folder's name
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A photo that a person looked at.
+
+    Attributes:
+        sha256: of its content, hexadecimal.
+        truth: ``good``, or the type of its defect.
+    """
+
+    path: Path
+    sha256: str
+    truth: str
+
+    @property
+    def folder(self) -> str:
+        """Where it belongs within its category."""
+        if self.truth != GOOD:
+            return f"test/{self.truth}"
+        return f"train/{GOOD}" if int(self.sha256[:2], 16) % 2 else f"test/{GOOD}"
+
+    @property
+    def name(self) -> str:
+        """Its file's name there: photos of several folders may be called the same."""
+        return f"corrected-{self.sha256[:16]}{self.path.suffix.lower()}"
+
+
+@dataclass
+class Added:
+    """What was done.
+
+    Attributes:
+        folders: folder within the category → photos that were added there.
+        known: photos that were there already, in that role.
+        moved: images that were there with another truth, and were taken out.
+        masks_left_out: the category's masks are left out, as the new defective photos have none.
+    """
+
+    folders: Counter[str] = field(default_factory=Counter)
+    known: int = 0
+    moved: int = 0
+    masks_left_out: bool = False
+
+
+def read(path: Path) -> list[Correction]:
+    """Return the corrections in a CSV file: the rows that have something in the column `truth`.
+
+    Raises:
+        UserError: it is no such file; a truth is none; a photo has two truths, is gone, has other content
+            than when it was scored, or cannot be decoded. Names the line.
+    """
+    corrections: dict[str, Correction] = {}
+    for line, row in enumerate(_rows(path), start=2):
+        truth = str(row[TRUTH]).strip()
+        if not truth:
+            continue
+        where = f"{quoted(path)}, line {line}"
+        if not DEFECT.fullmatch(truth) or (truth != GOOD and truth.lower() == GOOD):
+            raise UserError(
+                f"{where}: truth {truth!r} is not allowed. Write {GOOD}, or the type of the defect: letters, "
+                "digits, _, - and ., with a letter, a digit or _ first."
+            )
+        made = Correction(Path(row["path"]), row["sha256"], truth)
+        _check(made, where)
+        known = corrections.setdefault(made.sha256, made)
+        if known.truth != truth:
+            raise UserError(f"{where}: the same photo is {known.truth} in another line and {truth} here.")
+    if not corrections:
+        raise UserError(f"{quoted(path)}: no row has anything in the column {TRUTH}.")
+    return list(corrections.values())
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        raise UserError(f"{quoted(path)}: not found. `mlproject verdicts` writes one; add a column {TRUTH}.")
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except ValueError as error:
+        raise UserError(f"{quoted(path)}: no readable table ({error}).") from None
+    missing = [name for name in COLUMNS if name not in table]
+    if missing:
+        raise UserError(
+            f"{quoted(path)}: has no column {missing[0]}. It needs {', '.join(COLUMNS)}: take what "
+            f"`mlproject verdicts` writes and add {TRUTH}."
+        )
+    return table[list(COLUMNS)].to_dict("records")
+
+
+def _check(correction: Correction, where: str) -> None:
+    name = quoted(correction.path)
+    try:
+        content = correction.path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{where}: {name} cannot be read ({error.strerror}).") from None
+    if hashlib.sha256(content).hexdigest() != correction.sha256:
+        raise UserError(f"{where}: {name} has other content than when it was scored.")
+    if correction.path.suffix.lower() not in layout.IMAGE_SUFFIXES:
+        raise UserError(
+            f"{where}: {name}: only {', '.join(layout.IMAGE_SUFFIXES)} can be learnt from. Convert it."
+        )
+    try:
+        open_image(content)
+    except UndecodableImage as error:
+        raise UserError(f"{where}: {name}: {error}.") from None
+
+
+def extend_data_set(
+    corrections: Sequence[Correction], category: str, categories: Iterable[str], into: Path
+) -> Added:
+    """Write a data set of all categories, with corrected photos in one of them, whole or not at all.
+
+    It begins as a copy of data/raw; later corrections go into what is there.
+
+    Args:
+        category: that the photos are of.
+        categories: all that params.yaml names: a data set for `data.source: folder` has each.
+
+    Raises:
+        UserError: a category is not there, or the result would not be in the layout.
+    """
+    check_place(into / "x")
+    added = Added()
+    with files.written_whole(into) as part:
+        for name in {*categories, category}:
+            base = next((root / name for root in (into, artifacts.RAW) if (root / name).is_dir()), None)
+            if base is None:
+                raise UserError(f"{artifacts.RAW / name}: not found. `dvc repro ingest` brings it.")
+            shutil.copytree(base, part / name, copy_function=shutil.copyfile)
+        _add(corrections, part / category, added)
+        layout.read_layout(part / category)
+    return added
+
+
+def _add(corrections: Sequence[Correction], folder: Path, added: Added) -> None:
+    """Put corrected photos into a category's folder."""
+    images = [folder / entry.path for entry in layout.read_layout(folder)]
+    by_content = {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in images}
+    for correction in corrections:
+        there = by_content.get(correction.sha256)
+        if there and there.parent.name == correction.truth:
+            added.known += 1
+            continue
+        if there:
+            there.unlink()
+            added.moved += 1
+        target = folder / correction.folder / correction.name
+        target.parent.mkdir(exist_ok=True)
+        shutil.copyfile(correction.path, target)
+        added.folders[correction.folder] += 1
+    masks = folder / "ground_truth"
+    if masks.is_dir() and (added.moved or any(not name.endswith(f"/{GOOD}") for name in added.folders)):
+        shutil.rmtree(masks)
+        added.masks_left_out = True

@@ -1,0 +1,154 @@
+"""Corrected verdicts become a data set: what is fitted to and what decides stay apart; mistakes are named."""
+
+import hashlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import ROOT
+from support import fork_server
+from support.pipeline_project import write_category
+from support.watched_line import write_photos
+
+from mlproject import cli
+from mlproject.core import artifacts
+from mlproject.core.errors import UserError
+from mlproject.data.layout import read_layout
+from mlproject.production import feedback
+
+CATEGORY = "disc"
+INTO = Path("data/corrected")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """A working directory with the images of one category, brought in."""
+    monkeypatch.chdir(tmp_path)
+    write_category(tmp_path / artifacts.RAW / CATEGORY, seed=0, n_train=12, n_good=3, n_defective=3)
+    return tmp_path
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write_csv(truths: dict[Path, str], **changes: str) -> Path:
+    rows = [
+        {"path": str(p), "sha256": sha256(p), "score": 1.0, "truth": t} | changes for p, t in truths.items()
+    ]
+    pd.DataFrame(rows).to_csv("corrected.csv", index=False)
+    return Path("corrected.csv")
+
+
+def extend(truths: dict[Path, str]) -> feedback.Added:
+    corrections = feedback.read(write_csv(truths))
+    return feedback.extend_data_set(corrections, CATEGORY, [CATEGORY], INTO)
+
+
+def corrected() -> dict[str, str]:
+    """Return sha256 → folder of the images that were added to the data set."""
+    return {
+        sha256(INTO / CATEGORY / entry.path): str(Path(entry.path).parent)
+        for entry in read_layout(INTO / CATEGORY)
+        if "corrected-" in entry.path
+    }
+
+
+def test_each_photo_gets_one_role_and_defective_ones_are_never_learnt_from(here):
+    photos = write_photos(here / "photos", 30)
+    truths = {photo: ("good" if number < 24 else "dent") for number, photo in enumerate(photos)}
+    added = extend(truths)
+    found = corrected()
+    assert set(found) == {sha256(photo) for photo in photos}
+    assert {found[sha256(photo)] for photo in photos[24:]} == {"test/dent"}
+    fitted = [photo for photo in photos if found[sha256(photo)] == "train/good"]
+    assert 6 <= len(fitted) <= 18
+    assert added.folders["train/good"] == len(fitted)
+    assert added.masks_left_out
+    assert len(read_layout(INTO / CATEGORY)) == 18 + 30
+    assert all(path.exists() for path in photos)
+    assert len(read_layout(artifacts.RAW / CATEGORY)) == 18  # the source is left as it was
+
+
+def test_later_corrections_go_into_the_same_data_set(here):
+    photos = write_photos(here / "photos", 6)
+    extend(dict.fromkeys(photos[:4], "good"))
+    before = corrected()
+    again = extend({photos[0]: "good", photos[1]: "scratch", photos[5]: "good"})
+    assert (again.known, again.moved, sum(again.folders.values())) == (1, 1, 2)
+    after = corrected()
+    assert after[sha256(photos[1])] == "test/scratch"
+    assert {key: after[key] for key in before if key != sha256(photos[1])} == {
+        key: folder for key, folder in before.items() if key != sha256(photos[1])
+    }
+
+
+def test_a_training_image_that_is_defective_leaves_the_training_images(here):
+    bad = artifacts.RAW / CATEGORY / "train/good/003.png"
+    added = extend({bad.resolve(): "dent"})
+    assert added.moved == 1
+    assert not (INTO / CATEGORY / "train/good/003.png").exists()
+    assert corrected() == {sha256(bad): "test/dent"}
+
+
+def test_masks_stay_where_only_good_photos_are_added(here):
+    added = extend(dict.fromkeys(write_photos(here / "photos", 3), "good"))
+    assert not added.masks_left_out
+    assert all(entry.mask for entry in read_layout(INTO / CATEGORY) if entry.label)
+
+
+@pytest.mark.parametrize(
+    ("truth", "changes", "said"),
+    [
+        ("Good", {}, "line 2: truth 'Good' is not allowed. Write good"),
+        ("../x", {}, "truth '../x' is not allowed"),
+        ("good", {"sha256": "0" * 64}, "other content than when it was scored"),
+        ("good", {"path": "gone.png"}, "gone.png cannot be read"),
+        ("", {}, "no row has anything in the column truth"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line_and_nothing_is_written(here, truth, changes, said):
+    (photo,) = write_photos(here / "photos", 1)
+    with pytest.raises(UserError, match=said):
+        feedback.read(write_csv({photo: truth}, **changes))
+    assert not INTO.exists()
+
+
+def test_a_photo_with_two_truths_a_broken_one_and_another_table_are_refused(here):
+    first, second = write_photos(here / "photos", 2)
+    second.write_bytes(first.read_bytes())
+    with pytest.raises(UserError, match="line 3: the same photo is good in another line and dent here"):
+        feedback.read(write_csv({first: "good", second: "dent"}))
+    second.write_bytes(first.read_bytes()[:300])
+    with pytest.raises(UserError, match=r"line 2: .*truncated"):
+        feedback.read(write_csv({second: "dent"}))
+    pd.DataFrame({"path": ["a"]}).to_csv("corrected.csv")
+    with pytest.raises(UserError, match="has no column sha256"):
+        feedback.read(Path("corrected.csv"))
+    with pytest.raises(UserError, match="`mlproject verdicts` writes one"):
+        feedback.read(Path("none.csv"))
+
+
+def test_the_command_versions_the_data_set_and_says_what_comes_next(here, monkeypatch, capsys):
+    text = (ROOT / "params.yaml").read_text()
+    Path("params.yaml").write_text(re.sub(r"(?m)^categories: .*$", "categories: [disc]", text))
+    subprocess.run(["git", "init", "-q"], check=True)
+    subprocess.run([fork_server.programs() / "dvc", "init", "-q"], check=True)
+    photos = write_photos(here / "photos", 4)
+    write_csv(dict.fromkeys(photos, "good"))
+    monkeypatch.setattr(sys, "argv", ["mlproject", "feedback", "corrected.csv", CATEGORY])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr()
+    assert not ended.value.code, said.err
+    assert Path("data/corrected.dvc").is_file()
+    assert "/corrected" in Path("data/.gitignore").read_text()
+    assert "set in params.yaml: data.source: folder and data.path: data/corrected" in said.out
+    monkeypatch.setattr(sys, "argv", ["mlproject", "feedback", "corrected.csv", "disk"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert "Did you mean disc?" in capsys.readouterr().err
