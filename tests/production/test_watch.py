@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -11,9 +12,36 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from support.watched_line import start, write_photos
 
-pytest_plugins = ["support.tracked_project", "support.watched_line"]
+from mlproject import cli
+from mlproject.tracking import connection
+
+pytest_plugins = ["support.tracked_project"]
 
 QUICK = ("--every", "0.01")
+
+
+@pytest.fixture
+def line(first, tmp_path, monkeypatch) -> Path:
+    """A working directory that has nothing but MLFLOW_TRACKING_URI; bottle@champion is version 1."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", connection.uri())
+    connection.connect().set_registered_model_alias(first.name, "champion", str(first.version))
+    folder = tmp_path / "line"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def mlproject(line, monkeypatch, capsys):
+    """Run the command line in this process; return exit code, output and errors."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mlproject", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return (int(end.value.code or 0), *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture(autouse=True)

@@ -60,6 +60,27 @@ def test_a_model_that_passes_replaces_the_champion_and_can_be_rolled_back(fresh,
     assert aliases() == {"champion": fresh["kd_cae"]}
 
 
+def test_images_that_came_after_the_champion_are_scored_by_it_and_decide_as_well(fresh, tmp_path):
+    """The champion as if five test images were new to it: asked now, it scores them as it did then."""
+    client = connection.connect()
+    versions = [client.get_model_version(project.NAME, str(fresh[name])) for name in ("kd_cae", "pca")]
+    old, new = (recorded_version.fetch(version, tmp_path) for version in versions)
+    expected = recorded_version.shared(old, new).set_index("path")
+    late = old.test["path"].iloc[[0, 3, 21, 22, 39]]
+    rest = old.recorded[~old.recorded["path"].isin(late)].reset_index(drop=True)
+    unseen = old.recorded.loc[old.recorded["path"].isin(late), "sha256"]
+    earlier = replace(old, recorded=rest, seen=old.seen - set(unseen))
+    assert len(recorded_version.shared(earlier, new)) == 35
+    found, asked = recorded_version.shared_and_asked(earlier, new, project.CATEGORY)
+    assert asked == 5
+    found = found.set_index("path").loc[expected.index]
+    assert found["champion"].to_numpy() == pytest.approx(expected["champion"].to_numpy(), rel=1e-9)
+    assert (found["challenger"] == expected["challenger"]).all()
+    learnt_from = replace(earlier, seen=old.seen)
+    assert recorded_version.shared_and_asked(learnt_from, new, project.CATEGORY)[1] == 0
+    assert len(old.seen) == 120
+
+
 def test_what_is_champion_already_stays_so(fresh, mlproject):
     mlproject("promote", "bottle", "--version", str(fresh["kd_cae"]))
     before = tags(fresh["kd_cae"])
@@ -244,24 +265,3 @@ def test_the_card_travels_with_intervals_mistakes_and_the_recorded_scores(regist
     recorded = files.read_table(folder / "recorded.csv")
     images = [artifacts.RAW / project.CATEGORY / path for path in recorded["path"]]
     assert recorded["sha256"].tolist() == [hashlib.sha256(path.read_bytes()).hexdigest() for path in images]
-
-
-def test_images_that_came_after_the_champion_are_scored_by_it_and_decide_as_well(fresh, tmp_path):
-    """The champion as if five test images were new to it: asked now, it scores them as it did then."""
-    client = connection.connect()
-    versions = [client.get_model_version(project.NAME, str(fresh[name])) for name in ("kd_cae", "pca")]
-    old, new = (recorded_version.fetch(version, tmp_path) for version in versions)
-    expected = recorded_version.shared(old, new).set_index("path")
-    late = old.test["path"].iloc[[0, 3, 21, 22, 39]]
-    rest = old.recorded[~old.recorded["path"].isin(late)].reset_index(drop=True)
-    unseen = old.recorded.loc[old.recorded["path"].isin(late), "sha256"]
-    earlier = replace(old, recorded=rest, seen=old.seen - set(unseen))
-    assert len(recorded_version.shared(earlier, new)) == 35
-    found, asked = recorded_version.shared_and_asked(earlier, new, project.CATEGORY)
-    assert asked == 5
-    found = found.set_index("path").loc[expected.index]
-    assert found["champion"].to_numpy() == pytest.approx(expected["champion"].to_numpy(), rel=1e-9)
-    assert (found["challenger"] == expected["challenger"]).all()
-    learnt_from = replace(earlier, seen=old.seen)
-    assert recorded_version.shared_and_asked(learnt_from, new, project.CATEGORY)[1] == 0
-    assert len(old.seen) == 120
