@@ -1,8 +1,9 @@
 """Stage study: one question about one category, answered by trainings that differ in one thing."""
 
+import functools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -46,7 +47,27 @@ def _result(study: Study, name: str, workers: int, cluster: Cluster | None) -> R
             f"{category} {name} {done}/{total}  {cell}  {seconds:.1f} s  ({passed:.0f} s in all)", flush=True
         )
 
-    return study.result(runner.run_all(study, wanted, folder / "cells", workers, on_cell, cluster))
+    share = functools.partial(_over, cluster, category) if cluster else None
+    return study.result(runner.run_all(study, wanted, folder / "cells", workers, on_cell, share))
+
+
+def _over(
+    cluster: Cluster,
+    category: str,
+    work: Callable[..., Any],
+    items: Sequence[str],
+    start: Callable[..., None],
+    arguments: Sequence[object],
+    on_gpu: bool,
+) -> Iterator[Any]:
+    """Share a study's cells out over a Ray cluster: a `runner.Share`."""
+    from mlproject.engines import ray_cluster
+
+    needed = (params.FILE, artifacts.PREPARED / category)
+    with ray_cluster.connected(cluster):
+        yield from ray_cluster.completed(
+            work, items, needed=needed, start=start, arguments=arguments, on_gpu=on_gpu
+        )
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import pandas as pd
 from mlproject import studies
 from mlproject.core import artifacts, files, params
 from mlproject.core.errors import UserError
-from mlproject.engines import Cluster, processes
+from mlproject.engines import processes
 from mlproject.studies.components import fitting
 from mlproject.studies.components.base import Cell, Study
 from mlproject.studies.components.inputs import StudyInputs
@@ -26,6 +26,11 @@ from mlproject.training import code_hash
 from mlproject.training.identity import run_key
 
 OnCell = Callable[[int, int, Cell, float], None]  # (done, of all, cell, seconds)
+# (work, items, start, arguments of start, whether on a GPU) → each item with its result.
+# Given, not imported: what this module imports is in the keys of studies that use it.
+Share = Callable[
+    [Callable[..., Any], Sequence[str], Callable[..., None], Sequence[object], bool], Iterator[Any]
+]
 
 
 def key(facts: Mapping[str, Any], inputs: StudyInputs, modules: Sequence[str]) -> str:
@@ -52,7 +57,7 @@ def run_all(
     folder: Path,
     workers: int,
     on_cell: OnCell,
-    cluster: Cluster | None = None,
+    share: Share | None = None,
 ) -> dict[Cell, pd.DataFrame]:
     """Return every cell's scores; cells that `folder` already has are not run again.
 
@@ -61,16 +66,16 @@ def run_all(
     Args:
         workers: number of processes; 1 runs in this one. The scores are the same.
         on_cell: called after each cell.
-        cluster: where the missing cells run, all at the same time; None: on this machine.
+        share: runs the missing cells elsewhere; None: processes of this machine.
 
     Raises:
-        UserError: as the study, `processes.completed`, `ray_cluster.connected` and `ray_cluster.completed`.
+        UserError: as the study, `share` and `processes.completed`.
     """
     keys = {cell: key(cell.facts, study.inputs, study.code) for cell in cells}
     missing = list(dict.fromkeys(keys[cell] for cell in cells if not _finished(folder, keys[cell])))
     by_key = {keys[cell]: cell for cell in reversed(cells)}
     done = len(set(keys.values())) - len(missing)
-    for finished, (table, seconds) in _work_on(study, missing, by_key, workers, cluster):
+    for finished, (table, seconds) in _work_on(study, missing, by_key, workers, share):
         _keep(folder, finished, by_key[finished], table, seconds)
         done += 1
         on_cell(done, len(set(keys.values())), by_key[finished], seconds)
@@ -119,19 +124,13 @@ def _work_on(
     missing: Sequence[str],
     cells: Mapping[str, Cell],
     workers: int,
-    cluster: Cluster | None,
+    share: Share | None,
 ) -> Iterator[tuple[str, tuple[pd.DataFrame, float]]]:
     """Yield each cell's key, scores and seconds as it is finished."""
     category, name = study.inputs.category, type(study).__module__.rsplit(".", 1)[-1]
     at_once = count_processes(study, len(missing), workers)
-    if cluster and missing:
-        from mlproject.engines import ray_cluster
-
-        with ray_cluster.connected(cluster):
-            yield from ray_cluster.completed(
-                _work_by_key, missing, needed=(params.FILE, artifacts.PREPARED / category),
-                start=_open, arguments=(category, name), on_gpu=_on_gpu(study),
-            )  # fmt: skip
+    if share and missing:
+        yield from share(_work_by_key, missing, _open, (category, name), _on_gpu(study))
     elif at_once == 1:
         yield from ((one, _work(study, cells[one])) for one in missing)
     else:
