@@ -16,9 +16,12 @@ def feedback(
         typer.Argument(help="CSV of `mlproject verdicts` with a column truth: good, or a defect."),
     ],
     category: Annotated[str, typer.Argument(help="What the photos show: a category of params.yaml.")],
-    into: Annotated[Path, typer.Option(help="The data set: made from data/raw, then added to.")] = Path(
-        "data/corrected"
-    ),
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            help="The data set: made from data/raw, then added to. [default: data/corrected/<its name>]"
+        ),
+    ] = None,
 ) -> None:
     """Add photos whose verdict a person corrected or confirmed to a data set, and version it with `dvc add`.
 
@@ -26,13 +29,20 @@ def feedback(
     without a truth are left out.
     """
     from mlproject.core import params
-    from mlproject.core.errors import unknown_name
+    from mlproject.core.errors import quoted, unknown_name
     from mlproject.data.ingest import checked_categories
     from mlproject.production import feedback as data_set
 
     categories = checked_categories(params.value("categories"))
     if category not in categories:
         raise unknown_name(f"params.yaml: category {category}", category, categories)
+    data = params.load("data", params.Data)
+    into = into or Path("data/corrected", data.dataset_name)
+    if into.resolve().name != data.dataset_name:
+        raise UserError(
+            f"--into {quoted(into)}: must end in /{data.dataset_name}. Registered models are named after the "
+            f"data set's folder: a challenger meets its champion as {data.dataset_name}-{category} alone."
+        )
     added = data_set.extend_data_set(data_set.read(corrected), category, categories, into)
     counts = ", ".join(f"{count} to {folder}" for folder, count in sorted(added.folders.items()))
     typer.echo(f"{into / category}: added {counts or 'nothing'}; {added.known} known, {added.moved} moved")
@@ -46,6 +56,5 @@ def feedback(
     typer.echo(
         f"Versioned: {into}.dvc (`git add` it). Next: `mlproject run`, then `mlproject promote {category}`."
     )
-    data = params.load("data", params.Data)
     if (data.source, Path(data.path)) != ("folder", into):
         typer.echo(f"First set in params.yaml: data.source: folder and data.path: {into}")

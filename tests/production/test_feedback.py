@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from conftest import ROOT
 from support import fork_server
 from support.pipeline_project import write_category
@@ -18,9 +19,10 @@ from mlproject.core import artifacts
 from mlproject.core.errors import UserError
 from mlproject.data.layout import read_layout
 from mlproject.production import feedback
+from mlproject.tracking import connection
 
 CATEGORY = "disc"
-INTO = Path("data/corrected")
+INTO = Path("data/corrected/sample")
 
 
 @pytest.fixture
@@ -144,11 +146,22 @@ def test_the_command_versions_the_data_set_and_says_what_comes_next(here, monkey
         cli.main()
     said = capsys.readouterr()
     assert not ended.value.code, said.err
-    assert Path("data/corrected.dvc").is_file()
-    assert "/corrected" in Path("data/.gitignore").read_text()
-    assert "set in params.yaml: data.source: folder and data.path: data/corrected" in said.out
+    assert Path("data/corrected/sample.dvc").is_file()
+    assert "/sample" in Path("data/corrected/.gitignore").read_text()
+    assert "set in params.yaml: data.source: folder and data.path: data/corrected/sample\n" in said.out
+    tree = yaml.safe_load(text)
+    tree["categories"] = ["disc"]
+    tree["data"] |= {"source": "folder", "path": "data/corrected/sample"}
+    Path("params.yaml").write_text(yaml.safe_dump(tree))
+    assert connection.dataset() == "sample", "the champion's model, sample-disc, is the challenger's too"
     monkeypatch.setattr(sys, "argv", ["mlproject", "feedback", "corrected.csv", "disk"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 2
     assert "Did you mean disc?" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["mlproject", "feedback", "corrected.csv", CATEGORY, "--into", "new"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert "--into new: must end in /sample" in capsys.readouterr().err
+    assert not Path("new").exists()
