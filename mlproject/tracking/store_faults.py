@@ -23,7 +23,8 @@ KEYS = re.compile(
     r"|AccessDenied|\(403\) when calling"
 )
 UNREACHED = re.compile("Could not connect to the endpoint|Connect timeout on endpoint")
-AWAY = re.compile(r"too many 5\d\d error responses|Max retries exceeded")
+AWAY = re.compile("NewConnectionError|ConnectTimeoutError|NameResolutionError")
+FAILED = re.compile(r"too many 5\d\d error responses|Max retries exceeded")
 
 
 class StoreFault(UserError):
@@ -70,7 +71,8 @@ def refusal(error: Exception) -> StoreFault | None:
         given = os.environ.get("MLFLOW_S3_ENDPOINT_URL", "not set")
         where = f"in an S3 store out of reach ({said}). MLFLOW_S3_ENDPOINT_URL is {given}"
         return StoreFault(f"The files of {store} are {where}.")
-    return StoreFault(f"{store} failed: {said}") if status >= 500 or AWAY.search(said) else None
+    what = "does not answer." if AWAY.search(str(error)) else f"failed: {said}"
+    return StoreFault(f"{store} {what}") if status >= 500 or FAILED.search(said) else None
 
 
 def _said(error: Exception) -> str:
