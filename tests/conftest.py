@@ -4,7 +4,7 @@ import fcntl
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,6 +100,20 @@ def real_mvtec() -> Path:
     if not (MVTEC / "bottle/train/good").is_dir():
         pytest.skip("real MVTec AD images are absent: set MVTEC_ROOT to a folder that holds bottle/")
     return MVTEC
+
+
+@pytest.fixture
+def mlproject(monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
+    """Return a function that runs a command line as a shell would: exit code, stdout, stderr."""
+    from mlproject import cli
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mlproject", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return (int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
 
 
 @dataclass(frozen=True)

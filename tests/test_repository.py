@@ -55,6 +55,15 @@ def made_by(target: str) -> str:
     return result.stdout
 
 
+def test_what_commands_write_beside_params_yaml_is_no_change():
+    """The commands of the documents write tables there; a promotion asks for a folder without changes."""
+    for name in ("line-7.db", "line-7.db-wal", "mlflow.db", "line-7.csv", "line-7.parquet"):
+        ignored = subprocess.run(
+            ["git", "check-ignore", "--no-index", "--quiet", name], cwd=ROOT, check=False
+        )
+        assert ignored.returncode == 0, name
+
+
 @pytest.mark.parametrize(
     "path", [path for path in project_files() if path.suffix == ".py"], ids=lambda p: p.name
 )

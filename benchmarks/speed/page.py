@@ -24,7 +24,7 @@ CAUSES = """\
   ni_cae dcgan` with `THP_MEM_ALLOC_ENABLE=0` and without.
 - **Training**: convolutions take 58 % of KD-CAE's epoch in float32, 42 % in bfloat16 (copies and sums 13 %
   of each), 58 % of NI-CAE's (copies and sums 19 %): `python benchmarks/profile_training.py kd_cae bfloat16`
-  and so on, idle machine, 2026-11-27. Batches in parts, a part a thread, gain less than 1.3 times: not used.
+  and so on, idle machine, 2026-11-27.
 - **Files to verdicts** include decoding a 1024 px PNG, as on the other side: about half of patch_kde's time.
 - **JPEG by draft scaling** is quicker, but changes pixels: a file's score would differ from its pixels'. It
   is not done.

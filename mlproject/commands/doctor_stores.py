@@ -12,9 +12,10 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from mlproject.tracking.connection import without_password
+from mlproject.tracking.store_faults import PASSWORD, USER
 
 SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
-LOG_IN = "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or ask who administers the server."
+LOG_IN = f"Set {USER} and {PASSWORD}, or ask who administers the server."
 CREDENTIALS = Path("~/.mlflow/credentials")  # another place for them
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE")  # one of them names an S3 log-in
 
@@ -115,10 +116,8 @@ def _mlflow_server(uri: str) -> Answer:
     remedy = (
         "Start the server or correct MLFLOW_TRACKING_URI. Runs wait in their files meanwhile: none is lost."
     )
-    user = os.environ.get("MLFLOW_TRACKING_USERNAME")
-    log_in = (
-        (user, os.environ.get("MLFLOW_TRACKING_PASSWORD", "")) if user else None
-    )  # or the address has one
+    user = os.environ.get(USER)
+    log_in = (user, os.environ.get(PASSWORD, "")) if user else None  # or the address has one
     try:
         answer = requests.get(f"{uri.rstrip('/')}/health", timeout=5)
         asked = requests.get(f"{uri.rstrip('/')}{SEARCH}", timeout=5, auth=log_in)

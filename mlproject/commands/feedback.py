@@ -53,8 +53,9 @@ def feedback(
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
         raise UserError(f"{into} is written, but `dvc add {into}` failed: {said}")
-    typer.echo(
-        f"Versioned: {into}.dvc (`git add` it). Next: `mlproject run`, then `mlproject promote {category}`."
-    )
+    typer.echo(f"Versioned: {into}.dvc. Next:")
     if (data.source, Path(data.path)) != ("folder", into):
-        typer.echo(f"First set in params.yaml: data.source: folder and data.path: {into}")
+        typer.echo(f"  in params.yaml, set data.source: folder and data.path: {into}")
+    message = f"Corrected verdicts of {category}"
+    typer.echo(f"  git add params.yaml {into.parent} && git commit --message '{message}'")
+    typer.echo(f"  mlproject run && mlproject promote {category}")

@@ -1,13 +1,11 @@
 """The command line: what each command prints, changes and exits with."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from mlproject import cli
 from mlproject.commands import doctor_checks, preset
 from mlproject.commands.doctor_checks import Check
 from mlproject.core import params
@@ -42,19 +40,6 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "params.yaml").write_text(PARAMS)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture
-def mlproject(monkeypatch, capsys):
-    """Return a function that runs a command line as a shell would: exit code, stdout, stderr."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mlproject", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return int(ended.value.code or 0), *capsys.readouterr()
-
-    return run
 
 
 def test_preset_prints_and_writes_what_it_changes(folder, mlproject):

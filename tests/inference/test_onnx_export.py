@@ -1,6 +1,5 @@
 """An exported file scores as the detector does: every listed model, every kind of map, real sample images."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from support.small_models import defaults
 
-from mlproject import cli, models
+from mlproject import models
 from mlproject.core import params
 from mlproject.core.errors import UserError
 from mlproject.data import tensors
@@ -185,17 +184,9 @@ def test_a_missing_package_names_what_to_install(monkeypatch):
 
 
 @pytest.fixture
-def mlproject(tmp_path, monkeypatch, capsys):
-    """Return a function that runs a command line in an empty folder: exit code, stdout, stderr."""
+def mlproject(tmp_path, monkeypatch, mlproject):
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mlproject", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return int(ended.value.code or 0), *capsys.readouterr()
-
-    return run
+    return mlproject
 
 
 def test_the_command_needs_only_the_address_of_the_record(first, mlproject, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from mlflow import pyfunc
 from PIL import Image, ImageColor
 
-from mlproject import cli, models
+from mlproject import models
 from mlproject.data import photos
 from mlproject.inference import predict
 from mlproject.models.components.heat_scale import HeatScale
@@ -53,16 +53,8 @@ def empty_folder(first, tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def mlproject(empty_folder, monkeypatch, capsys):
-    """Run the command line in this process; return exit code, output and errors."""
-
-    def run(*arguments) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mlproject", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return (end.value.code or 0, *capsys.readouterr())
-
-    return run
+def mlproject(empty_folder, mlproject):
+    return mlproject
 
 
 def test_a_process_in_an_empty_folder_needs_only_the_address(empty_folder, some_photos):

@@ -148,7 +148,14 @@ def test_the_command_versions_the_data_set_and_says_what_comes_next(here, monkey
     assert not ended.value.code, said.err
     assert Path("data/corrected/sample.dvc").is_file()
     assert "/sample" in Path("data/corrected/.gitignore").read_text()
-    assert "set in params.yaml: data.source: folder and data.path: data/corrected/sample\n" in said.out
+    assert "in params.yaml, set data.source: folder and data.path: data/corrected/sample\n" in said.out
+    (command,) = re.findall("  git (add .*) && git commit", said.out)
+    subprocess.run(["git", *command.split()], check=True)
+    staged = subprocess.run(
+        ["git", "diff", "--cached", "--name-only"], check=True, capture_output=True, text=True
+    )
+    asked = {"params.yaml", "data/corrected/sample.dvc", "data/corrected/.gitignore"}
+    assert asked <= set(staged.stdout.split()), "a promotion needs a commit that explains the model"
     tree = yaml.safe_load(text)
     tree["categories"] = ["disc"]
     tree["data"] |= {"source": "folder", "path": "data/corrected/sample"}

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -12,7 +11,6 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from support.watched_line import start, write_photos
 
-from mlproject import cli
 from mlproject.tracking import connection
 
 pytest_plugins = ["support.tracked_project"]
@@ -32,16 +30,8 @@ def line(first, tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def mlproject(line, monkeypatch, capsys):
-    """Run the command line in this process; return exit code, output and errors."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mlproject", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return (int(end.value.code or 0), *capsys.readouterr())
-
-    return run
+def mlproject(line, mlproject):
+    return mlproject
 
 
 @pytest.fixture(autouse=True)

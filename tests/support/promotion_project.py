@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import support.tracked_project as tracked
-from mlproject import cli, models
+from mlproject import models
 from mlproject.core import artifacts, files, params
 from mlproject.data import prepared
 from mlproject.data.prepare import prepare_category
@@ -186,16 +186,3 @@ def aliases() -> dict[str, int]:
 
 def tags(version: int) -> dict[str, str]:
     return connection.connect().get_model_version(NAME, str(version)).tags
-
-
-@pytest.fixture
-def mlproject(monkeypatch, capsys):
-    """Return a function that runs a command line as a shell would: exit code, stdout, stderr."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mlproject", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return int(ended.value.code or 0), *capsys.readouterr()
-
-    return run
