@@ -1,11 +1,14 @@
-"""Stage score: score every image with a trained detector; set the threshold from good images."""
+"""Stage score: score every image with a trained detector; set the threshold from good images.
+
+Training images are scored as new images are, without themselves, by a detector that can tell such scores.
+"""
 
 import numpy as np
 import pandas as pd
 
 from mlproject import models
 from mlproject.core import artifacts, files, params, script
-from mlproject.data import prepared
+from mlproject.data import prepared, split
 from mlproject.evaluation import brightness, thresholds
 from mlproject.models.components import detector as base
 from mlproject.models.components import map_size
@@ -27,7 +30,7 @@ def main(category: str, model: str) -> None:
     test = pd.DataFrame(
         {"score": scored.scores, "score_brightness_matched": detector.score(matched).scores} | scored.parts
     )
-    table = pd.concat([_score_only(detector, train_images), test], ignore_index=True)
+    table = pd.concat([_good(detector, data, train_images), test], ignore_index=True)
     about = data.manifest[["path", "defect", "label"]].copy()
     about.insert(1, "subset", _subsets(data))
     about.insert(2, "half", _halves(data))
@@ -48,6 +51,23 @@ def main(category: str, model: str) -> None:
         files.write_array(folder / "reconstructions.npy", scored.reconstructions)
 
 
+def _good(detector: base.Detector, data: prepared.Prepared, images: np.ndarray) -> pd.DataFrame:
+    """Return scores and parts of the good images of train/, in the manifest's order.
+
+    NaN of a training image that would be scored without itself, and has copies.
+    """
+    left_out = detector.left_out_parts()
+    if not left_out:
+        return _score_only(detector, images)
+    assert detector.combination is not None
+    rows = _roles(data).train
+    table = pd.DataFrame(left_out).assign(score=detector.combination.apply(left_out))
+    table.loc[~thresholds.uncopied(data.originals(rows))] = np.nan
+    others = np.setdiff1d(np.arange(len(images)), rows)
+    whole = pd.concat([table, _score_only(detector, images[others])])
+    return whole.set_axis(np.concatenate([rows, others])).sort_index()
+
+
 def _score_only(detector: base.Detector, images: np.ndarray) -> pd.DataFrame:
     """Return scores and parts; maps of training images are not kept, there may be many."""
     tables = []
@@ -60,12 +80,17 @@ def _score_only(detector: base.Detector, images: np.ndarray) -> pd.DataFrame:
 
 
 def _subsets(data: prepared.Prepared) -> list[str]:
-    """Return train, validation, calibration or test for each row; the same split as in training."""
-    roles = data.roles(params.load("split", params.Split), params.value("seed"))
+    """Return train, validation, calibration or test for each row."""
+    roles = _roles(data)
     subsets = data.manifest["split"].to_numpy(object)
     subsets[roles.validation] = "validation"
     subsets[roles.calibration] = "calibration"
     return subsets.tolist()
+
+
+def _roles(data: prepared.Prepared) -> split.Roles:
+    """Return the same split as in training."""
+    return data.roles(params.load("split", params.Split), params.value("seed"))
 
 
 def _halves(data: prepared.Prepared) -> np.ndarray:
@@ -78,8 +103,9 @@ def _halves(data: prepared.Prepared) -> np.ndarray:
 
 def _calibration_scores(table: pd.DataFrame, detector: base.Detector, category: str) -> np.ndarray:
     """Return (n,) scores of the good images that set the threshold: see `Detector.threshold_roles`."""
-    out_of_fold = files.read_table(artifacts.out_of_fold_file(category, detector.name))
-    chosen = out_of_fold if len(out_of_fold) else table[table["subset"].isin(detector.threshold_roles)]
+    chosen = files.read_table(artifacts.out_of_fold_file(category, detector.name))
+    if chosen.empty:
+        chosen = table[table["subset"].isin(detector.threshold_roles)].dropna(subset="score")
     return detector.threshold_scores(
         {name: chosen[name].to_numpy(dtype=np.float64) for name in detector.part_names}
     )

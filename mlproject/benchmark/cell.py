@@ -19,7 +19,7 @@ from mlproject.core.errors import UserError
 from mlproject.data import prepared
 from mlproject.data.prepared import Prepared
 from mlproject.data.split import Roles
-from mlproject.evaluation import out_of_fold, pixel_metrics
+from mlproject.evaluation import out_of_fold, pixel_metrics, thresholds
 from mlproject.models.components import map_size
 from mlproject.models.components.detector import Detector
 from mlproject.training.identity import run_key
@@ -139,8 +139,9 @@ def _unseen(
     """Return the good images that set the threshold with their parts, and the parts that set the scales."""
     settings = params.Split(**facts["split"])
     if settings.calibration == "half":
-        rows = np.sort(np.concatenate([getattr(roles, role) for role in detector.threshold_roles]))
-        table = _about(data, rows, CALIBRATION).assign(**detector.measure(data.images[rows]).parts)
+        originals = data.originals(roles.train)
+        rows, parts = thresholds.good_images(detector, roles, originals, lambda rows: data.images[rows])
+        table = _about(data, rows, CALIBRATION).assign(**parts)
         return table, detector.measure(data.images[roles.calibration]).parts
 
     def fit_fold(fold: int, train: np.ndarray, validation: np.ndarray) -> Detector:

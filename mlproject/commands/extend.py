@@ -48,7 +48,7 @@ def _told(made: "Extended") -> list[str]:
     lines = [
         f"{registered.name} version {registered.version} ({'new' if registered.new else 'known'}): "
         f"{parent.title} with {added} images added and {removed} taken out, {training['n_train']} in all.",
-        f"Threshold {now:.6g} (it was {before:.6g}), from the same {measured['n_calibration']} good images.",
+        f"Threshold {now:.6g} (it was {before:.6g}), from {measured['n_calibration']} good images.",
     ]
     if measured["auroc"] is not None:
         n_test = measured["n_good"] + measured["n_defective"]

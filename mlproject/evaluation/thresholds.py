@@ -1,6 +1,8 @@
 """Thresholds set from good images alone, and the rule that decides by them."""
 
 import math
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,6 +12,7 @@ from mlproject.evaluation import tolerance
 
 if TYPE_CHECKING:
     from mlproject.core.params import Threshold as Settings
+    from mlproject.data.split import Roles
     from mlproject.models.components.detector import Detector
 
 
@@ -52,6 +55,55 @@ def calibrate(
         if strict:
             raise
         return Threshold(float(good_scores.max()), False)
+
+
+class ThresholdImages(NamedTuple):
+    """Good images that set a threshold, with their parts as new images have them.
+
+    Attributes:
+        rows: (n,) of the manifest, by role.
+        parts: name → (n,) float64.
+    """
+
+    rows: np.ndarray
+    parts: dict[str, np.ndarray]
+
+
+def good_images(
+    detector: "Detector",
+    roles: "Roles",
+    originals: Sequence[str],
+    images: Callable[[np.ndarray], np.ndarray],
+) -> ThresholdImages:
+    """Return the images of `Detector.threshold_roles`; of training images, those with `left_out_parts`.
+
+    Args:
+        detector: fitted to the images of role train, in the order of `roles`.
+        originals: of the images of role train; copies of an image have the image's.
+        images: manifest's rows → (n, s, s, 3) uint8.
+    """
+    rows, parts = [], []
+    for role in detector.threshold_roles:
+        found = getattr(roles, role)
+        if role == "train":
+            alone = uncopied(originals)
+            found, of_role = found[alone], {k: v[alone] for k, v in detector.left_out_parts().items()}
+        else:
+            of_role = detector.measure(images(found)).parts
+        rows.append(found)
+        parts.append(of_role)
+    joined = {name: np.concatenate([one[name] for one in parts]) for name in detector.part_names}
+    return ThresholdImages(np.concatenate(rows), joined)
+
+
+def uncopied(originals: Sequence[str]) -> np.ndarray:
+    """Return (n,) bool, which images have no copy among them: to be left out makes only these new.
+
+    Args:
+        originals: of each image; copies of an image have the image's.
+    """
+    counts = Counter(originals)
+    return np.array([counts[original] == 1 for original in originals], dtype=bool)
 
 
 def of_detector(good_scores: np.ndarray, detector: "Detector", settings: "Settings") -> dict[str, Any]:

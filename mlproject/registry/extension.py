@@ -19,6 +19,7 @@ import pandas as pd
 from mlproject.core import artifacts
 from mlproject.core.errors import UserError, quoted
 from mlproject.data import copies, photos, prepared
+from mlproject.evaluation.thresholds import uncopied
 from mlproject.registry import extension_parent, extension_results, register
 from mlproject.registry.extension_parent import COLUMNS, Parent
 from mlproject.registry.extension_results import Change
@@ -160,10 +161,10 @@ def _with_photos(
             f"{parent.title}: two of its images would be called {quoted(twice)}. Rename the photo."
         )
     pixels = np.stack([decoded for *_, decoded in new]) if new else held_out[:0]
-    _refuse_copies(parent, held_out, pixels, paths)
+    first = _originals(parent, held_out, pixels, paths)
     about = {"subset": "train", "half": "none", "defect": "good", "label": 0}
     added = pd.DataFrame({"path": names, "sha256": [sha256 for _, sha256, _ in new]}).assign(**about)
-    return Change(keep, added[COLUMNS], pixels, tuple(paths)), tuple(known)
+    return Change(keep, added[COLUMNS], pixels, uncopied(first), tuple(paths)), tuple(known)
 
 
 def _decoded(add: Sequence[Path], size: int) -> list[tuple[Path, np.ndarray]]:
@@ -189,8 +190,12 @@ def _name(path: Path, add: Sequence[Path]) -> str:
     return os.fsencode(f"{ADDED}/{name.as_posix()}").decode(errors="replace")
 
 
-def _refuse_copies(parent: Parent, held_out: np.ndarray, pixels: np.ndarray, paths: Sequence[Path]) -> None:
-    """Refuse photos that are equal to, or saved again from, images that the parent must not learn from."""
+def _originals(parent: Parent, held_out: np.ndarray, pixels: np.ndarray, paths: Sequence[Path]) -> list[str]:
+    """Return (m,), of each photo what is equal for its copies among them.
+
+    Raises:
+        UserError: one is equal to, or saved again from, an image that the parent must not learn from.
+    """
     images = [*held_out, *pixels]
     digests = [hashlib.sha256(np.ascontiguousarray(image).data).hexdigest() for image in images]
     first = copies.originals(np.stack([copies.thumbnail(image) for image in images]), np.array(digests))
@@ -202,3 +207,4 @@ def _refuse_copies(parent: Parent, held_out: np.ndarray, pixels: np.ndarray, pat
                 f"{parent.title}. What it is calibrated or tested on it must not learn from. "
                 "Nothing was registered."
             )
+    return [str(row) for row in first[len(held_out) :]]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from mlproject import models
@@ -30,6 +31,7 @@ class Parent:
         dataset: name of its experiment.
         images: COLUMNS of every image that it learnt from, is calibrated or tested on; those of subset train
             in the order in which its detector has them.
+        sets_threshold: (n,) bool, which of those have a score without themselves, and none of their copies.
         threshold, prepared: threshold.json and prepared.json.
         training, metrics, shortcuts: run.json, metrics.json and shortcuts.json.
         lineage: what the registry holds.
@@ -42,6 +44,7 @@ class Parent:
     category: str
     detector: Detector
     images: pd.DataFrame
+    sets_threshold: np.ndarray
     threshold: dict[str, Any]
     prepared: dict[str, Any]
     training: dict[str, Any]
@@ -85,12 +88,14 @@ def load(client: "MlflowClient", version: "ModelVersion", into: Path) -> Parent:
             "(split.calibration: cross), and extending does not train those again. Add the photos to the "
             "data folder and run `dvc repro`."
         )
+    recorded = files.read_table(kept / card.RECORDED)
     parent = Parent(
         title=title,
         dataset=client.get_experiment(run.info.experiment_id).name,
         category=version_tags.category(version),
         detector=models.load(kept / "model"),
-        images=files.read_table(kept / card.RECORDED)[COLUMNS],
+        images=recorded[COLUMNS],
+        sets_threshold=recorded.loc[recorded["subset"] == "train", "score"].notna().to_numpy(),
         threshold=files.read_json(kept / "threshold.json"),
         prepared=files.read_json(kept / "prepared.json"),
         training=training,

@@ -32,12 +32,14 @@ class Change:
         keep: (n,) bool, which of the parent's stay.
         added: `extension_parent.COLUMNS` of the added photos.
         pixels: (m, s, s, 3) uint8, of the same.
+        uncopied: (m,) bool, which of the same have no copy among them.
         files: where they lie.
     """
 
     keep: np.ndarray
     added: pd.DataFrame
     pixels: np.ndarray
+    uncopied: np.ndarray
     files: tuple[Path, ...]
 
 
@@ -58,13 +60,14 @@ def write(
         images[subset == "validation"], detector.measure(images[subset == "calibration"]).parts
     )
     scored = detector.score(images)
-    threshold = _threshold(parent, detector, scored)
+    left_out = _left_out(parent, change, detector)
+    threshold = _threshold(parent, detector, scored, left_out)
     test = subset == "test"
     matched = _matched_scores(detector, data, images[test])
     measured = _metrics(parent, scored, threshold, data, rows, matched)
     training = _training(parent, change, detector, scored, seconds)
     detector.save(folder / "model")
-    files.write_table(folder / "scores/scores.csv", _scores(parent, change, scored, test, matched))
+    files.write_table(folder / "scores/scores.csv", _scores(parent, change, left_out, scored, test, matched))
     files.write_json(folder / "scores/threshold.json", threshold)
     files.write_json(folder / "report/metrics.json", measured)
     files.write_json(folder / "shortcuts.json", parent.shortcuts)  # of the test images, whatever the model
@@ -88,10 +91,21 @@ def write(
     )
 
 
-def _threshold(parent: Parent, detector: Detector, scored: Scored) -> dict[str, Any]:
-    """Return threshold.json by the parent's rule, from the same good images."""
-    chosen = parent.held_out["subset"].isin(detector.threshold_roles).to_numpy()
-    good = detector.threshold_scores({name: values[chosen] for name, values in scored.parts.items()})
+def _left_out(parent: Parent, change: Change, detector: Detector) -> pd.DataFrame:
+    """Return score and parts of the training images, each without itself; NaN of those that have copies."""
+    parts = detector.left_out_parts()
+    table = pd.DataFrame(parts).assign(score=detector.combination.apply(parts))  # type: ignore[union-attr]
+    table.loc[~np.concatenate([parent.sets_threshold[change.keep], change.uncopied])] = np.nan
+    return table
+
+
+def _threshold(parent: Parent, detector: Detector, scored: Scored, left_out: pd.DataFrame) -> dict[str, Any]:
+    """Return threshold.json by the parent's rule."""
+    held_out = parent.held_out["subset"].isin(detector.threshold_roles).to_numpy()
+    known = left_out.dropna()
+    good = detector.threshold_scores(
+        {name: np.concatenate([known[name], values[held_out]]) for name, values in scored.parts.items()}
+    )
     rule = params.Threshold(
         false_alarm_rate=parent.threshold["false_alarm_rate_asked"],
         confidence=parent.threshold.get("confidence"),
@@ -140,12 +154,20 @@ def _metrics(
 
 
 def _scores(
-    parent: Parent, change: Change, scored: Scored, test: np.ndarray, matched: np.ndarray
+    parent: Parent,
+    change: Change,
+    left_out: pd.DataFrame,
+    scored: Scored,
+    test: np.ndarray,
+    matched: np.ndarray,
 ) -> pd.DataFrame:
-    """Return scores.csv with each file's sha256; training images, which need not be here, have no score."""
+    """Return scores.csv with each file's sha256."""
+    trained = pd.concat([parent.trained[change.keep], change.added], ignore_index=True)
+    trained = trained.assign(score=left_out["score"], score_brightness_matched=np.nan)
+    trained = trained.assign(**{name: left_out[name] for name in scored.parts})
     measured = parent.held_out.assign(score=scored.scores, score_brightness_matched=np.nan, **scored.parts)
     measured.loc[test, "score_brightness_matched"] = matched
-    return pd.concat([parent.trained[change.keep], change.added, measured], ignore_index=True)
+    return pd.concat([trained, measured], ignore_index=True)
 
 
 def _training(

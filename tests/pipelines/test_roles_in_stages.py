@@ -84,16 +84,33 @@ def test_the_threshold_comes_from_calibration_images(stages, model):
     assert written["n_calibration"] == len(images["calibration"])
 
 
-def test_a_model_that_takes_nothing_from_validation_images_has_its_threshold_from_them_too(stages):
+def test_a_model_that_can_leave_an_image_out_has_its_threshold_from_all_good_ones(stages):
+    """Of a training image that has a copy it cannot: what is left still knows it."""
     images, detector = stages("patch_kde")
-    written = files.read_json(artifacts.scores_folder(CATEGORY, "patch_kde") / "threshold.json")
-    unseen = np.concatenate([images["validation"], images["calibration"]])
-    scores = detector.threshold_scores(detector.measure(unseen).parts)
+    folder = artifacts.scores_folder(CATEGORY, "patch_kde")
     asked = params.load("threshold", params.Threshold).false_alarm_rate
-    assert written["n_calibration"] == len(unseen)
-    assert written["threshold"] == pytest.approx(
-        thresholds.calibrate(scores, asked, strict=False).value, rel=1e-9
-    )
+    unseen = np.concatenate([images["validation"], images["calibration"]])
+    left_out, held_out = detector.left_out_scores, detector.score(unseen).scores
+    assert len(left_out) == len(images["train"])
+
+    def expected(scores):
+        return pytest.approx(thresholds.calibrate(scores, asked, strict=False).value, rel=1e-9)
+
+    written = files.read_json(folder / "threshold.json")
+    assert written["n_calibration"] == len(left_out) + len(unseen)
+    assert written["threshold"] == expected(np.concatenate([left_out, held_out]))
+
+    manifest = artifacts.PREPARED / CATEGORY / "manifest.csv"
+    table = files.read_table(manifest)
+    paths = table.loc[files.read_table(folder / "scores.csv")["subset"] == "train", "path"].tolist()
+    table.loc[table["path"] == paths[2], "original"] = paths[0]
+    files.write_table(manifest, table)
+    score.main(CATEGORY, "patch_kde")
+    written, scores = files.read_json(folder / "threshold.json"), files.read_table(folder / "scores.csv")
+    kept = np.delete(left_out, [0, 2])
+    assert written["n_calibration"] == len(kept) + len(unseen)
+    assert written["threshold"] == expected(np.concatenate([kept, held_out]))
+    assert scores.loc[scores["score"].isna(), "path"].tolist() == [paths[0], paths[2]]
 
 
 def test_a_resumed_training_took_the_seconds_of_all_its_processes(stages, capsys):

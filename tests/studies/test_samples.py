@@ -85,7 +85,8 @@ def test_pca_gets_fewer_components_than_images_and_says_so(made):
     assert {n: c.facts["settings"]["components"] for n, c in cells.items()} == {5: 2, 20: 15, 40: 16}
     notes = " ".join(study.notes())
     assert "components are fewer than training images: 2 with 5, 15 with 20, 16 with 40" in notes
-    assert "largest of their scores: 5 (2), 20 (4), 40 (8)." in notes  # patch_kde: validation counts too
+    assert "largest of their scores: 5 (1), 20 (2), 40 (4)." in notes  # pca
+    assert "largest of their scores: 5 (5)." in notes  # patch_kde: all good images set its threshold
     assert "there are only 40 good images: 500" in notes
 
 

@@ -87,7 +87,7 @@ class Detector(ABC):
             None for a model that the paper does not have.
         supervised: it learns from labelled images too (`data/labelled_pool.py`).
         threshold_roles: roles of the good images that set the threshold: neither weights nor epoch nor map
-            statistics were chosen by them.
+            statistics were chosen by them; `train` of a detector that has `left_out_parts`.
         search_space: what a tuning may vary, by dotted key of `Parameters`, and the false-alarm rate.
         added_settings: what an older release's saved models lack → the value that they worked with.
         settings: the model's section of params.yaml.
@@ -170,6 +170,14 @@ class Detector(ABC):
             f"{self.name} cannot be extended: what it learnt of one image cannot be told from what it learnt "
             "of the others."
         )
+
+    def left_out_parts(self) -> dict[str, np.ndarray]:
+        """Return the parts (n,) of each image that was learnt from, measured without it; {}: it cannot tell.
+
+        In the order in which `fit` or `extended` had them. Unless an image has a copy among the others, its
+        parts are as those of new images, or nearly.
+        """
+        return {}
 
     @abstractmethod
     def measure(self, images: np.ndarray) -> Parts:

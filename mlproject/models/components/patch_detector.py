@@ -90,14 +90,14 @@ class PatchDetector(Detector):
             None where parts are aligned: their background tells the lamp.
         densities: one a grid, in the order of `grids`.
         left_out_scores: (n,) float64, each training image's score by all the others, in the order in which
-            they were given; the densities hold their descriptors in the same order. The whitening, and each
-            place's mean and spread, still know the image: these are a little lower than new images'.
+            they were given; the densities hold their descriptors in the same order.
         multiple: of pixels, each side of an aligned part's crop.
     """
 
     part_names = (PART,)
     paper_rule = None
-    threshold_roles = ("validation", "calibration")  # no epoch is chosen by validation images
+    # no epoch is chosen by validation images, and training images are scored by the others
+    threshold_roles = ("train", "validation", "calibration")
     search_space: ClassVar[Space] = {
         **THRESHOLD,
         "shrinkage": Range(0.0005, 0.1, log=True),
@@ -185,10 +185,12 @@ class PatchDetector(Detector):
         return new
 
     def _take(self, fitted: list[tuple[PositionDensity, torch.Tensor]]) -> None:
-        """Set the densities, and the scores that the heights of left-out images give."""
+        """Set the densities, and the scores of left-out images."""
         self.densities = tuple(density for density, _ in fitted)
-        heights = torch.stack([heights for _, heights in fitted])
-        self.left_out_scores = heights.mean(dim=0).double().numpy()
+        self.left_out_scores = torch.stack([scores for _, scores in fitted]).mean(dim=0).double().numpy()
+
+    def left_out_parts(self) -> dict[str, np.ndarray]:
+        return {PART: self.left_out_scores}
 
     def _chosen_alignment(self, train: np.ndarray) -> Alignment | None:
         if self.settings.align == "none":

@@ -167,7 +167,10 @@ def fit(
     border: int,
     each: Each,
 ) -> tuple[PositionDensity, torch.Tensor]:
-    """Return the density of good images' descriptors, and heights (n,) of each image's map by the others.
+    """Return the density of good images' descriptors, and the score (n,) of each image by the others.
+
+    That is the height of its map, where kernels, mean, spread and peak are those of the other images. The
+    whitening alone still knows the image.
 
     Args:
         descriptors: (1, rows, columns, c) of each of n good images, at least 3.
@@ -204,7 +207,7 @@ def extended(
     widen: Callable[[torch.Tensor], torch.Tensor],
     each: Each,
 ) -> tuple[PositionDensity, torch.Tensor]:
-    """Return the density of some of its images and of more, by the same whitening, and heights as `fit`.
+    """Return the density of some of its images and of more, by the same whitening, and scores as `fit`.
 
     Where the new values lie out of the range that the whole numbers span, it is widened, and the kept ones
     are rounded again: each time by up to half a step.
@@ -241,7 +244,7 @@ def _of_whole(
     each: Each,
     **spaced: Any,
 ) -> tuple[PositionDensity, torch.Tensor]:
-    """Return the density of n images' whitened values, offset + step × whole, and heights as `fit`.
+    """Return the density of n images' whitened values, offset + step × whole, and scores as `fit`.
 
     Args:
         whole: (n, rows · columns, d) int8.
@@ -272,13 +275,45 @@ def _of_whole(
 
     distances = torch.cat(each(left_out, -(-n // TOGETHER)))
     mean = distances.mean(dim=0)
-    moment = sample((distances - mean).pow(MOMENT).mean(dim=0), rows, columns, NEIGHBOURHOOD)
-    spread = moment.pow(1 / MOMENT)
-    spread = (spread + FLOOR * spread.mean()).clamp_min(SMALLEST)
-    density = density.changed(mean=mean, spread=spread)
-    peak = density.heights(density.standardise(distances)).mean()
-    density = density.changed(peak=peak.clamp_min(SMALLEST))
-    return density, density.heights(density.standardise(distances))
+    density = density.changed(mean=mean, spread=_spread((distances - mean).pow(MOMENT).mean(dim=0)))
+    peaks = density.heights(density.standardise(distances))
+    density = density.changed(peak=peaks.mean().clamp_min(SMALLEST))
+    return density, scores_by_others(density, distances, peaks)
+
+
+def _spread(moment: torch.Tensor) -> torch.Tensor:
+    """Return `PositionDensity.spread` of the central moment (rows, columns) of order MOMENT."""
+    rows, columns = moment.shape
+    spread = sample(moment, rows, columns, NEIGHBOURHOOD).pow(1 / MOMENT)
+    return (spread + FLOOR * spread.mean()).clamp_min(SMALLEST)
+
+
+def scores_by_others(density: PositionDensity, distances: torch.Tensor, peaks: torch.Tensor) -> torch.Tensor:
+    """Return (n,), the score of each left-out image in units of what the n - 1 others give.
+
+    Args:
+        distances: (n, rows, columns), of each image from the others.
+        peaks: (n,) heights of all in units of what all n give.
+    """
+    others = len(distances) - 1
+    sums = torch.stack([_powers(one - density.mean) for one in distances]).sum(dim=0)
+    scores = []
+    for one, peak in zip(distances, peaks, strict=True):
+        first, second, third, fourth = (sums - _powers(one - density.mean)) / others
+        # central moment of the others, whose mean lies `first` above that of all
+        moment = fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4
+        alone = density.changed(
+            mean=density.mean + first.float(),
+            spread=_spread(moment.clamp_min(0).float()),
+            peak=((peaks.sum() - peak) / others).clamp_min(SMALLEST),
+        )
+        scores.append(alone.heights(alone.standardise(one[None])))
+    return torch.cat(scores)
+
+
+def _powers(deviation: torch.Tensor) -> torch.Tensor:
+    """Return (MOMENT, …) float64, the first to the fourth power of (…)."""
+    return torch.stack([deviation.double().pow(power) for power in range(1, MOMENT + 1)])
 
 
 def _whole_numbers(

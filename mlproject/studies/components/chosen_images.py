@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from mlproject import models
 from mlproject.data.split import Roles
+from mlproject.evaluation import thresholds
 from mlproject.models.components.detector import Detector
 from mlproject.studies.components import fitting, tables
 from mlproject.studies.components.inputs import StudyInputs
@@ -56,13 +57,10 @@ def trained(
     fitting.fit(detector, images[roles.train], validation, None, seed, inputs)
     found = []
     if len(roles.calibration):
-        parts = {
-            role: detector.measure(images[getattr(roles, role)]).parts for role in detector.threshold_roles
-        }
-        detector.calibrate(validation, parts["calibration"])
-        rows = np.concatenate([getattr(roles, role) for role in parts])
-        joined = {name: np.concatenate([one[name] for one in parts.values()]) for name in detector.part_names}
-        scores = detector.threshold_scores(joined)
+        detector.calibrate(validation, detector.measure(images[roles.calibration]).parts)
+        originals = inputs.data.originals(roles.train)
+        rows, parts = thresholds.good_images(detector, roles, originals, lambda rows: images[rows])
+        scores = detector.threshold_scores(parts)
         found.append(inputs.about(rows, tables.CALIBRATION).assign(score=scores))
     else:
         detector.calibrate(validation)

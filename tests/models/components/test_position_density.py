@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mlproject.models.components import position_density
+from mlproject.models.components.local_descriptors import sample
 from mlproject.models.components.position_density import PositionDensity, disc, farthest
 
 ROWS, COLUMNS, IMAGES, LENGTH = 5, 4, 6, 3
@@ -82,10 +83,24 @@ def test_no_image_is_its_own_witness(kernels, monkeypatch):
     assert int(heights.argmax()) == 5
 
 
-def test_left_out_images_have_peaks_of_height_one():
-    _, _, heights = fitted()
-    assert heights.shape == (24,)
-    assert float(heights.mean()) == pytest.approx(1, abs=1e-5)
+def test_a_left_out_image_is_scored_by_what_the_others_give():
+    """Mean, spread and peak are those of the others: with them the odd image would look less odd."""
+    _, density, scores = fitted()
+    assert scores.shape == (24,)
+    distances = torch.randn((24, 6, 6), generator=torch.Generator().manual_seed(2)).abs() + 3
+    distances[5, 2, 2] = 9.0
+    usual = density.changed(mean=distances.mean(dim=0))
+    peaks = usual.heights(usual.standardise(distances))
+    found = position_density.scores_by_others(usual, distances, peaks)
+    others = torch.arange(24) != 5
+    mean = distances[others].mean(dim=0)
+    moment = sample((distances[others] - mean).pow(4).mean(dim=0), 6, 6, position_density.NEIGHBOURHOOD)
+    spread = moment.pow(0.25) + position_density.FLOOR * moment.pow(0.25).mean()
+    alone = density.changed(mean=mean, spread=spread, peak=peaks[others].mean())
+    expected = alone.heights(alone.standardise(distances[5:6]))
+    assert float(found[5]) == pytest.approx(float(expected), rel=1e-4)
+    with_itself = density.changed(mean=usual.mean, spread=spread, peak=peaks.mean())
+    assert found[5] > with_itself.heights(with_itself.standardise(distances[5:6]))
 
 
 def test_an_odd_descriptor_is_higher_where_good_images_vary_less():
