@@ -21,6 +21,8 @@ def one_by_one(function: Callable[[np.ndarray], T], images: np.ndarray) -> list[
     when they are split otherwise: one image on one thread is the same whatever comes with it, on however
     many cores. It is also the cheapest: one image's values stay in the processor's cache.
     """
+    if torch.get_num_threads() == 1:
+        return [function(images[i : i + 1]) for i in range(len(images))]
     threads = min(torch.get_num_threads(), max(1, len(images)))
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         return list(pool.map(lambda i: function(images[i : i + 1]), range(len(images))))

@@ -82,8 +82,8 @@ def _oriented_energy(luminance: torch.Tensor) -> torch.Tensor:
     down = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2
     angles = torch.arange(ORIENTATIONS, device=luminance.device) * (2 * math.pi / ORIENTATIONS)
     along = across[:, None] * angles.cos()[:, None, None] + down[:, None] * angles.sin()[:, None, None]
-    along = along.clamp_min(0)
-    return along * along * along / (across * across + down * down + EPSILON)[:, None]
+    along.clamp_min_(0)
+    return (along * along).mul_(along).div_((across * across + down * down + EPSILON)[:, None])
 
 
 def with_surroundings(

@@ -31,6 +31,7 @@ from mlproject.training.run_options import RunOptions
 
 PART = "position_density"
 FEWEST = 3  # good images
+MEASURED = 16  # images that are measured together
 
 
 class PatchParameters(Section):
@@ -248,28 +249,49 @@ class PatchDetector(Detector):
             return pixels
         return F.interpolate(pixels, (size, size), mode="bilinear", antialias=True, align_corners=False)
 
-    def _maps(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the scores (n,) and maps (n, h, w) of (n, 3, h, w) crops."""
+    def _whitened(self, crops: torch.Tensor) -> list[torch.Tensor]:
+        """Return (n, rows, columns, d) whitened values of (n, 3, h, w) crops, for each grid."""
+        described = zip(self.grids, self.densities, self._describe(crops), strict=True)
+        return [grid.widen(found) @ density.projection for grid, density, found in described]
+
+    def _maps(self, distances: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the scores (n,) and maps (n, h, w) of (n, rows, columns) distances, for each grid."""
         maps, heights = [], []
-        for grid, density, described in zip(self.grids, self.densities, self._describe(crops), strict=True):
-            found = density.maps(grid.widen(described))
+        for grid, density, away in zip(self.grids, self.densities, distances, strict=True):
+            found = density.standardise(away)
             heights.append(density.heights(found))
             maps.append(bounded(_enlarged(found, grid.cell)))
         return torch.stack(heights).mean(dim=0), torch.stack(maps).mean(dim=0)
 
     @torch.inference_mode()
-    def _measure_one(self, image: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    def _values(self, image: np.ndarray) -> tuple[list[torch.Tensor], Pose | None]:
         crop, pose = self._crop(image)
-        scores, maps = self._maps(crop)
-        if self.alignment is not None and pose is not None:
-            size = self.settings.image_size
-            maps = self.alignment.to_photo(maps[0], pose, size)[None]
-        return scores, maps
+        return self._whitened(crop), pose
 
     def measure(self, images: np.ndarray) -> Parts:
-        measured = layers.one_by_one(self._measure_one, images)
-        scores = torch.cat([scores for scores, _ in measured]).double().numpy()
-        return Parts({PART: scores}, torch.cat([maps for _, maps in measured]).numpy(), None)
+        parts = [self._measure(images[start : start + MEASURED]) for start in range(0, len(images), MEASURED)]
+        scores, maps = (torch.cat(found) for found in zip(*parts, strict=True))
+        return Parts({PART: scores.double().numpy()}, maps.numpy(), None)
+
+    @torch.inference_mode()
+    def _measure(self, images: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return scores (n,) and maps (n, h, w): the kernels of a place are read once for all images."""
+        values, poses = zip(*layers.one_by_one(self._values, images), strict=True)
+        distances = [
+            density.distances(torch.cat(found))
+            for density, found in zip(self.densities, zip(*values, strict=True), strict=True)
+        ]
+
+        @torch.inference_mode()
+        def on_photo(number: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+            n = int(number[0])
+            scores, maps = self._maps([away[n : n + 1] for away in distances])
+            if self.alignment is not None and (pose := poses[n]) is not None:
+                maps = self.alignment.to_photo(maps[0], pose, self.settings.image_size)[None]
+            return scores, maps
+
+        scores, maps = zip(*layers.one_by_one(on_photo, np.arange(len(images))), strict=True)
+        return torch.cat(scores), torch.cat(maps)
 
     def traced(self, images: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """As `Detector.traced`.
@@ -282,7 +304,9 @@ class PatchDetector(Detector):
                 f"{self.name} cannot be exported to ONNX where it aligns parts, as here: to find a part and "
                 "turn it is a search, which a graph of fixed steps cannot hold."
             )
-        scores, maps = self._maps(self._fitted(images.permute(0, 3, 1, 2).float() / 255))
+        values = self._whitened(self._fitted(images.permute(0, 3, 1, 2).float() / 255))
+        pairs = zip(self.densities, values, strict=True)
+        scores, maps = self._maps([density.distances(found) for density, found in pairs])
         return {PART: scores}, maps
 
     def state(self) -> dict[str, np.ndarray]:

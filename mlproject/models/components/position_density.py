@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from mlproject.models.components import layers
 from mlproject.models.components.local_descriptors import sample
 
 KERNELS = 100  # at each place: of more good images those that differ most are kept
@@ -26,6 +27,7 @@ IMAGES = 8  # whose surroundings are put together at once
 MOST_STORED = 250  # good images whose descriptors are all stored: of more, those alone that count
 TOGETHER = 4  # left-out images that are measured at once: kernels are then read once for all of them
 MANY_CELLS = 512
+CELLS = 64  # whose kernels are taken together: about as many as the processor's cache holds
 OTHER_LAMPS = 10.0  # weight of what other lamps change, against what varies between good images
 
 Each = Callable[[Callable[[int], torch.Tensor], int], list[torch.Tensor]]
@@ -42,8 +44,8 @@ class PositionDensity:
         kernels: (rows · columns, d, n) int8: the n good images' whitened values are offset + step × these;
             of more than MOST_STORED images, those alone that count at each place.
         mean: (rows, columns) float32, of the distances of good images that were left out, and
-        spread: (rows, columns) float32, how far they deviate from it: what `maps` are in units of.
-        peak: () float32, mean over left-out good images of their map's height: 1 in `maps`.
+        spread: (rows, columns) float32, how far they deviate from it: what `standardise` divides by.
+        peak: () float32, mean over left-out good images of their map's height: 1 in a map.
         reach: cells that a kernel may lie off.
         smoothing: Gaussian sigma of the maps, cells.
         border: outermost cells that do not count in `heights`.
@@ -65,7 +67,7 @@ class PositionDensity:
     def changed(self, **values: Any) -> "PositionDensity":
         """Return a copy with other values, on the same kernels."""
         other = replace(self, **values)
-        other.__dict__.update(centre=self.centre, bank=self.bank, squares=self.squares)
+        other.__dict__.update(centre=self.centre, bank=self.bank, around=self.around)
         return other
 
     @cached_property
@@ -75,24 +77,35 @@ class PositionDensity:
 
     @cached_property
     def bank(self) -> torch.Tensor:
-        """(rows, columns, d, k) float32, whitened values of the good images that count, less `centre`."""
-        kernels = self.kernels
-        if self.kept is not None:
-            kernels = kernels.gather(2, self.kept.long()[:, None].expand(-1, kernels.shape[1], -1))
-        bank = torch.addcmul((self.offset - self.centre)[..., None], kernels, self.step[..., None])
-        return bank.reshape(*self.mean.shape, *kernels.shape[1:])
+        """(rows · columns, d + 1, k) float32 of the good images that count.
+
+        A vector's whitened values less `centre`, times −2, and its squared length: their product with a
+        value and a 1 is the squared distance, but for the value's own squared length.
+        """
+        cells, length = self.offset.shape
+        k = self.kernels.shape[2] if self.kept is None else self.kept.shape[1]
+        bank = torch.empty(cells, length + 1, k)
+        for first in range(0, cells, CELLS):
+            some = slice(first, first + CELLS)
+            kernels = self.kernels[some]
+            if self.kept is not None:
+                kernels = kernels.gather(2, self.kept[some].long()[:, None].expand(-1, length, -1))
+            offset = (self.offset[some] - self.centre)[..., None]
+            vectors = torch.addcmul(offset, kernels, self.step[some, :, None])
+            bank[some, :length], bank[some, length] = -2 * vectors, vectors.square().sum(dim=1)
+        return bank
 
     @cached_property
-    def squares(self) -> torch.Tensor:
-        """(rows, columns, 1, k) float32, squared lengths of the vectors in `bank`."""
-        return torch.stack([row.square().sum(dim=1, keepdim=True) for row in self.bank])
-
-    def maps(self, descriptors: torch.Tensor) -> torch.Tensor:
-        """Return (k, rows, columns) of (k, rows, columns, c); good images' peaks are about 1 high."""
-        return self.standardise(self.distances(descriptors @ self.projection))
+    def around(self) -> torch.Tensor:
+        """(rows · columns, offsets) int64, cells within reach of each; beyond the border, the nearest."""
+        rows, columns = self.mean.shape
+        cell = torch.arange(rows * columns)[:, None]
+        down, right = torch.tensor(disc(self.reach)).T
+        row, column = cell // columns + down, cell % columns + right
+        return row.clamp(0, rows - 1) * columns + column.clamp(0, columns - 1)
 
     def standardise(self, distances: torch.Tensor) -> torch.Tensor:
-        """Return distances (k, rows, columns) as maps."""
+        """Return distances (k, rows, columns) as maps; good images' peaks are about 1 high."""
         raw = (distances - self.mean) / self.spread
         rows, columns = raw.shape[-2:]
         return sample(raw, rows, columns, self.smoothing) / self.peak
@@ -114,28 +127,50 @@ class PositionDensity:
             values: (m, rows, columns, d) of m images.
             without: (m, rows, columns, k) bool, kernels that are left out for each image.
         """
-        values = values - self.centre
-        count, rows, columns, length = values.shape
-        offsets, reach = disc(self.reach), int(self.reach)
-        padded = F.pad(values, (0, 0, reach, reach, reach, reach)).permute(1, 2, 0, 3)
-        found = []
-        # what lies within reach of one row of kernels, the processor's cache holds; a graph has all at once
-        together = rows if torch.compiler.is_exporting() else 1
-        for row in range(0, rows, together):
-            within = [
-                padded[reach + row + down :, reach + right :][:together, :columns] for down, right in offsets
-            ]
-            around = torch.stack(within, dim=2).reshape(together * columns, -1, length)
-            here = slice(row, row + together)
-            # d² = |value|² + these
-            partial = torch.baddbmm(
-                self.squares[here].flatten(0, 1), around, self.bank[here].flatten(0, 1), alpha=-2
-            ).reshape(together, columns, len(offsets), count, -1)
-            if without is not None:
-                partial.masked_fill_(without[:, row].transpose(0, 1)[None, :, None], torch.inf)
-            found.append(partial.amin(dim=4))
-        nearest = _nearest(torch.cat(found).permute(2, 3, 0, 1), offsets, reach)
-        return (nearest + values.square().sum(dim=3)).clamp_min(0).sqrt()
+        rows, columns = self.mean.shape
+        values = (values - self.centre).flatten(1, 2)
+        squares = values.square().sum(dim=2)
+        values = F.pad(values, (0, 1), value=1.0)
+        if without is not None:
+            without = without.flatten(1, 2)
+        around, bank = self.around, self.bank  # made here once, not by each thread
+        if torch.compiler.is_exporting():  # a graph has all cells and any number of images at once
+            found = (values[:, around] @ bank).amin(dim=3)
+        else:
+
+            def at_kernels(first: np.ndarray) -> torch.Tensor:
+                some = slice(int(first[0]), int(first[0]) + CELLS)
+                left_out = None if without is None else without[:, some]
+                return _at_kernels(values, around[some], bank[some], left_out)
+
+            found = torch.cat(layers.one_by_one(at_kernels, np.arange(0, rows * columns, CELLS)), dim=1)
+        by_offset = found.unflatten(1, (rows, columns)).permute(3, 0, 1, 2)
+        nearest = _nearest(by_offset, disc(self.reach), int(self.reach)).flatten(1)
+        return (nearest + squares).clamp_min(0).sqrt().unflatten(1, (rows, columns))
+
+
+@torch.inference_mode()
+def _at_kernels(
+    values: torch.Tensor, around: torch.Tensor, bank: torch.Tensor, without: torch.Tensor | None
+) -> torch.Tensor:
+    """Return (m, cells, offsets), the least product of a cell's kernels and each value around it.
+
+    One image after another: the processor's cache holds the kernels meanwhile, and what comes of an image
+    does not depend on the others.
+
+    Args:
+        values: (m, rows · columns, d + 1), each with a 1 at its end.
+        around: (cells, offsets), numbers of the values around each cell.
+        bank: (cells, d + 1, k).
+        without: (m, cells, k) bool, kernels that are left out.
+    """
+    found = []
+    for number, near in enumerate(values.index_select(1, around.flatten()).unflatten(1, around.shape)):
+        products = torch.bmm(near, bank)
+        if without is not None:
+            products.masked_fill_(without[number, :, None], torch.inf)
+        found.append(products.amin(dim=2))
+    return torch.stack(found)
 
 
 def disc(radius: float) -> list[tuple[int, int]]:

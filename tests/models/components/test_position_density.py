@@ -24,6 +24,10 @@ def density(reach=1.5, border=0, offset=OFFSET):
     )
 
 
+def maps_of(density, descriptors):
+    return density.standardise(density.distances(descriptors @ density.projection))
+
+
 def brute_force(values, reach, left_out):
     """Return (ROWS, COLUMNS) distances, one place after another."""
     nearest = torch.full((ROWS, COLUMNS), torch.inf, dtype=torch.float64)
@@ -107,7 +111,7 @@ def test_an_odd_descriptor_is_higher_where_good_images_vary_less():
     descriptors, density, _ = fitted()
     odd = descriptors[:1].clone()
     odd[0, 0, 0], odd[0, 4, 4] = 8.0, 8.0  # the same, where good images vary and where they do not
-    maps = density.maps(odd)[0]
+    maps = maps_of(density, odd)[0]
     assert maps[4, 4] == maps.max()
     assert maps[4, 4] > 2 * maps[0, 0]
 
@@ -147,10 +151,10 @@ def test_what_another_lamp_changes_counts_little():
 def test_no_more_kernels_than_asked_for(monkeypatch):
     monkeypatch.setattr(position_density, "KERNELS", 10)
     descriptors, thinned, _ = fitted()
-    assert thinned.bank.shape == (6, 6, 4, 10)
+    assert thinned.bank.shape == (36, 5, 10)
     monkeypatch.undo()
     _, whole, _ = fitted()
-    assert whole.bank.shape == (6, 6, 4, 24)
+    assert whole.bank.shape == (36, 5, 24)
     raw = [d.distances(descriptors[:1] @ d.projection).mean() for d in (thinned, whole)]
     assert raw[0] > raw[1]
 
@@ -180,7 +184,7 @@ def test_more_than_whitening_the_projection_keeps_what_tells_places_apart():
 def test_arrays_and_back():
     descriptors, density, _ = fitted()
     again = position_density.from_arrays(position_density.arrays(density))
-    assert torch.equal(again.maps(descriptors[:2]), density.maps(descriptors[:2]))
+    assert torch.equal(maps_of(again, descriptors[:2]), maps_of(density, descriptors[:2]))
 
 
 def test_a_peak_of_one_cell_counts_as_much_as_a_wide_one():
