@@ -6,7 +6,7 @@ P(Binomial(n, rate) ≥ n − k + 1). (Wilks 1941; Guenther 1977 for the binomia
 """
 
 import numpy as np
-from scipy.stats import binom
+from scipy.special import bdtrc  # scipy.stats takes half a second to import
 
 from mlproject.core.errors import TooFewImages
 
@@ -21,7 +21,7 @@ def confidence_of(n: int, rate: float, above: int = 0) -> float:
         rate: false-alarm rate, in (0, 1).
         above: how many of the n scores lie above the threshold, which is the next smaller score.
     """
-    return float(binom.sf(above, n, rate))
+    return float(bdtrc(above, n, rate))
 
 
 def most_above(n: int, rate: float, confidence: float) -> int | None:
@@ -31,10 +31,10 @@ def most_above(n: int, rate: float, confidence: float) -> int | None:
         rate: false-alarm rate, in (0, 1).
         confidence: that the rate is not exceeded, in (0, 1).
     """
-    above = int(binom.ppf(1 - confidence, n, rate))
-    while above >= 0 and confidence_of(n, rate, above) < confidence - _ROUNDING:
-        above -= 1
-    return above if above >= 0 else None
+    above = 0
+    while confidence_of(n, rate, above) >= confidence - _ROUNDING:
+        above += 1
+    return above - 1 if above else None
 
 
 def images_needed(rate: float, confidence: float, above: int = 0) -> int:

@@ -1,14 +1,15 @@
 """Progress display of a training: a bar on a terminal, plain lines anywhere else."""
 
+import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from typing import TYPE_CHECKING, Protocol, Self
 
 from mlproject.training.loop import Epoch
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 LINES = 20  # plain lines for a whole training, about
 
@@ -36,7 +37,9 @@ class EpochDisplay:
         self.started = time.perf_counter()
         self.first: int | None = None
         self.progress: Progress | None = None
-        if Console().is_terminal:
+        if sys.stdout.isatty():
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(20),

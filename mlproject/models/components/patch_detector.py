@@ -31,7 +31,7 @@ from mlproject.training.run_options import RunOptions
 
 PART = "position_density"
 FEWEST = 3  # good images
-MEASURED = 16  # images that are measured together
+MEASURED = 8  # images that are measured together
 
 
 class PatchParameters(Section):
