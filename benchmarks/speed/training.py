@@ -14,7 +14,7 @@ from benchmarks.speed.epochs import EpochByEpoch
 from benchmarks.speed.measure import Group, Row, Side
 from benchmarks.speed.worker import Measured
 from mlproject import generators, models
-from mlproject.core import params
+from mlproject.commands.preset import presets
 from mlproject.data import tensors
 from mlproject.models.components import layers
 from mlproject.training.run_options import RunOptions
@@ -84,7 +84,7 @@ def groups(tiny: bool) -> list[Group]:
 
 def settings(model: str, small: bool) -> dict[str, Any]:
     """Return the paper's settings, without noise; for tests, smaller images."""
-    paper = params.value("presets.paper.models")[model] | {"noise": None}
+    paper = presets()["paper"]["models"][model] | {"noise": None}
     return paper | ({"image_size": 32} if small else {})
 
 
@@ -180,7 +180,7 @@ def matmul(side: int, scratch: str) -> Measured:
 
 
 def _dcgan(small: bool) -> Any:
-    chosen = params.value("presets.paper.generators.dcgan") | {"epochs": 10**6}
+    chosen = presets()["paper"]["generators"]["dcgan"] | {"epochs": 10**6}
     return generators.create("dcgan", chosen | ({"image_size": 32, "filters": 8} if small else {}))
 
 

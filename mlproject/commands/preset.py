@@ -1,6 +1,5 @@
-"""`mlproject preset`: a named set of values of params.yaml copied over its active sections, comments kept."""
+"""`mlproject preset`: a named set of values copied over those of params.yaml, comments kept."""
 
-import copy
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,19 +10,19 @@ import typer
 
 from mlproject.core.errors import UserError, unknown_name
 
-SECTION = "presets"
+FILE = Path("pipelines/presets.yaml")  # beside params.yaml
 
 
 def preset(
-    name: Annotated[str | None, typer.Argument(help="Preset in params.yaml, such as paper.")] = None,
+    name: Annotated[str | None, typer.Argument(help="One of pipelines/presets.yaml, such as paper.")] = None,
     list_: Annotated[bool, typer.Option("--list", help="Only list the presets.")] = False,
 ) -> None:
-    """Copy a preset's values over the active ones in params.yaml; comments stay."""
+    """Copy a preset's values over those of params.yaml; comments stay."""
     if list_:
-        typer.echo("\n".join(names()))
+        typer.echo("\n".join(sorted(presets())))
         return
     if name is None:
-        raise UserError(f"Which preset? There are: {', '.join(names()) or '(none)'}")
+        raise UserError(f"Which preset? There are: {', '.join(sorted(presets())) or '(none)'}")
     changes = apply(name)
     for change in changes:
         typer.echo(str(change))
@@ -43,21 +42,21 @@ class Change:
         return f"{'.'.join(self.key)}: {old} → {new}"
 
 
-def names(path: Path | None = None) -> list[str]:
-    """Return the presets that params.yaml has."""
+def presets(path: Path | None = None) -> dict[str, Any]:
+    """Return name → values of the presets that belong to a params.yaml."""
     from mlproject.core import params
 
-    return sorted(params.load_file(path).get(SECTION) or {})
+    return params.load_file((path or params.FILE).parent / FILE)
 
 
 def apply(name: str, path: Path | None = None) -> list[Change]:
-    """Copy the preset's values over the active ones in params.yaml, whole or not at all.
+    """Copy the preset's values over those of params.yaml, whole or not at all.
 
     Returns:
         The changes, in the preset's order; empty when every value was set already.
 
     Raises:
-        UserError: no such preset, or it sets a key that the active sections lack.
+        UserError: no such preset, or it sets a key that params.yaml lacks.
     """
     from ruamel.yaml import YAML
 
@@ -65,18 +64,18 @@ def apply(name: str, path: Path | None = None) -> list[Change]:
     from mlproject.core.files import written_file  # imports pandas: not for --help
 
     path = path or params.FILE
-    if name not in names(path):
-        raise unknown_name(f"preset {name}", name, names(path))
+    if name not in (known := presets(path)):
+        raise unknown_name(f"preset {name}", name, sorted(known))
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 1_000_000  # never folds a line
     yaml.representer.add_representer(  # not the empty value that ruamel writes
         type(None), lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null")
     )
-    tree = yaml.load(path)
-    changes = list(differences(tree, tree[SECTION][name], f"{path}: {SECTION}.{name}"))
+    tree, found = yaml.load(path), yaml.load(path.parent / FILE)  # with lists in the style they have there
+    changes = list(differences(tree, found[name], f"{FILE}: {name}"))
     for change in changes:
-        _section(tree, change.key)[change.key[-1]] = copy.deepcopy(change.new)  # no YAML alias
+        _section(tree, change.key)[change.key[-1]] = change.new
     if changes:
         with written_file(path) as part:
             yaml.dump(tree, part)

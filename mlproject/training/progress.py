@@ -38,15 +38,14 @@ class EpochDisplay:
         self.first: int | None = None
         self.progress: Progress | None = None
         if sys.stdout.isatty():
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+            from rich import progress as rich  # not without a terminal: it takes a while to import
 
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(20),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
+            self.progress = rich.Progress(
+                rich.TextColumn("{task.description}"),
+                rich.BarColumn(20),
+                rich.MofNCompleteColumn(),
+                rich.TimeRemainingColumn(),
             )
-            self.progress = Progress(*columns)
             self.task = self.progress.add_task(title, total=None)
 
     def __enter__(self) -> Self:

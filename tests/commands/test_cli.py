@@ -22,22 +22,35 @@ models:
     epochs: 60            # enough for the sample
     bandwidth: 0.2        # paper: 0.2
     filters: [8, 16]
-
-presets:
-  paper:                  # as published
-    categories: [bottle]
-    models:
-      kd_cae: {epochs: 600, bandwidth: 0.2, filters: [32, 64, 128]}
-  broken:
-    models: {kd_cae: {bandwith: 1}}
-  flat:
-    models: 3
 """
+PRESETS = """\
+paper:                    # as published
+  categories: [bottle]
+  models:
+    kd_cae: {epochs: 600, bandwidth: 0.2, filters: [32, 64, 128]}
+broken:
+  models: {kd_cae: {bandwith: 1}}
+flat:
+  models: 3
+"""
+
+
+def write_project(folder: Path, params: str, presets: str) -> Path:
+    """Write both files; return params.yaml."""
+    (folder / preset.FILE).parent.mkdir(exist_ok=True)
+    (folder / preset.FILE).write_text(presets)
+    (folder / "params.yaml").write_text(params)
+    return folder / "params.yaml"
+
+
+def copy_project(folder: Path) -> Path:
+    """Copy this project's two files; return params.yaml."""
+    return write_project(folder, (ROOT / "params.yaml").read_text(), (ROOT / preset.FILE).read_text())
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    (tmp_path / "params.yaml").write_text(PARAMS)
+    write_project(tmp_path, PARAMS, PRESETS)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -71,7 +84,8 @@ def test_preset_twice_changes_nothing(folder, mlproject):
 
 def test_preset_leaves_no_other_file(folder, mlproject):
     mlproject("preset", "paper")
-    assert [path.name for path in folder.iterdir()] == ["params.yaml"]
+    assert sorted(path.name for path in folder.rglob("*")) == ["params.yaml", "pipelines", "presets.yaml"]
+    assert (folder / preset.FILE).read_text() == PRESETS
 
 
 @pytest.mark.parametrize(
@@ -93,8 +107,8 @@ def test_wrong_preset_is_refused_and_changes_nothing(folder, mlproject, name, me
 def test_preset_switches_an_optional_section_off_and_on(folder, mlproject):
     """As a model's noise is: null, or a section."""
     noise = {"kind": "gaussian", "variance": 0.001}
-    tree = {"noise": noise, "presets": {"quiet": {"noise": None}, "loud": {"noise": noise}}}
-    (folder / "params.yaml").write_text(yaml.safe_dump(tree))
+    presets = {"quiet": {"noise": None}, "loud": {"noise": noise}}
+    write_project(folder, yaml.safe_dump({"noise": noise}), yaml.safe_dump(presets))
     for name, expected in (("quiet", None), ("loud", noise)):
         assert mlproject("preset", name)[0] == 0
         assert yaml.safe_load((folder / "params.yaml").read_text())["noise"] == expected
@@ -111,18 +125,16 @@ def test_preset_without_a_name_says_which_there_are(folder, mlproject):
 
 
 def test_preset_with_null_takes_an_optional_section_away(tmp_path):
-    path = tmp_path / "params.yaml"
-    path.write_text("noise: {kind: gaussian, share: 0.1}\npresets: {plain: {noise: null}}\n")
+    path = write_project(tmp_path, "noise: {kind: gaussian, share: 0.1}\n", "plain: {noise: null}\n")
     (change,) = preset.apply("plain", path)
     assert str(change).endswith(" → null")
-    assert path.read_text().startswith("noise: null\n")
+    assert path.read_text() == "noise: null\n"
 
 
-@pytest.mark.parametrize("name", preset.names(ROOT / "params.yaml"))
+@pytest.mark.parametrize("name", preset.presets(ROOT / "params.yaml"))
 def test_presets_of_this_project_touch_only_values(tmp_path, name):
-    copy = tmp_path / "params.yaml"
-    before = (ROOT / "params.yaml").read_text()
-    copy.write_text(before)
+    copy = copy_project(tmp_path)
+    before = copy.read_text()
     changes = preset.apply(name, copy)
     lines = list(zip(before.splitlines(), copy.read_text().splitlines(), strict=True))
     assert sum(old != new for old, new in lines) == len(changes)
@@ -133,8 +145,7 @@ def test_presets_of_this_project_touch_only_values(tmp_path, name):
 
 
 def test_the_defaults_are_the_preset_quick_and_full_adds_the_rest(tmp_path):
-    copy = tmp_path / "params.yaml"
-    copy.write_text((ROOT / "params.yaml").read_text())
+    copy = copy_project(tmp_path)
     assert preset.apply("quick", copy) == []
     defaults = params.load_file(copy)
     preset.apply("full", copy)

@@ -14,12 +14,13 @@ from support.small_models import defaults
 from support.small_models import detector_settings as small
 
 from mlproject import models
+from mlproject.commands.preset import presets
 from mlproject.core import params
 from mlproject.core.errors import UserError
 from mlproject.models.components import detector as base
 from mlproject.training.run_options import RunOptions
 
-PAPER = params.load_file()["presets"]["paper"]["models"]
+PAPER = presets()["paper"]["models"]
 DEFAULTS = params.load_file()["models"]
 # what a GAN gets from 48 images says little of it (.62 here); test_anogan.py has what it does learn
 FLOORS = {"anogan": 0.55}

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from conftest import ROOT
 
+from mlproject.commands.preset import presets
 from mlproject.core import artifacts, files
 from mlproject.core.errors import UserError
 from mlproject.data import prepared
@@ -235,7 +235,7 @@ def test_the_papers_literal_thresholds_are_applied_where_settings_are_the_papers
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(published, "RESULTS", {"bracket": published.RESULTS["bottle"]})
     make_project()
-    preset = yaml.safe_load((ROOT / "params.yaml").read_text())["presets"]["paper"]["models"]["kd_cae"]
+    preset = presets(ROOT / "params.yaml")["paper"]["models"]["kd_cae"]
     write_settings(preset)
     path = artifacts.scores_folder("bracket", "kd_cae") / "scores.csv"
     files.write_table(path, files.read_table(path).assign(negative_log_density=-5650.0))

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-import yaml
 from conftest import ROOT
 
+from mlproject.commands.preset import presets
+from mlproject.core import params
 from mlproject.evaluation import paper_protocol
 from mlproject.reports.paper import published
 from mlproject.reports.paper.published import RESULTS
@@ -22,7 +23,7 @@ PRINTED = {
     "ni_cae_f1_without_noise": (".7347", ".3703", ".1221", ".4203", ".8083"),
     "ni_cae_f1_with_noise": (".5282", ".2412", ".083", ".3394", ".7876"),
 }
-PRESET = yaml.safe_load((ROOT / "params.yaml").read_text())["presets"]["paper"]["models"]
+PRESET = presets(ROOT / "params.yaml")["paper"]["models"]
 
 
 @pytest.mark.parametrize("name", PRINTED)
@@ -81,8 +82,7 @@ def test_an_error_above_or_a_density_below_makes_an_image_defective():
 
 def test_the_preset_papers_generator_is_the_papers():
     """Section 3.3.3, and the 128 px of its Fig. 6."""
-    tree = yaml.safe_load((ROOT / "params.yaml").read_text())
-    dcgan = tree["presets"]["paper"]["generators"]["dcgan"]
+    dcgan = presets(ROOT / "params.yaml")["paper"]["generators"]["dcgan"]
     assert (dcgan["image_size"], dcgan["latent"], dcgan["learning_rate"], dcgan["beta1"]) == (
         128,
         100,
@@ -90,4 +90,4 @@ def test_the_preset_papers_generator_is_the_papers():
         0.5,
     )
     assert dcgan["instance_noise"] == 0
-    assert dcgan.keys() == tree["generators"]["dcgan"].keys()
+    assert dcgan.keys() == params.value("generators.dcgan", ROOT / "params.yaml").keys()

@@ -16,6 +16,7 @@ import yaml
 from conftest import ROOT
 from PIL import Image
 
+from mlproject.commands.preset import presets
 from support import fork_server
 
 TINY = {"image_size": 32, "epochs": 2, "patience": 2}
@@ -87,7 +88,7 @@ class Project:
 
     @staticmethod
     def _small(tree) -> None:
-        tree |= tree["presets"]["full"]
+        tree |= presets(ROOT / "params.yaml")["full"]
         tree["data"] |= {"source": "folder", "path": "photos"}
         tree["categories"] = ["disc", "plate"]
         tree["prepare"]["image_size"] = 64

@@ -10,6 +10,7 @@ from conftest import ROOT
 from PIL import Image
 
 from mlproject import generators, models
+from mlproject.commands.preset import presets
 from mlproject.core import artifacts, files, params
 from mlproject.data.prepare import prepare_category
 from mlproject.models.components.detector import Labelled
@@ -39,7 +40,7 @@ def write_photos(folder: Path, counts: dict[str, int] = COUNTS) -> None:
 def write_params(**changes: Any) -> None:
     """Write params.yaml into the working directory, made small, with changes of its top level."""
     tree = yaml.load((ROOT / "params.yaml").read_text(), yaml.CSafeLoader)
-    tree |= tree["presets"]["full"]
+    tree |= presets(ROOT / "params.yaml")["full"]
     tree |= {"categories": [CATEGORY], "detectors": ["kd_cae", "ni_cae", "pca"], "study_workers": 1}
     tree["training"] = {"device": "cpu", "precision": "float32"}
     tree["evaluate"]["bootstrap"] = 200

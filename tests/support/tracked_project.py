@@ -16,6 +16,7 @@ import yaml
 from PIL import Image
 
 from mlproject import models
+from mlproject.commands.preset import presets
 from mlproject.core import artifacts, files
 from mlproject.registry import register as registry
 from mlproject.tracking import connection, live, runs
@@ -74,7 +75,7 @@ def epoch(number: int) -> Epoch:
 def write_params(categories: list[str], detectors: list[str]) -> None:
     """Write params.yaml into the working directory."""
     given = yaml.load((ROOT / "params.yaml").read_text(), yaml.CSafeLoader)
-    given |= given["presets"]["full"] | {"categories": categories, "detectors": detectors}
+    given |= presets(ROOT / "params.yaml")["full"] | {"categories": categories, "detectors": detectors}
     Path("params.yaml").write_text(yaml.dump(given, Dumper=yaml.CSafeDumper))
 
 

@@ -131,46 +131,31 @@ class PositionDensity:
         values = (values - self.centre).flatten(1, 2)
         squares = values.square().sum(dim=2)
         values = F.pad(values, (0, 1), value=1.0)
-        if without is not None:
-            without = without.flatten(1, 2)
         around, bank = self.around, self.bank  # made here once, not by each thread
+
+        @torch.inference_mode()
+        def at_kernels(first: np.ndarray) -> torch.Tensor:
+            """Return (m, CELLS at most, offsets), at a few cells' kernels, for each value around them.
+
+            One image after another: the processor's cache holds the kernels meanwhile, and what comes of an
+            image does not depend on the others.
+            """
+            some = slice(int(first[0]), int(first[0]) + CELLS)
+            near = values.index_select(1, around[some].flatten()).unflatten(1, around[some].shape)
+            products = (torch.bmm(image, bank[some]) for image in near)
+            if without is not None:
+                left_out = without.flatten(1, 2)[:, some, None]
+                pairs = zip(products, left_out, strict=True)
+                products = (found.masked_fill_(mask, torch.inf) for found, mask in pairs)
+            return torch.stack([found.amin(dim=2) for found in products])
+
         if torch.compiler.is_exporting():  # a graph has all cells and any number of images at once
             found = (values[:, around] @ bank).amin(dim=3)
         else:
-
-            def at_kernels(first: np.ndarray) -> torch.Tensor:
-                some = slice(int(first[0]), int(first[0]) + CELLS)
-                left_out = None if without is None else without[:, some]
-                return _at_kernels(values, around[some], bank[some], left_out)
-
             found = torch.cat(layers.one_by_one(at_kernels, np.arange(0, rows * columns, CELLS)), dim=1)
         by_offset = found.unflatten(1, (rows, columns)).permute(3, 0, 1, 2)
         nearest = _nearest(by_offset, disc(self.reach), int(self.reach)).flatten(1)
         return (nearest + squares).clamp_min(0).sqrt().unflatten(1, (rows, columns))
-
-
-@torch.inference_mode()
-def _at_kernels(
-    values: torch.Tensor, around: torch.Tensor, bank: torch.Tensor, without: torch.Tensor | None
-) -> torch.Tensor:
-    """Return (m, cells, offsets), the least product of a cell's kernels and each value around it.
-
-    One image after another: the processor's cache holds the kernels meanwhile, and what comes of an image
-    does not depend on the others.
-
-    Args:
-        values: (m, rows · columns, d + 1), each with a 1 at its end.
-        around: (cells, offsets), numbers of the values around each cell.
-        bank: (cells, d + 1, k).
-        without: (m, cells, k) bool, kernels that are left out.
-    """
-    found = []
-    for number, near in enumerate(values.index_select(1, around.flatten()).unflatten(1, around.shape)):
-        products = torch.bmm(near, bank)
-        if without is not None:
-            products.masked_fill_(without[number, :, None], torch.inf)
-        found.append(products.amin(dim=2))
-    return torch.stack(found)
 
 
 def disc(radius: float) -> list[tuple[int, int]]:

@@ -1,14 +1,14 @@
 """The layout is read off the network that was built: shapes, parameters, nothing left out."""
 
 import pytest
-import yaml
 from conftest import ROOT
 
 from mlproject import models
+from mlproject.commands.preset import presets
 from mlproject.models.components import layer_table
 from mlproject.reports.figures import network
 
-PRESET = yaml.safe_load((ROOT / "params.yaml").read_text())["presets"]["paper"]["models"]
+PRESET = presets(ROOT / "params.yaml")["paper"]["models"]
 PAPER_PARAMETERS = {"kd_cae": 333_955, "ni_cae": 191_481, "cnn": 622_753}
 
 
