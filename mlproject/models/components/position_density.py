@@ -27,6 +27,7 @@ IMAGES = 8  # whose surroundings are put together at once
 MOST_STORED = 250  # good images whose descriptors are all stored: of more, those alone that count
 TOGETHER = 4  # left-out images that are measured at once: kernels are then read once for all of them
 MANY_CELLS = 512
+PAIRS = 2**22  # of images at a few cells, whose distances are in memory at once
 CELLS = 64  # whose kernels are taken together: about as many as the processor's cache holds
 OTHER_LAMPS = 10.0  # weight of what other lamps change, against what varies between good images
 
@@ -272,10 +273,11 @@ def _of_whole(
         spaced: reach, smoothing and border.
     """
     n, (rows, columns) = len(whole), shape
+    cells = max(1, min(columns, PAIRS // n**2))
     kept = torch.cat(
         [
             farthest(numbers.transpose(0, 1) * unit[:, None], KERNELS)
-            for numbers, unit in zip(whole.split(columns, dim=1), step.split(columns), strict=True)
+            for numbers, unit in zip(whole.split(cells, dim=1), step.split(cells), strict=True)
         ]
     )
     if n > MOST_STORED:
