@@ -38,18 +38,17 @@ def originals(thumbnails: np.ndarray, digests: np.ndarray) -> np.ndarray:
     _, first, group = np.unique(digests, return_index=True, return_inverse=True)
     order = np.sort(first)  # of equal images, only the first is compared
     original = np.arange(len(thumbnails))
-    different = thumbnails[order]
-    detail = _detail(different)
-    energy = np.square(detail).sum(axis=1)
-    for start in range(0, len(detail), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        # |a - b|^2 = |a|^2 + |b|^2 - 2ab, at most this share of |a|^2 + |b|^2
-        enough = (1 - LARGEST_SHARE) / 2 * (energy[block, None] + energy)
-        alike = (detail[block] @ detail.T >= enough) & (energy[block, None] > 0)
-        for row, earlier in np.argwhere(alike):
-            later = start + row
-            if earlier < later and _agree(different[later], different[earlier]):
-                _join(original, order[later], order[earlier])
+    blocks = [order[start : start + _BLOCK] for start in range(0, len(order), _BLOCK)]
+    details = [_detail(thumbnails[block]).sum(axis=0, dtype=np.float64) for block in blocks]
+    mean = (np.sum(details, axis=0) / len(order)).astype(np.float32)
+    for number, later in enumerate(blocks):
+        here = _distinct(thumbnails[later], mean)
+        for earlier in blocks[: number + 1]:  # details are made again: those of all images would fill memory
+            others = here if earlier is later else _distinct(thumbnails[earlier], mean)
+            for row, column in np.argwhere(_alike(here, others)):
+                a, b = later[row], earlier[column]
+                if b < a and _agree(thumbnails[a], thumbnails[b]):
+                    _join(original, a, b)
     found: np.ndarray = original[first[group]]
     return found
 
@@ -91,28 +90,34 @@ def trained_and_tested(copies: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _detail(thumbnails: np.ndarray) -> np.ndarray:
-    """Return (n, 3072) float32: each image less its local mean, less its share of the mean of all those."""
-    detail = np.empty((len(thumbnails), thumbnails[0].size), dtype=np.float32)
-    blocks = [slice(start, start + _BLOCK) for start in range(0, len(detail), _BLOCK)]  # memory
-    for block in blocks:
-        images = thumbnails[block].astype(np.float32)
-        detail[block] = (images - _local_mean(images)).reshape(len(images), -1)
-    mean = detail.mean(axis=0)
+def _alike(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return (n, m) bool, whether details (n, 3072) and (m, 3072) differ by LARGEST_SHARE at most."""
+    energy, of_others = (np.square(detail).sum(axis=1) for detail in (some, others))
+    # |a - b|^2 = |a|^2 + |b|^2 - 2ab, at most this share of |a|^2 + |b|^2
+    enough = (1 - LARGEST_SHARE) / 2 * (energy[:, None] + of_others)
+    found: np.ndarray = (some @ others.T >= enough) & (energy[:, None] > 0)
+    return found
+
+
+def _distinct(thumbnails: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Return (n, 3072) float32, the details, each less its share of the mean (3072,) of all images'."""
+    detail = _detail(thumbnails)
     if norm := float(mean @ mean):
-        share = detail @ mean / norm
-        for block in blocks:
-            detail[block] -= np.outer(share[block], mean)
+        detail -= np.outer(detail @ mean / norm, mean)
     return detail
 
 
-def _local_mean(images: np.ndarray) -> np.ndarray:
-    """Return (n, h, w, 3): the mean of the window around each pixel; the edge's pixels go on outside."""
-    edge = _SMOOTH // 2
+def _detail(thumbnails: np.ndarray) -> np.ndarray:
+    """Return (n, 3072) float32: each image less its local mean; the edge's pixels go on outside."""
+    edge, side = _SMOOTH // 2, thumbnails.shape[1]
+    images = thumbnails.astype(np.float32)
     padded = np.pad(images, ((0, 0), (edge, edge), (edge, edge), (0, 0)), mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (_SMOOTH, _SMOOTH), axis=(1, 2))
-    mean: np.ndarray = windows.mean(axis=(-2, -1))
-    return mean
+    rows, window = np.zeros_like(padded[:, :side]), np.zeros_like(images)
+    for k in range(_SMOOTH):
+        rows += padded[:, k : k + side]
+    for k in range(_SMOOTH):
+        window += rows[:, :, k : k + side]
+    return (images - window / _SMOOTH**2).reshape(len(images), -1)
 
 
 def _agree(a: np.ndarray, b: np.ndarray) -> bool:

@@ -60,9 +60,10 @@ def prepare_category(
     with written_whole(out) as part:
         with ThreadPoolExecutor(workers or cores()) as pool:
             tasks = (pool.submit(_decode, raw, entry, size) for entry in entries)
-            rows = _write_arrays(part, entries, size, in_order(tasks, ahead=32), on_image)
+            results = in_order(tasks, ahead=32)
+            rows, thumbnails = _write_arrays(part, entries, size, results, on_image)
         _refuse_conflicts(raw, rows, size)
-        found = _name_originals(rows)
+        found = _name_originals(rows, thumbnails)
         records = [row.record for row in rows]
         files.write_table(part / "manifest.csv", pd.DataFrame(records))
         files.write_json(part / "prepared.json", _facts(raw, rows, size))
@@ -77,7 +78,6 @@ class _Row:
     record: dict[str, Any]
     hashes: list[str]  # lines of data_hash
     pixel_digest: bytes
-    thumbnail: np.ndarray
 
 
 def looked_at(good: Sequence[T]) -> Sequence[T]:
@@ -123,7 +123,7 @@ def _decode(raw: Path, entry: Entry, size: int) -> tuple[_Row, np.ndarray, np.nd
     record["original"] = entry.path
     ordered = {name: record[name] for name in COLUMNS}
     digest = hashlib.sha256(pixels.data).digest()
-    return _Row(ordered, hashes, digest, copies.thumbnail(pixels)), pixels, mask
+    return _Row(ordered, hashes, digest), pixels, mask
 
 
 def cores() -> int:
@@ -157,9 +157,14 @@ def _write_arrays(
     size: int,
     results: Iterator[tuple[_Row, np.ndarray, np.ndarray | None]],
     on_image: Callable[[int, int], None],
-) -> list[_Row]:
-    """Write images.npy and masks.npy row by row (a mapped file would count as memory) and return the rows."""
-    rows = []
+) -> tuple[list[_Row], np.ndarray]:
+    """Write images.npy and masks.npy row by row: a mapped file would count as memory.
+
+    Returns:
+        The rows, and (n, 32, 32, 3) uint8 thumbnails.
+    """
+    rows: list[_Row] = []
+    thumbnails = np.empty((len(entries), copies.SIDE, copies.SIDE, 3), dtype=np.uint8)
     blank = np.zeros((size, size), dtype=np.uint8)
     tested = sum(entry.split == "test" for entry in entries)
     with (part / "images.npy").open("wb") as images, (part / "masks.npy").open("wb") as masks:
@@ -169,9 +174,10 @@ def _write_arrays(
             images.write(pixels.data)
             if entry.split == "test":
                 masks.write((blank if mask is None else mask).data)
+            thumbnails[len(rows)] = copies.thumbnail(pixels)
             rows.append(row)
             on_image(len(rows), len(entries))
-    return rows
+    return rows, thumbnails
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
@@ -208,11 +214,9 @@ def _refuse_pairs(raw: Path, rows: list[_Row], others: list[_Row], size: int, ru
         )
 
 
-def _name_originals(rows: list[_Row]) -> dict[str, str]:
+def _name_originals(rows: list[_Row], thumbnails: np.ndarray) -> dict[str, str]:
     """Write into the rows' records which image each is a copy of, and return the copies."""
-    original = copies.originals(
-        np.stack([row.thumbnail for row in rows]), np.array([row.pixel_digest.hex() for row in rows])
-    )
+    original = copies.originals(thumbnails, np.array([row.pixel_digest.hex() for row in rows]))
     for row, first in zip(rows, original, strict=True):
         row.record["original"] = rows[first].record["path"]
     return {
