@@ -214,7 +214,7 @@ def _log_model(
                 artifacts=served | told,
                 code_paths=[str(package)],
                 pip_requirements=requirements,
-                signature=_signature(),
+                signature=signature(),
                 input_example=pd.DataFrame({"image": [_example()]}),
             )
         # Logging opened the run again: it ended when its training did.
@@ -269,7 +269,8 @@ def _distributions() -> Mapping[str, list[str]]:
     return importlib.metadata.packages_distributions()
 
 
-def _signature() -> "ModelSignature":
+def signature() -> "ModelSignature":
+    """Return the table that the served model takes, and the one that it returns."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import AnyType

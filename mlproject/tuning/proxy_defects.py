@@ -19,7 +19,7 @@ import scipy.fft
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from mlproject.models.components.anomaly_maps import gaussian_blur
+from mlproject.models.components.gaussian_blur import gaussian_blur
 from mlproject.training.loop import random_source
 
 VISIBLE = 8 / 255  # a changed pixel: eight grey levels

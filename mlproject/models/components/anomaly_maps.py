@@ -7,6 +7,7 @@ import torch.nn.functional as F  # noqa: N812
 from pydantic import Field
 
 from mlproject.core.params import Section
+from mlproject.models.components.gaussian_blur import gaussian_blur
 
 SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
@@ -34,20 +35,6 @@ class MapSettings(Section):
     normalise: bool
     smoothing: float = Field(ge=0, le=32)
     pooling: Literal["mean", "max"]
-
-
-def gaussian_blur(images: torch.Tensor, sigma: float, radius: int | None = None) -> torch.Tensor:
-    """Blur (n, c, h, w) images; edges are mirrored (repeated where an image is smaller than the kernel)."""
-    if sigma == 0:
-        return images
-    radius = radius or max(1, round(3 * sigma))
-    x = torch.arange(-radius, radius + 1, dtype=images.dtype, device=images.device)
-    kernel = torch.exp(-(x**2) / (2 * sigma**2))
-    kernel = (kernel / kernel.sum()).repeat(images.shape[1], 1)
-    mode = "reflect" if min(images.shape[-2:]) > radius else "replicate"
-    padded = F.pad(images, (radius,) * 4, mode=mode)
-    rows = F.conv2d(padded, kernel[:, None, None, :], groups=images.shape[1])
-    return F.conv2d(rows, kernel[:, None, :, None], groups=images.shape[1])
 
 
 def squared_error(images: torch.Tensor, reconstructions: torch.Tensor) -> torch.Tensor:

@@ -238,3 +238,4 @@ class Autoencoder(ReconstructionDetector):
             if k.startswith("network.")
         }
         self.network.load_state_dict(weights)
+        self.network.to(memory_format=torch.channels_last)  # as it was trained; convolutions are quicker

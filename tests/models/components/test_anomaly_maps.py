@@ -6,6 +6,7 @@ import torch
 
 from mlproject.models.components import anomaly_maps
 from mlproject.models.components.anomaly_maps import MapSettings
+from mlproject.models.components.gaussian_blur import gaussian_blur
 
 SETTINGS = MapSettings(
     kind="squared_error", ignore_offset=False, normalise=False, smoothing=0, pooling="mean"
@@ -67,10 +68,10 @@ def test_a_brighter_lamp_is_no_defect_when_the_offset_is_ignored():
 
 def test_blur_keeps_the_mean_of_a_constant_and_spreads_a_point():
     flat = torch.full((1, 1, 20, 20), 0.3)
-    assert torch.allclose(anomaly_maps.gaussian_blur(flat, 2), flat)
+    assert torch.allclose(gaussian_blur(flat, 2), flat)
     point = torch.zeros(1, 1, 41, 41)
     point[0, 0, 20, 20] = 1
-    blurred = anomaly_maps.gaussian_blur(point, 2)
+    blurred = gaussian_blur(point, 2)
     assert float(blurred.sum()) == pytest.approx(1, rel=1e-5)
     assert float(blurred[0, 0, 20, 20]) == pytest.approx(1 / (2 * np.pi * 4), rel=0.02)
 
@@ -145,7 +146,7 @@ def test_blur_equals_scipys_within_three_sigmas(sigma):
 
     image = images(size=32)[:1].double()
     radius = max(1, round(3 * sigma))
-    found = anomaly_maps.gaussian_blur(image, sigma)[0, 0].numpy()
+    found = gaussian_blur(image, sigma)[0, 0].numpy()
     np.testing.assert_allclose(
         found, gaussian_filter(image[0, 0].numpy(), sigma, radius=radius, mode="mirror"), atol=1e-12
     )
@@ -156,7 +157,7 @@ def test_edges_of_images_smaller_than_the_kernel_are_repeated(shape):
     from scipy.ndimage import gaussian_filter
 
     image = images()[:1, :, : shape[0], : shape[1]].double()
-    found = anomaly_maps.gaussian_blur(image, 2.0)[0, 0].numpy()
+    found = gaussian_blur(image, 2.0)[0, 0].numpy()
     mode = "mirror" if min(shape) > 6 else "nearest"
     np.testing.assert_allclose(
         found, gaussian_filter(image[0, 0].numpy(), 2.0, radius=6, mode=mode), atol=1e-12
