@@ -31,6 +31,8 @@ def test_every_row_is_measured_but_for_absent_peers(name, no_peers, monkeypatch,
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # the side sets another: this undoes it
         monkeypatch.setattr("mlproject.tracking.live.START_SECONDS", 0)
         shutil.copy(request.getfixturevalue("empty_database"), tmp_path / "mlflow.db")
+    if name.startswith("served"):
+        monkeypatch.setenv("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "")  # MLflow sets it: this undoes it
     if name in ("cold", "dvc"):  # what they run is loaded already
         monkeypatch.setenv("PATH", os.pathsep.join([str(fork_server.programs()), os.environ["PATH"]]))
         monkeypatch.setattr(sys, "executable", str(fork_server.programs() / "python"))
@@ -62,7 +64,15 @@ def test_sides_are_measured_in_turn_each_in_its_own_process(tmp_path):
 def result(ours, against, **goal) -> Result:
     row = Row("a row", "ours", "theirs", "s", **goal)
     group = Group("group", {"ours": Side("here", ""), "theirs": Side("there", "")}, (row,), note="A note.")
-    return Result(group, {"ours": ours, "theirs": against}, {}, {"ours": "12 layers"}, {}, "measured thus")
+    return Result(
+        group,
+        {"ours": ours, "theirs": against},
+        {},
+        {"ours": "12 layers"},
+        {},
+        "measured thus",
+        machine="two cores",
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,9 +93,9 @@ def test_a_verdict_on_a_busy_machine_says_so():
 
 
 def test_the_page_names_facts_load_and_what_was_not_measured():
-    text = page.page([result([1.0], [1.0], at_most=1)], "two cores")
+    text = page.page([result([1.0], [1.0], at_most=1)])
     for said in (
-        "two cores",
+        "Machine 1: two cores.",
         "1 met, 0 missed",
         "group: here: 12 layers; A note. measured thus; other",
         "FastAPI",
@@ -99,13 +109,15 @@ def test_a_group_measured_again_leaves_the_others_on_the_page(monkeypatch, tmp_p
     first, second = result([1.0], [1.0]), result([7.0], [1.0])
     groups = {"group": first.group, "other": replace(first.group, name="other")}
     page.keep({"group": first, "other": replace(first, group=groups["other"])}, groups)
-    page.keep({"group": second}, groups)
-    found, _ = page.kept(groups)
+    page.keep({"group": replace(second, machine="four cores")}, groups)
+    found = page.kept(groups)
     assert [found[name].values["ours"] for name in groups] == [[7.0], [1.0]]
-    assert "here: 7 s" in (tmp_path / "docs/speed.md").read_text(encoding="utf-8")
+    text = (tmp_path / "docs/speed.md").read_text(encoding="utf-8")
+    for said in ("here: 7 s", "Machine 1: four cores.", "Machine 2, measured thus"):
+        assert said in text
 
 
 def test_the_committed_page_is_that_of_the_committed_results():
     """A group that was added, or whose rows were renamed, needs `python -m benchmarks.speed GROUP`."""
-    results, where = page.kept(all_groups())
-    assert (ROOT / "docs/speed.md").read_text(encoding="utf-8") == page.page(list(results.values()), where)
+    results = page.kept(all_groups())
+    assert (ROOT / "docs/speed.md").read_text(encoding="utf-8") == page.page(list(results.values()))

@@ -18,12 +18,13 @@ from benchmarks.speed import (
     measure,
     page,
     scoring,
+    serving,
     tracked,
     training,
 )
 from benchmarks.speed.measure import Group
 
-MODULES = (training, density, scoring, decoding, commands, tracked, growth)
+MODULES = (training, density, scoring, serving, decoding, commands, tracked, growth)
 
 
 def all_groups(tiny: bool = False) -> dict[str, Group]:

@@ -3,6 +3,8 @@
 Needs the packages of .peers. No weights are downloaded: a backbone of random weights computes as long.
 """
 
+import asyncio
+import io
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,22 +54,46 @@ def _folder(scratch: str, n: int, side: int) -> Path:
     return folder
 
 
-@torch.no_grad()
-def verdicts(model: str, n: int, side: int, batch: int, scratch: str) -> Measured:
-    """Photos a second from files to verdicts.
-
-    What a model would have learnt is made up, in the size that 160 images give it: that computes as long.
-    """
-    network = _model(model)
-    folder = _folder(scratch, n, side)
-    if model == "padim":
+def _learnt(name: str) -> Any:
+    """Return a network with what it would have learnt made up, in the size that 160 images give it."""
+    network = _model(name)
+    if name == "padim":
         channels, patches = network.n_features, (SIDE // 4) ** 2
         network.gaussian.mean = torch.rand(channels, patches)
         network.gaussian.inv_covariance = torch.eye(channels).repeat(patches, 1, 1)
     else:
         channels, patches = sum(network.feature_extractor.out_dims), (SIDE // 8) ** 2
         network.memory_bank = torch.rand(int(160 * patches * CORESET), channels)
-    network.eval()
+    return network.eval()
+
+
+def application(name: str) -> Any:
+    """Return a FastAPI application: POST /predict an image file, get its score."""
+    from anomalib.data.utils import read_image
+    from fastapi import FastAPI, Request
+
+    network, transform, app = _learnt(name), _transform(name), FastAPI()
+
+    @torch.no_grad()
+    def score(data: bytes) -> float:
+        image = read_image(io.BytesIO(data), as_tensor=True)
+        return float(network(transform(image)[None]).pred_score)
+
+    @app.post("/predict")
+    async def predict(request: Request) -> dict[str, float]:
+        return {"score": await asyncio.to_thread(score, await request.body())}
+
+    return app
+
+
+@torch.no_grad()
+def verdicts(model: str, n: int, side: int, batch: int, scratch: str) -> Measured:
+    """Photos a second from files to verdicts.
+
+    What a model would have learnt is made up: that computes as long.
+    """
+    network = _learnt(model)
+    folder = _folder(scratch, n, side)
 
     @torch.no_grad()
     def once() -> float:

@@ -93,6 +93,7 @@ class Result:
         missing: side → why it was not measured.
         measured: when and at which commit; empty if not.
         others: cores that other processes took meanwhile.
+        machine: that it was measured on.
     """
 
     group: Group
@@ -102,6 +103,7 @@ class Result:
     missing: dict[str, str]
     measured: str = ""
     others: float = 0.0
+    machine: str = ""
 
     def of(self, row: Row) -> tuple[list[float], list[float]] | str:
         """Return each round's values of both sides of a row, or why there are none."""
@@ -153,7 +155,8 @@ def run(group: Group, scratch: Path, in_process: bool = False) -> Result:
                     del running[key]
         for key, process in running.items():
             result.peaks[key], result.facts[key] = process.end()
-    return replace(result, measured=f"{machine.today()}, commit {commit}", others=load.cores())
+    when = f"{machine.today()}, commit {commit}"
+    return replace(result, measured=when, others=load.cores(), machine=machine.described())
 
 
 def _start(side: Side, scratch: Path, in_process: bool, stack: ExitStack) -> Process:

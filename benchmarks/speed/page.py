@@ -82,26 +82,30 @@ def _shown(value: float) -> str:
 
 def notes(results: Sequence[Result]) -> list[str]:
     """Return what there is to say of each group, a line each."""
-    lines = []
+    lines, where = [], machines(results)
     for result in filter(lambda result: result.measured, results):
         said = [f"{result.group.sides[key].name}: {text}" for key, text in result.facts.items() if text]
         said += [result.group.note.removesuffix(".")] if result.group.note else []
         when = f"{result.measured}; other processes took {result.others:.1f} cores"
+        if len(where) > 1:
+            when = f"Machine {where.index(result.machine) + 1}, {when}"
         lines.append(f"{result.group.name}: {'; '.join(said)}{'. ' if said else ''}{when}")
     return lines
 
 
-def page(results: Sequence[Result], where: str) -> str:
-    """Return the whole page.
+def machines(results: Sequence[Result]) -> list[str]:
+    """Return the machines that groups were measured on; both sides of a row are of one run on one machine."""
+    return list(dict.fromkeys(result.machine for result in results if result.measured))
 
-    Args:
-        where: the machine.
-    """
+
+def page(results: Sequence[Result]) -> str:
+    """Return the whole page."""
     table = [cells(result, row) for result in results for row in result.group.rows]
     met, missed = (sum(row[-1].startswith(verdict) for row in table) for verdict in ("met", "**missed**"))
     parts = [
         INTRODUCTION,
-        f"Machine: {where}. Goals: {met} met, {missed} missed.",
+        *(f"Machine {number}: {where}.\n" for number, where in enumerate(machines(results), 1)),
+        f"Goals: {met} met, {missed} missed.",
         "",
         f"| {' | '.join(HEAD)} |",
         f"| {' | '.join('---' for _ in HEAD)} |",
@@ -124,29 +128,24 @@ def failed(results: Sequence[Result]) -> bool:
     return any(reason != NO_PEERS for result in results for reason in result.missing.values())
 
 
-def kept(groups: Mapping[str, Group]) -> tuple[dict[str, Result], str]:
-    """Return the result of every group, measured or not, and the machine that they were measured on."""
+def kept(groups: Mapping[str, Group]) -> dict[str, Result]:
+    """Return the result of every group, measured or not."""
     path = machine.ROOT / machine.WRITTEN[1]
-    record: dict[str, Any] = {"machine": "", "groups": {}}
-    if path.exists():
-        record = files.read_json(path)
-    found = {
-        name: Result(group, **record["groups"][name])
-        if name in record["groups"]
+    record: dict[str, Any] = files.read_json(path)["groups"] if path.exists() else {}
+    return {
+        name: Result(group, **record[name])
+        if name in record
         else Result(group, {}, {}, {}, dict.fromkeys(group.sides, "not measured"))
         for name, group in groups.items()
     }
-    return found, record["machine"]
 
 
 def keep(results: dict[str, Result], groups: Mapping[str, Group]) -> None:
-    """Write results and the page; those of other groups stay, if they were measured on this machine."""
-    here = machine.described()
-    before, where = kept(groups)
-    known = {name: result for name, result in before.items() if where == here and result.measured} | results
+    """Write results and the page; those of other groups stay, if they were measured."""
+    known = {name: result for name, result in kept(groups).items() if result.measured} | results
     record = {
         name: {key: value for key, value in vars(result).items() if key != "group"}
         for name, result in known.items()
     }
-    files.write_json(machine.ROOT / machine.WRITTEN[1], {"machine": here, "groups": record})
-    files.write_text(machine.ROOT / machine.WRITTEN[0], page(list(kept(groups)[0].values()), here))
+    files.write_json(machine.ROOT / machine.WRITTEN[1], {"groups": record})
+    files.write_text(machine.ROOT / machine.WRITTEN[0], page(list(kept(groups).values())))

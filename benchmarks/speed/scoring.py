@@ -70,6 +70,16 @@ def fitted(model: str, good: int, side: int) -> Any:
     return detector
 
 
+def save_fitted(model: str, good: int, side: int, folder: Path) -> None:
+    """Fit and save; at full size in a process of its own: this one's peak is to be that of scoring."""
+    if side == SIZE:
+        fitting = multiprocessing.get_context("spawn").Process(target=_save, args=(model, good, side, folder))
+        fitting.start()
+        fitting.join()
+    else:
+        _save(model, good, side, folder)
+
+
 def _save(model: str, good: int, side: int, folder: Path) -> None:
     fitted(model, good, side).save(folder)
 
@@ -95,12 +105,7 @@ def verdicts(model: str, good: int, n: int, side: int, batch: int, scratch: str)
     from mlproject.inference import predict
 
     folder = Path(scratch, model)
-    if side == SIZE:  # elsewhere: the peak of this process is to be that of scoring
-        fitting = multiprocessing.get_context("spawn").Process(target=_save, args=(model, good, side, folder))
-        fitting.start()
-        fitting.join()
-    else:
-        _save(model, good, side, folder)
+    save_fitted(model, good, side, folder)
     detector = models.load(folder)
     paths = inputs.photos(Path(scratch, f"photos-{n}"), n, side)
     calls = [paths[i : i + 1] for i in range(n)] if batch == 1 else [paths]
