@@ -37,7 +37,7 @@ def main() -> None:
             detector.fit(train[roles.train], train[roles.validation], RunOptions(seed=seed))
             detector.calibrate(train[roles.validation])
             good = thresholds.good_images(
-                detector, roles, [names[row] for row in roles.train], lambda rows, images=train: images[rows]
+                detector, roles, [names[row] for row in roles.train], train.__getitem__
             )
             scores, found = detector.score(new).scores, detector.threshold_scores(good.parts)
             held_out = found[~np.isin(good.rows, roles.train)]

@@ -15,14 +15,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from mlproject.models.components import layers
+from mlproject.models.components import layers, left_out
 from mlproject.models.components.local_descriptors import sample
+from mlproject.models.components.thinning import farthest, stand_ins
+from mlproject.models.components.whitening import scatter, second_moment, whitening
 
 KERNELS = 100  # at each place: of more good images those that differ most are kept
-FLOOR = 0.1  # of the mean spread, added to each cell's
-SMALLEST = 1e-3  # spread and peak of images that are all equal
-NEIGHBOURHOOD = 1.5  # Gaussian sigma over which cells share their spread: one cell alone has few images
-MOMENT = 4  # of the spread: 2 is the standard deviation; more, and rare large deviations count more
 IMAGES = 8  # whose surroundings are put together at once
 MOST_STORED = 250  # good images whose descriptors are all stored: of more, those alone that count
 TOGETHER = 4  # left-out images that are measured at once: kernels are then read once for all of them
@@ -154,9 +152,23 @@ class PositionDensity:
             found = (values[:, around] @ bank).amin(dim=3)
         else:
             found = torch.cat(layers.one_by_one(at_kernels, np.arange(0, rows * columns, CELLS)), dim=1)
-        by_offset = found.unflatten(1, (rows, columns)).permute(3, 0, 1, 2)
-        nearest = _nearest(by_offset, disc(self.reach), int(self.reach)).flatten(1)
-        return (nearest + squares).clamp_min(0).sqrt().unflatten(1, (rows, columns))
+        return (self._at_places(found) + squares).clamp_min(0).sqrt().unflatten(1, (rows, columns))
+
+    def distances_to(self, values: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+        """Return (m, rows, columns), from whitened values to one vector at each cell, other for each image.
+
+        Args:
+            values: (m, rows, columns, d) of m images.
+            vectors: (m, rows · columns, d), infinite where there is none.
+        """
+        pairs = zip(values.flatten(1, 2), vectors, strict=True)
+        found = [(image[self.around] - own[:, None]).square().sum(dim=2) for image, own in pairs]
+        return self._at_places(torch.stack(found)).sqrt().unflatten(1, tuple(self.mean.shape))
+
+    def _at_places(self, found: torch.Tensor) -> torch.Tensor:
+        """Return (m, cells), the least at each place of (m, cells, offsets) at each cell's kernels."""
+        by_offset = found.unflatten(1, tuple(self.mean.shape)).permute(3, 0, 1, 2)
+        return _nearest(by_offset, disc(self.reach), int(self.reach)).flatten(1)
 
 
 def disc(radius: float) -> list[tuple[int, int]]:
@@ -273,13 +285,7 @@ def _of_whole(
         spaced: reach, smoothing and border.
     """
     n, (rows, columns) = len(whole), shape
-    cells = max(1, min(columns, PAIRS // n**2))
-    kept = torch.cat(
-        [
-            farthest(numbers.transpose(0, 1) * unit[:, None], KERNELS)
-            for numbers, unit in zip(whole.split(cells, dim=1), step.split(cells), strict=True)
-        ]
-    )
+    kept, instead = _chosen(whole, step, columns)
     if n > MOST_STORED:
         kernels, chosen = torch.stack([whole[images, cell].T for cell, images in enumerate(kept)]), None
     else:
@@ -287,55 +293,40 @@ def _of_whole(
         chosen = kept.to(torch.int16) if n > KERNELS else None
     one, grid = torch.tensor(1.0), torch.ones(rows, columns)
     density = PositionDensity(projection, offset, step, kernels, grid, grid, one, **spaced, kept=chosen)
+    cells = torch.arange(rows * columns)
 
-    def left_out(batch: int) -> torch.Tensor:
+    def from_others(batch: int) -> torch.Tensor:
         """Return (TOGETHER at most, rows, columns), the distances of good images from the others."""
         images = torch.arange(n)[batch * TOGETHER :][:TOGETHER]
-        own = (kept == images[:, None, None]).reshape(len(images), rows, columns, -1)
-        values = torch.addcmul(offset, whole[images], step)
-        return density.distances(values.reshape(len(images), rows, columns, -1), without=own)
+        own = kept == images[:, None, None]
+        values = torch.addcmul(offset, whole[images], step).unflatten(1, (rows, columns))
+        found = density.distances(values, without=own.unflatten(1, (rows, columns)))
+        if instead is None:
+            return found
+        images = instead[cells, own.long().argmax(dim=2)]
+        vectors = torch.addcmul(offset, whole[images, cells], step)
+        vectors = vectors.masked_fill(~own.any(dim=2, keepdim=True), torch.inf)
+        return torch.minimum(found, density.distances_to(values, vectors))
 
-    distances = torch.cat(each(left_out, -(-n // TOGETHER)))
-    mean = distances.mean(dim=0)
-    density = density.changed(mean=mean, spread=_spread((distances - mean).pow(MOMENT).mean(dim=0)))
-    peaks = density.heights(density.standardise(distances))
-    density = density.changed(peak=peaks.mean().clamp_min(SMALLEST))
-    return density, scores_by_others(density, distances, peaks)
-
-
-def _spread(moment: torch.Tensor) -> torch.Tensor:
-    """Return `PositionDensity.spread` of the central moment (rows, columns) of order MOMENT."""
-    rows, columns = moment.shape
-    spread = sample(moment, rows, columns, NEIGHBOURHOOD).pow(1 / MOMENT)
-    return (spread + FLOOR * spread.mean()).clamp_min(SMALLEST)
+    return left_out.standardised(density, torch.cat(each(from_others, -(-n // TOGETHER))))
 
 
-def scores_by_others(density: PositionDensity, distances: torch.Tensor, peaks: torch.Tensor) -> torch.Tensor:
-    """Return (n,), the score of each left-out image in units of what the n - 1 others give.
+def _chosen(
+    whole: torch.Tensor, step: torch.Tensor, columns: int
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return (cells, k) the images whose vectors are kept at each cell, and each one's stand-in.
 
-    Args:
-        distances: (n, rows, columns), of each image from the others.
-        peaks: (n,) heights of all in units of what all n give.
+    None where all images are kept.
     """
-    others = len(distances) - 1
-    sums = torch.stack([_powers(one - density.mean) for one in distances]).sum(dim=0)
-    scores = []
-    for one, peak in zip(distances, peaks, strict=True):
-        first, second, third, fourth = (sums - _powers(one - density.mean)) / others
-        # central moment of the others, whose mean lies `first` above that of all
-        moment = fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4
-        alone = density.changed(
-            mean=density.mean + first.float(),
-            spread=_spread(moment.clamp_min(0).float()),
-            peak=((peaks.sum() - peak) / others).clamp_min(SMALLEST),
-        )
-        scores.append(alone.heights(alone.standardise(one[None])))
-    return torch.cat(scores)
-
-
-def _powers(deviation: torch.Tensor) -> torch.Tensor:
-    """Return (MOMENT, …) float64, the first to the fourth power of (…)."""
-    return torch.stack([deviation.double().pow(power) for power in range(1, MOMENT + 1)])
+    n = len(whole)
+    together = max(1, min(columns, PAIRS // n**2))
+    kept, instead = [], []
+    for numbers, unit in zip(whole.split(together, dim=1), step.split(together), strict=True):
+        values = numbers.transpose(0, 1) * unit[:, None]
+        kept.append(farthest(values, KERNELS))
+        if n > KERNELS:
+            instead.append(stand_ins(values, kept[-1]))
+    return torch.cat(kept), torch.cat(instead) if instead else None
 
 
 def _whole_numbers(
@@ -352,67 +343,6 @@ def _whole_numbers(
     offset, step = (low + high) / 2, ((high - low) / 254).clamp_min(1e-8)
     whole = torch.cat([((batch - offset) / step).round().to(torch.int8) for batch in batches()])
     return offset, step, whole
-
-
-def farthest(values: torch.Tensor, count: int) -> torch.Tensor:
-    """Return (cells, count at most) numbers of the vectors (cells, n, d) that cover all of them best.
-
-    Greedy k-centre (Gonzalez 1985): first the one next to the mean, then always the one that is farthest from
-    those already taken. PatchCore (Roth et al. 2022) thins its memory so.
-    """
-    cells, n, _ = values.shape
-    if n <= count:
-        return torch.arange(n).expand(cells, n)
-    centred = values - values.mean(dim=1, keepdim=True)
-    squares = centred.square().sum(dim=2)
-    apart = torch.baddbmm(squares[:, None], centred, centred.transpose(1, 2), alpha=-2) + squares[..., None]
-    every = torch.arange(cells)
-    taken = [squares.argmin(dim=1)]
-    nearest = apart[every, taken[0]]
-    while len(taken) < count:
-        taken.append(nearest.argmax(dim=1))
-        nearest = torch.minimum(nearest, apart[every, taken[-1]])
-    return torch.stack(taken, dim=1)
-
-
-def scatter(batches: Iterable[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, int]:
-    """Return the covariance within positions and over all cells, (c, c) float64 each, and how many there are.
-
-    Args:
-        batches: of (k, rows, columns, c).
-    """
-    squares, sums, n = torch.zeros(()), torch.zeros(()), 0
-    for batch in batches:
-        flat = batch.flatten(0, 2)
-        squares = squares + (flat.T @ flat).double()
-        sums = sums + batch.double().sum(dim=0).flatten(0, 1)
-        n += len(batch)
-    means = sums / n
-    cells = len(means)
-    total = squares / (n * cells)
-    centre = means.mean(dim=0)
-    return total - means.T @ means / cells, total - torch.outer(centre, centre), n * cells
-
-
-def second_moment(batches: Iterable[torch.Tensor]) -> torch.Tensor:
-    """Return the mean over all cells of x xᵀ, (c, c) float64, of batches (k, rows, columns, c)."""
-    squares, count = torch.zeros((), dtype=torch.float64), 0
-    for batch in batches:
-        flat = batch.flatten(0, 2)
-        squares, count = squares + (flat.T @ flat).double(), count + len(flat)
-    return squares / count
-
-
-def whitening(within: torch.Tensor, total: torch.Tensor, length: int) -> torch.Tensor:
-    """Return (c, d) float32: whitens what varies within a position, then keeps what differs most over all.
-
-    Linear discriminant analysis (Fisher 1936) with positions as classes: of the whitened directions, those in
-    which one place of the part, or one part and another, differ most.
-    """
-    variance, axes = torch.linalg.eigh(within)
-    white = axes / (variance.clamp_min(0) + 1e-12).sqrt()
-    _, directions = torch.linalg.eigh(white.T @ total @ white)
-    return (white @ directions.flip(1)[:, :length]).float()
 
 
 def arrays(density: PositionDensity) -> dict[str, np.ndarray]:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from mlproject.models.components import position_density
+from mlproject.models.components import left_out, position_density
 from mlproject.models.components.local_descriptors import sample
-from mlproject.models.components.position_density import PositionDensity, disc, farthest
+from mlproject.models.components.position_density import PositionDensity, disc
+from mlproject.models.components.thinning import farthest, stand_ins
 
 ROWS, COLUMNS, IMAGES, LENGTH = 5, 4, 6, 3
 RANDOM = torch.Generator().manual_seed(0)
@@ -95,11 +96,11 @@ def test_a_left_out_image_is_scored_by_what_the_others_give():
     distances[5, 2, 2] = 9.0
     usual = density.changed(mean=distances.mean(dim=0))
     peaks = usual.heights(usual.standardise(distances))
-    found = position_density.scores_by_others(usual, distances, peaks)
+    found = left_out.scores_by_others(usual, distances, peaks)
     others = torch.arange(24) != 5
     mean = distances[others].mean(dim=0)
-    moment = sample((distances[others] - mean).pow(4).mean(dim=0), 6, 6, position_density.NEIGHBOURHOOD)
-    spread = moment.pow(0.25) + position_density.FLOOR * moment.pow(0.25).mean()
+    moment = sample((distances[others] - mean).pow(4).mean(dim=0), 6, 6, left_out.NEIGHBOURHOOD)
+    spread = moment.pow(0.25) + left_out.FLOOR * moment.pow(0.25).mean()
     alone = density.changed(mean=mean, spread=spread, peak=peaks[others].mean())
     expected = alone.heights(alone.standardise(distances[5:6]))
     assert float(found[5]) == pytest.approx(float(expected), rel=1e-4)
@@ -137,6 +138,32 @@ def test_kernels_that_cover_all_are_kept():
     kept = farthest(values, 4)
     assert set(kept[0, 1:].tolist()) == {30, 31, 32}
     assert farthest(values, 50)[0].tolist() == list(range(33))
+
+
+def test_who_stands_in_is_who_would_have_been_kept():
+    """Three groups far from one another, each with one kept: without it, another of the group is kept."""
+    groups = torch.tensor([[0.0, 0.0], [50.0, 0.0], [0.0, 50.0]]).repeat_interleave(10, dim=0)
+    values = (groups + torch.randn((30, 2), generator=torch.Generator().manual_seed(4)))[None]
+    kept = farthest(values, 3)
+    instead = stand_ins(values, kept)
+    assert (instead // 10 == kept // 10).all()
+    assert (instead != kept).all()
+
+
+def test_left_out_distances_are_those_from_a_bank_that_never_had_the_image(monkeypatch):
+    """Left out alone, an image leaves a gap; with its stand-in there is none."""
+    monkeypatch.setattr(position_density, "KERNELS", 12)
+    descriptors = torch.randn((40, 6, 6, 4), generator=torch.Generator().manual_seed(6))
+    monkeypatch.setattr(position_density, "whitening", lambda *_: torch.eye(4))
+    measured = []
+    monkeypatch.setattr(left_out, "standardised", lambda density, found: (measured.append(found), density))
+    fit(descriptors)
+    exact = []
+    for image in range(40):
+        others = torch.cat([descriptors[:image], descriptors[image + 1 :]])
+        exact.append(fit(others)[1].distances(descriptors[image : image + 1]))
+    ratio = measured[0].mean() / torch.cat(exact).mean()
+    assert float(ratio) == pytest.approx(1, abs=0.01)  # without the stand-in: 1.024
 
 
 def test_what_another_lamp_changes_counts_little():

@@ -1,0 +1,45 @@
+"""Whitening: directions and units in which descriptors are compared."""
+
+from collections.abc import Iterable
+
+import torch
+
+
+def scatter(batches: Iterable[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """Return the covariance within positions and over all cells, (c, c) float64 each, and how many there are.
+
+    Args:
+        batches: of (k, rows, columns, c).
+    """
+    squares, sums, n = torch.zeros(()), torch.zeros(()), 0
+    for batch in batches:
+        flat = batch.flatten(0, 2)
+        squares = squares + (flat.T @ flat).double()
+        sums = sums + batch.double().sum(dim=0).flatten(0, 1)
+        n += len(batch)
+    means = sums / n
+    cells = len(means)
+    total = squares / (n * cells)
+    centre = means.mean(dim=0)
+    return total - means.T @ means / cells, total - torch.outer(centre, centre), n * cells
+
+
+def second_moment(batches: Iterable[torch.Tensor]) -> torch.Tensor:
+    """Return the mean over all cells of x xᵀ, (c, c) float64, of batches (k, rows, columns, c)."""
+    squares, count = torch.zeros((), dtype=torch.float64), 0
+    for batch in batches:
+        flat = batch.flatten(0, 2)
+        squares, count = squares + (flat.T @ flat).double(), count + len(flat)
+    return squares / count
+
+
+def whitening(within: torch.Tensor, total: torch.Tensor, length: int) -> torch.Tensor:
+    """Return (c, d) float32: whitens what varies within a position, then keeps what differs most over all.
+
+    Linear discriminant analysis (Fisher 1936) with positions as classes: of the whitened directions, those in
+    which one place of the part, or one part and another, differ most.
+    """
+    variance, axes = torch.linalg.eigh(within)
+    white = axes / (variance.clamp_min(0) + 1e-12).sqrt()
+    _, directions = torch.linalg.eigh(white.T @ total @ white)
+    return (white @ directions.flip(1)[:, :length]).float()
