@@ -11,13 +11,23 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from mlproject.core import s3_faults
+from mlproject.core.errors import UserError
+from mlproject.data import buckets
 from mlproject.tracking.connection import without_password
 from mlproject.tracking.store_faults import PASSWORD, USER
 
+FILES = "/api/2.0/mlflow-artifacts/artifacts"
 SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
 LOG_IN = f"Set {USER} and {PASSWORD}, or ask who administers the server."
 CREDENTIALS = Path("~/.mlflow/credentials")  # another place for them
-KEYS = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE")  # one of them names an S3 log-in
+S3_OPTIONS = {  # of a remote in .dvc/config → as boto3 calls them
+    "endpointurl": "endpoint_url",
+    "region": "region_name",
+    "access_key_id": "aws_access_key_id",
+    "secret_access_key": "aws_secret_access_key",
+    "session_token": "aws_session_token",
+}
 
 
 class Answer(NamedTuple):
@@ -74,15 +84,18 @@ def dvc(folder: Path) -> Answer:
 
 
 def _s3_remote(remote: str, config: Mapping[str, str], described: str) -> Answer:
-    """Whether what DVC needs for a remote in S3 is here; the remote itself is not asked."""
+    """Whether a remote in S3 answers to the keys that are here."""
     if importlib.util.find_spec("dvc_s3") is None:
         return Answer(False, f"{described} needs dvc-s3", "`pip install '.[services]'`")
-    options = (f"remote.{remote}.{name}" for name in ("access_key_id", "profile", "credentialpath"))
-    own = any((Path("~/.aws").expanduser() / name).is_file() for name in ("credentials", "config"))
-    if own or any(name in config for name in options) or any(map(os.environ.get, KEYS)):
-        return Answer(True, described)
-    remedy = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, unless the machine itself has a role."
-    return Answer(None, f"{described}; no keys found", remedy)
+    set_there = {name.removeprefix(f"remote.{remote}."): value for name, value in config.items()}
+    if "profile" in set_there or "credentialpath" in set_there:
+        return Answer(None, f"{described}: not asked, its keys are in a file of their own", "Try `dvc pull`.")
+    options = {name: set_there[option] for option, name in S3_OPTIONS.items() if option in set_there}
+    try:
+        buckets.check(set_there["url"], f"`dvc remote modify {remote} endpointurl`", **options)
+    except UserError as error:
+        return Answer(False, f"remote {remote}: {error}", "Correct that; `dvc push` and `dvc pull` need it.")
+    return Answer(True, f"{described} answers")
 
 
 def _no_project(folder: Path, config: Mapping[str, str]) -> Answer | None:
@@ -126,7 +139,27 @@ def _mlflow_server(uri: str) -> Answer:
     if answer.ok and asked.status_code in (401, 403) and not CREDENTIALS.expanduser().is_file():
         found = "asks for a log-in" if asked.status_code == 401 and not user else "refuses"
         return Answer(False, f"{shown}: {found} ({asked.text[:80]})", LOG_IN)
+    if answer.ok and (fault := _files_fault(f"{uri.rstrip('/')}{FILES}", log_in)):
+        return Answer(False, f"{shown}: {fault.what}", f"{fault.remedy}, where the server was started.")
     return Answer(answer.ok, f"{shown}: answers {answer.status_code}", "" if answer.ok else remedy)
+
+
+def _files_fault(address: str, log_in: tuple[str, str] | None) -> s3_faults.S3Fault | None:
+    """Return why a server does not get at the files that it keeps; None if it does, or keeps none."""
+    import requests
+
+    try:
+        files = requests.get(address, timeout=30, auth=log_in)
+    except requests.RequestException as error:
+        return s3_faults.S3Fault(f"brings no files ({type(error).__name__})", "Correct its store of files")
+    if fault := s3_faults.told(files.text, "MLFLOW_S3_ENDPOINT_URL"):
+        return s3_faults.S3Fault(f"its S3 store {fault.what}", f"{fault.remedy[0].upper()}{fault.remedy[1:]}")
+    if files.status_code < 500 or "--no-serve-artifacts" in files.text:
+        return None
+    return s3_faults.S3Fault(
+        f"brings no files ({files.status_code})",
+        "Read its log: its store of files may be away, or refuse its key",
+    )
 
 
 def _mlflow_database(path: Path) -> Answer:

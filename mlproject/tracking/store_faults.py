@@ -5,6 +5,7 @@ import re
 import sys
 from urllib.parse import urlsplit
 
+from mlproject.core import s3_faults
 from mlproject.core.errors import UserError
 from mlproject.tracking import connection
 
@@ -18,11 +19,7 @@ CLASSES = {  # module → base classes of what it raises
 }
 USER, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 STATUS = re.compile(r"\b(401|403|5\d\d) (?:Client|Server) Error")
-KEYS = re.compile(
-    r"Unable to locate credentials|Partial credentials|InvalidAccessKeyId|SignatureDoesNotMatch"
-    r"|AccessDenied|\(403\) when calling"
-)
-UNREACHED = re.compile("Could not connect to the endpoint|Connect timeout on endpoint")
+SERVED = "/mlflow-artifacts/"  # in the address of a file that the server brings
 AWAY = re.compile("NewConnectionError|ConnectTimeoutError|NameResolutionError")
 FAILED = re.compile(r"too many 5\d\d error responses|Max retries exceeded")
 
@@ -52,6 +49,8 @@ def plain(error: Exception) -> UserError | None:
 def refusal(error: Exception) -> StoreFault | None:
     """Return what to tell of a server or an artifact store that refuses or is away; None of others."""
     said, status, store = _said(error), _status(error), f"MLflow at {connection.shown()}"
+    if fault := _s3_fault(error, store):
+        return fault
     if status == 401:
         return StoreFault(f"{store} {_log_in()}")
     if status == 403 and "Host header" in said:
@@ -62,17 +61,30 @@ def refusal(error: Exception) -> StoreFault | None:
             f"{store} does not allow that ({said}). Who administers it grants the permission: "
             "READ for those who use models, MANAGE for those who train and promote."
         )
-    if KEYS.search(said):
-        return StoreFault(
-            f"The files of {store} are in an S3 store that takes no keys from here ({said}). "
-            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
-        )
-    if UNREACHED.search(said):
-        given = os.environ.get("MLFLOW_S3_ENDPOINT_URL", "not set")
-        where = f"in an S3 store out of reach ({said}). MLFLOW_S3_ENDPOINT_URL is {given}"
-        return StoreFault(f"The files of {store} are {where}.")
     what = "does not answer." if AWAY.search(str(error)) else f"failed: {said}"
     return StoreFault(f"{store} {what}") if status >= 500 or FAILED.search(said) else None
+
+
+def _s3_fault(error: Exception, store: str) -> StoreFault | None:
+    """Return what is wrong with the S3 store that MLflow's files are in, if that is what an error tells of.
+
+    Either the server asks that store, with keys of its own, or this process does.
+    """
+    said = f"{_said(error)} {error.__context__ or ''}"  # S3's own code is below what MLflow makes of it
+    if SERVED not in said:
+        given = os.environ.get("MLFLOW_S3_ENDPOINT_URL", "not set")
+        fault = s3_faults.told(said, f"MLFLOW_S3_ENDPOINT_URL ({given})")
+        where = f"The files of {store} are in an S3 store that"
+        return StoreFault(f"{where} {fault.what}: {fault.remedy}.") if fault else None
+    if fault := s3_faults.told(said, "MLFLOW_S3_ENDPOINT_URL"):
+        remedy = f"Who runs the server has to {fault.remedy}"
+        return StoreFault(f"{store} has its files in an S3 store that {fault.what}. {remedy}, where it runs.")
+    if not FAILED.search(said):
+        return None
+    return StoreFault(
+        f"{store} does not get at its files ({_said(error)}). Its log says why: its S3 store is away, for "
+        "example, or refuses the key that the server was started with."
+    )
 
 
 def _said(error: Exception) -> str:

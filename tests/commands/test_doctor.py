@@ -209,17 +209,6 @@ def test_a_server_that_wants_another_log_in_is_found(monkeypatch, user, found):
     assert "MLFLOW_TRACKING_USERNAME" in answer.remedy
 
 
-def test_a_remote_in_s3_needs_keys(monkeypatch, tmp_path):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    for name in doctor_stores.KEYS:
-        monkeypatch.delenv(name, raising=False)
-    config = {"remote.store.url": "s3://dvc/project"}
-    pytest.importorskip("dvc_s3")
-    assert "no keys" in doctor_stores._s3_remote("store", config, "3.67").detail
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "dvc")
-    assert doctor_stores._s3_remote("store", config, "3.67").ok is True
-
-
 def test_the_projects_own_settings_are_right(project):
     tree = yaml.safe_load(Path("params.yaml").read_text())
     counted = f"{len(tree['detectors'])} detectors on {len(tree['categories'])} categories"

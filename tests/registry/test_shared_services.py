@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import requests
 import support.promotion_project as project
 from support import fork_server, shared_services
 from support.promotion_project import CATEGORY, NAME
 from support.shared_services import Services
 
+from mlproject.commands import doctor_stores
 from mlproject.tracking import connection, lock
 
 pytest_plugins = ["support.tracked_project", "support.promotion_project"]
@@ -188,10 +190,27 @@ def test_what_is_restored_from_a_back_up_predicts_the_same(moved, clones, tmp_pa
     pd.testing.assert_frame_equal(after, before, check_exact=True)
 
 
+def test_an_s3_store_that_refuses_the_servers_key_is_one_line(moved, one_line):
+    restored, _, had = moved
+    checked = f"{restored.s3}/moto-api/reset-auth"  # after so many requests keys are checked
+    requests.post(checked, data=b"0", timeout=10)
+    try:
+        said = "has its files in an S3 store that does not know the access key. Who runs the server has to"
+        one_line(PREDICT, said, **restored.person("anna"))
+        one_line(["register"], said, **restored.person("anna"))
+        answer = doctor_stores.mlflow(restored.mlflow)
+        assert answer.ok is False
+        assert "its S3 store does not know the access key" in answer.detail
+        assert "MLFLOW_TRACKING" not in answer.remedy
+    finally:
+        requests.post(checked, data=b"inf", timeout=10)
+    assert restored.counts() == had
+
+
 def test_an_s3_store_that_is_away_is_one_line_and_no_reason_to_register_again(moved, one_line):
     restored, _, had = moved
     restored.kill("s3")
-    one_line(PREDICT, "failed: ", **restored.person("anna"))
+    one_line(PREDICT, "does not get at its files (", **restored.person("anna"))
     one_line(["register"], "could not be recorded", **restored.person("anna"))
     (count,) = restored.rows("select count(*) from model_versions")
     assert count == (had["model_versions"],)

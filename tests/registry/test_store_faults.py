@@ -14,8 +14,6 @@ import support.tracked_project as project
 from PIL import Image
 from support import fork_server
 
-from mlproject.tracking import store_faults
-
 pytest_plugins = ["support.tracked_project", "support.promotion_project"]
 
 PASSWORD = "marked-5f1c"
@@ -112,27 +110,3 @@ def test_a_full_disk_here_is_no_reason_to_register_a_version_again(folder, capsy
         resource.setrlimit(resource.RLIMIT_FSIZE, (allowed, most))
     assert "registered again" not in capsys.readouterr().out
     assert project.register() == first._replace(new=False)
-
-
-@pytest.mark.parametrize(
-    ("keys", "message"),
-    [
-        ({}, "takes no keys from here (Unable to locate credentials). Set AWS_ACCESS_KEY_ID"),
-        ({"aws_access_key_id": "dvc", "aws_secret_access_key": "secret"}, "in an S3 store out of reach"),
-    ],
-    ids=["no keys", "away"],
-)
-def test_an_s3_store_that_is_asked_without_a_server_in_between(monkeypatch, tmp_path, keys, message):
-    """As with `mlflow server --no-serve-artifacts`: boto3 raises errors that are none of MLflow's."""
-    boto3 = pytest.importorskip("boto3")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    store = boto3.session.Session(region_name="us-east-1").client(
-        "s3", endpoint_url="http://127.0.0.1:9", **keys
-    )
-    with pytest.raises(store_faults.kinds()) as raised:
-        store.list_buckets()
-    assert message in str(store_faults.plain(raised.value))
