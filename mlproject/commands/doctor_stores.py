@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from mlproject.core import s3_faults
 from mlproject.core.errors import UserError
 from mlproject.data import buckets
+from mlproject.tracking import connection, store_faults
 from mlproject.tracking.connection import without_password
 from mlproject.tracking.store_faults import PASSWORD, USER
 
@@ -131,9 +132,13 @@ def _mlflow_server(uri: str) -> Answer:
     )
     user = os.environ.get(USER)
     log_in = (user, os.environ.get(PASSWORD, "")) if user else None  # or the address has one
+    verify = connection.trusted()
     try:
-        answer = requests.get(f"{uri.rstrip('/')}/health", timeout=5)
-        asked = requests.get(f"{uri.rstrip('/')}{SEARCH}", timeout=5, auth=log_in)
+        answer = requests.get(f"{uri.rstrip('/')}/health", timeout=5, verify=verify)
+        asked = requests.get(f"{uri.rstrip('/')}{SEARCH}", timeout=5, auth=log_in, verify=verify)
+    except requests.exceptions.SSLError as error:
+        told = store_faults.untrusted(str(error)) or f"{shown}: {error}"
+        return Answer(False, told, "Correct that. Runs wait in their files meanwhile: none is lost.")
     except requests.RequestException as error:
         return Answer(False, f"{shown}: no answer ({type(error).__name__})", remedy)
     if answer.ok and asked.status_code in (401, 403) and not CREDENTIALS.expanduser().is_file():
@@ -149,7 +154,7 @@ def _files_fault(address: str, log_in: tuple[str, str] | None) -> s3_faults.S3Fa
     import requests
 
     try:
-        files = requests.get(address, timeout=30, auth=log_in)
+        files = requests.get(address, timeout=30, auth=log_in, verify=connection.trusted())
     except requests.RequestException as error:
         return s3_faults.S3Fault(f"brings no files ({type(error).__name__})", "Correct its store of files")
     if fault := s3_faults.told(files.text, "MLFLOW_S3_ENDPOINT_URL"):
@@ -170,12 +175,12 @@ def _mlflow_database(path: Path) -> Answer:
     if path.stat().st_size == 0:
         return Answer(None, f"{path} is empty", "The next run makes it again; nothing was recorded in it.")
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None)
+        database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None)
         try:
-            connection.execute("BEGIN IMMEDIATE")  # takes the right to write and changes nothing
-            connection.execute("ROLLBACK")
+            database.execute("BEGIN IMMEDIATE")  # takes the right to write and changes nothing
+            database.execute("ROLLBACK")
         finally:
-            connection.close()
+            database.close()
     except sqlite3.Error as error:
         return Answer(False, f"{path}: {error}", "Change its owner; a broken file can only be moved away.")
     return Answer(True, f"{path} can be written")

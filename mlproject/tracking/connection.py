@@ -41,6 +41,7 @@ for _name, _value in SETTINGS.items():
     os.environ.setdefault(_name, _value)
 
 DATABASE = "mlflow.db"
+OWN_AUTHORITY = "MLFLOW_TRACKING_SERVER_CERT_PATH"
 DVC_COPIES = Path(".dvc/tmp/exps")
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 DESCRIPTION = "mlflow.note.content"
@@ -125,14 +126,38 @@ def away_message(meanwhile: str = "training goes on") -> str:
     )
 
 
+def trusted() -> str | bool:
+    """Return what certificates of the server are verified by, as `requests` takes it and MLflow does.
+
+    Raises:
+        UserError: MLFLOW_TRACKING_SERVER_CERT_PATH or REQUESTS_CA_BUNDLE names no file.
+    """
+    for name in (OWN_AUTHORITY, "REQUESTS_CA_BUNDLE"):
+        if (path := os.environ.get(name)) and not Path(path).exists():
+            raise UserError(f"{name}: {path}: no such file. It holds the certificate of an authority.")
+    if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1"):
+        return False
+    return os.environ.get(OWN_AUTHORITY) or True
+
+
 def reachable(timeout: float = 3.0) -> bool:
-    """Say within `timeout` seconds whether the store answers; a SQLite file always does."""
+    """Say within `timeout` seconds whether the store answers; a SQLite file always does.
+
+    So does a server whose certificate is not trusted: what is asked of it next fails, and `store_faults`
+    says why.
+
+    Raises:
+        UserError: as `trusted`.
+    """
     address = urlsplit(uri())
     if address.scheme in ("http", "https"):
         import requests
 
+        health = f"{uri().rstrip('/')}/health"
         try:
-            return requests.get(f"{uri().rstrip('/')}/health", timeout=timeout).status_code < 500
+            return requests.get(health, timeout=timeout, verify=trusted()).status_code < 500
+        except requests.exceptions.SSLError:
+            return True
         except requests.RequestException:
             return False
     if not address.hostname:

@@ -21,6 +21,7 @@ USER, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 STATUS = re.compile(r"\b(401|403|5\d\d) (?:Client|Server) Error")
 SERVED = "/mlflow-artifacts/"  # in the address of a file that the server brings
 AWAY = re.compile("NewConnectionError|ConnectTimeoutError|NameResolutionError")
+CERTIFICATE = re.compile(r"certificate verify failed: ([^(]*[^(\s])")
 FAILED = re.compile(r"too many 5\d\d error responses|Max retries exceeded")
 
 
@@ -49,6 +50,8 @@ def plain(error: Exception) -> UserError | None:
 def refusal(error: Exception) -> StoreFault | None:
     """Return what to tell of a server or an artifact store that refuses or is away; None of others."""
     said, status, store = _said(error), _status(error), f"MLflow at {connection.shown()}"
+    if told := untrusted(said):
+        return StoreFault(told)
     if fault := _s3_fault(error, store):
         return fault
     if status == 401:
@@ -63,6 +66,20 @@ def refusal(error: Exception) -> StoreFault | None:
         )
     what = "does not answer." if AWAY.search(str(error)) else f"failed: {said}"
     return StoreFault(f"{store} {what}") if status >= 500 or FAILED.search(said) else None
+
+
+def untrusted(said: str) -> str | None:
+    """Return what to tell where an error's text says that no TLS could be agreed on with the server."""
+    store = f"MLflow at {connection.shown()}"
+    if "WRONG_VERSION_NUMBER" in said:
+        return f"{store} does not speak TLS: correct MLFLOW_TRACKING_URI to http://…"
+    if not (found := CERTIFICATE.search(said)):
+        return None
+    why, name = found[1].rstrip("."), connection.OWN_AUTHORITY
+    return (
+        f"{store} has a certificate that is not trusted here ({why}). "
+        f"Where an authority of your own issued it, set {name} to the file with that one's certificate."
+    )
 
 
 def _s3_fault(error: Exception, store: str) -> StoreFault | None:

@@ -21,9 +21,10 @@ import numpy as np
 import pandas as pd
 from conftest import ROOT
 from PIL import Image
-from support import shared_services
+from support import shared_services, tls_proxy
 from support.pipeline_project import Project, draw, write_category
 from support.shared_services import Services
+from support.tls_proxy import Authority
 
 from mlproject.registry import aliases
 from mlproject.tracking import lock
@@ -232,15 +233,51 @@ def _lot(person: Person, seed: int) -> str:
     return str(folder)
 
 
-def predict(services: Services, folder: Path, photos: Path) -> pd.DataFrame:
+def predict(services: Services, folder: Path, photos: Path, **changes: str) -> pd.DataFrame:
     """Return what the champion says to somebody who may only read, in an empty folder."""
     folder.mkdir()
     person = Person.__new__(Person)
     person.folder = folder
     person.set_up(services, "line")
-    person.extra = dict(person.extra) | {"PYTHONPATH": str(ROOT)}
+    person.extra = dict(person.extra) | {"PYTHONPATH": str(ROOT)} | changes
     person.call("mlproject", "predict", f"{NAME}@champion", str(photos), "--out", "results.csv")
     return pd.read_csv(folder / "results.csv", float_precision="round_trip")
+
+
+def over_tls(
+    services: Services, anna: Person, folder: Path, photos: Path, before: pd.DataFrame
+) -> Iterator[tuple[str, str]]:
+    """Do the same through TLS, with certificates of an authority that nobody trusts by itself."""
+    authority, usual = Authority.made(folder), anna.extra
+    own = {"MLFLOW_TRACKING_SERVER_CERT_PATH": str(authority.certificate)}
+    with (
+        tls_proxy.running(authority, services.mlflow) as mlflow,
+        tls_proxy.running(authority, services.s3) as s3,
+    ):
+        had = services.counts()
+        anna.extra = dict(usual) | own | {"MLFLOW_TRACKING_URI": mlflow}
+        said = anna.call("mlproject", "register", check=False)
+        known = said.count("(known)")
+        yield "MLflow behind TLS | register finds every version", wrong(len(MODELS), known, said[-500:])
+        found = predict(services, folder / "tls", photos, MLFLOW_TRACKING_URI=mlflow, **own)
+        yield "MLflow behind TLS | predict gives the same scores", wrong(True, found.equals(before))
+        anna.extra = dict(usual) | {"MLFLOW_TRACKING_URI": mlflow}
+        said = anna.call("mlproject", "register", check=False)
+        told = f"error: MLflow at {mlflow} has a certificate that is not trusted here"
+        yield (
+            "MLflow behind TLS | an unknown authority is one line that says what to set",
+            wrong((1, False), (said.count(told), "Traceback" in said), said[-500:]),
+        )
+        anna.extra = dict(usual) | {"AWS_CA_BUNDLE": str(authority.certificate)}
+        anna.call("dvc", "remote", "modify", "--local", "store", "endpointurl", s3)
+        said = anna.call("dvc", "status", "--cloud")
+        yield (
+            "S3 behind TLS | `dvc status --cloud` finds all that was pushed",
+            wrong(True, "in sync" in said, said[-500:]),
+        )
+        anna.call("dvc", "remote", "modify", "--local", "--unset", "store", "endpointurl")
+        anna.extra = usual
+        yield "behind TLS | nothing is added", wrong(had, services.counts())
 
 
 def tries(arguments: list[str]) -> Iterator[tuple[str, str]]:
@@ -270,6 +307,7 @@ def _all(folder: Path) -> Iterator[tuple[str, str]]:
             "predict by an account that may only read, in an empty folder | every photo has a score",
             wrong(50, int(before["score"].notna().sum())),
         )
+        yield from over_tls(services, anna, folder, photos, before)
         shared_services.back_up(services, folder / "backup")
     with shared_services.running(folder / "second", folder / "backup") as services:
         yield (

@@ -13,9 +13,10 @@ import pandas as pd
 import pytest
 import requests
 import support.promotion_project as project
-from support import fork_server, shared_services
+from support import fork_server, shared_services, tls_proxy
 from support.promotion_project import CATEGORY, NAME
 from support.shared_services import Services
+from support.tls_proxy import Authority
 
 from mlproject.commands import doctor_stores
 from mlproject.tracking import connection, lock
@@ -167,6 +168,57 @@ def test_a_log_in_that_is_missing_or_wrong_is_one_line(one_line, fault, command)
 
 def test_an_account_that_may_only_read_is_told_so(one_line):
     one_line(["register"], "does not allow that")
+
+
+@pytest.fixture(scope="module")
+def behind_tls(services, tmp_path_factory) -> Iterator[tuple[str, Authority]]:
+    """The address of MLflow behind TLS, and the authority of its certificate."""
+    authority = Authority.made(tmp_path_factory.mktemp("authority"))
+    with tls_proxy.running(authority, services.mlflow) as address:
+        yield address, authority
+
+
+@pytest.mark.parametrize("variable", ["MLFLOW_TRACKING_SERVER_CERT_PATH", "REQUESTS_CA_BUNDLE"])
+def test_a_server_behind_tls_is_used_where_its_authority_is_named(
+    services, clones, behind_tls, tmp_path, variable
+):
+    address, authority = behind_tls
+    trusting = {"MLFLOW_TRACKING_URI": address, variable: str(authority.certificate)}
+    code, said = run(services, "anna", clones["anna"], "mlproject", "register", **trusting)
+    assert code == 0, said
+    assert "(known)" in said
+    photos = clones["anna"] / "data/raw" / CATEGORY / "test"
+    command = ("mlproject", "predict", f"{NAME}@champion", str(photos))
+    over_tls = run(services, "line", tmp_path, *command, **trusting)
+    assert over_tls == run(services, "line", tmp_path, *command)
+    assert over_tls[0] == 0, over_tls[1]
+
+
+@pytest.mark.parametrize("command", [PREDICT, ["register"]], ids=["predict", "register"])
+def test_a_certificate_of_an_unknown_authority_is_one_line(behind_tls, one_line, command):
+    address, _ = behind_tls
+    one_line(
+        command,
+        f"MLflow at {address} has a certificate that is not trusted here (unable to get local issuer "
+        "certificate). Where an authority of your own issued it, set MLFLOW_TRACKING_SERVER_CERT_PATH",
+        MLFLOW_TRACKING_URI=address,
+    )
+    answer = doctor_stores.mlflow(address)
+    assert answer.ok is False
+    assert "MLFLOW_TRACKING_SERVER_CERT_PATH" in answer.detail
+    one_line(
+        command,
+        "MLFLOW_TRACKING_SERVER_CERT_PATH: absent.pem: no such file",
+        MLFLOW_TRACKING_URI=address,
+        MLFLOW_TRACKING_SERVER_CERT_PATH="absent.pem",
+    )
+
+
+def test_an_https_address_of_a_server_without_tls_is_one_line(services, one_line):
+    address = services.mlflow.replace("http:", "https:")
+    one_line(
+        PREDICT, "does not speak TLS: correct MLFLOW_TRACKING_URI to http://", MLFLOW_TRACKING_URI=address
+    )
 
 
 @pytest.fixture(scope="module")
