@@ -13,6 +13,7 @@ from mlproject.core.errors import UserError, quoted
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mlproject.data.buckets import Place
     from mlproject.engines import Cluster
     from mlproject.inference.predict import Prediction
     from mlproject.inference.regions import Marked
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 def predict(
     model: Annotated[str, typer.Argument(help="bottle@champion, bottle/7, models:/sample-bottle/7.")],
-    photos: Annotated[list[Path], typer.Argument(help="Image files, and folders with all below them.")],
+    photos: Annotated[
+        list[str], typer.Argument(help="Image files, folders and s3://bucket/folder, with all below them.")
+    ],
     out: Annotated[Path | None, typer.Option(help="Results: a .csv, .json or .parquet file.")] = None,
     overlays: Annotated[Path | None, typer.Option(help="A new folder for photos with heat maps.")] = None,
     regions: Annotated[
@@ -90,7 +93,7 @@ def predict(
 
 
 def _over_cluster(
-    model: str, photos: list[Path], paths: list[Path], others: Counter[str], out: Path, cluster: "Cluster"
+    model: str, photos: list[str], paths: "list[Place]", others: Counter[str], out: Path, cluster: "Cluster"
 ) -> None:
     from rich.console import Console
     from rich.progress import track

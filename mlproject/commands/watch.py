@@ -1,4 +1,4 @@
-"""`mlproject watch`: photos scored as they arrive in folders, verdicts kept in a table."""
+"""`mlproject watch`: photos scored as they arrive in folders and buckets, verdicts kept in a table."""
 
 import signal
 from contextlib import ExitStack
@@ -12,7 +12,10 @@ import typer
 
 def watch(
     model: Annotated[str, typer.Argument(help="bottle@champion, bottle/7, models:/sample-bottle/7.")],
-    folders: Annotated[list[Path], typer.Argument(help="Folders that photos arrive in, all below included.")],
+    folders: Annotated[
+        list[str],
+        typer.Argument(help="Folders, or s3://bucket/folder, that photos arrive in, all below included."),
+    ],
     table: Annotated[Path, typer.Option(help="SQLite file for the verdicts; made if absent.")] = Path(
         "verdicts.db"
     ),

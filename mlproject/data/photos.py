@@ -1,4 +1,4 @@
-"""Photos of any folder, found and decoded one after another, in constant memory."""
+"""Photos of any folder or bucket, found and decoded one after another, in constant memory."""
 
 import os
 import stat
@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from mlproject.core.errors import UserError, quoted
-from mlproject.data import heic
+from mlproject.data import buckets, heic
+from mlproject.data.buckets import Place, Stored
 from mlproject.data.decode import UndecodableImage, fit, open_image
 from mlproject.data.layout import IMAGE_SUFFIXES
 from mlproject.data.prepare import cores, in_order
@@ -24,7 +25,7 @@ UNREADABLE = "cannot be read"  # begins the error of a file that the system did 
 
 
 class Found(NamedTuple):
-    """What lies in the folders given.
+    """What lies in the folders and buckets given.
 
     Attributes:
         paths: photos, and what may hide some: a link that leads nowhere, a linked folder, a folder that
@@ -32,7 +33,7 @@ class Found(NamedTuple):
         others: ending, "without an ending" or "hidden" → how many files were left out.
     """
 
-    paths: list[Path]
+    paths: list[Place]
     others: Counter[str]
 
 
@@ -48,23 +49,30 @@ class Photo:
         error: why it could not be decoded, else empty.
     """
 
-    path: Path
+    path: Place
     pixels: np.ndarray | None = None
     picture: np.ndarray | None = None
     size: tuple[int, int] = (0, 0)
     error: str = ""
 
 
-def find(given: Sequence[Path]) -> Found:
+def find(given: Sequence[Path | str]) -> Found:
     """Return the files given, and every photo below the folders given, by name; linked folders stay closed.
+
+    Args:
+        given: files, folders, and addresses ``s3://bucket/folder``, or of an object.
 
     Raises:
         UserError: nothing is there under a name, or there is no photo at all.
+        BucketFault: a bucket refuses or is out of reach.
     """
-    found: dict[Path, None] = {}
+    found: dict[Place, None] = {}
     others: Counter[str] = Counter()
-    for path in given:
-        if path.is_dir():
+    for name in given:
+        path = Path(name)
+        if buckets.is_url(name):
+            found |= dict.fromkeys(_in_bucket(str(name), others))
+        elif path.is_dir():
             found |= dict.fromkeys(sorted(below(path, others)))
         elif os.path.lexists(path):
             found[path] = None
@@ -74,6 +82,33 @@ def find(given: Sequence[Path]) -> Found:
         named = ", ".join(map(quoted, given))
         raise UserError(f"{named}: no images ({', '.join(SUFFIXES)}), in no folder below either.")
     return Found(list(found), others)
+
+
+def _in_bucket(url: str, others: Counter[str]) -> Iterator[Stored]:
+    if PurePosixPath(url).suffix.lower() not in SUFFIXES:
+        yield from in_bucket(url, others)
+        return
+    try:
+        yield buckets.find(url)
+    except FileNotFoundError:
+        raise UserError(f"{quoted(url)}: not found. Name what lies in a bucket.") from None
+
+
+def in_bucket(url: str, others: Counter[str]) -> Iterator[Stored]:
+    """Yield the photos of a bucket's folder, by name, and count the rest in `others`.
+
+    Raises:
+        BucketFault: the bucket refuses or is out of reach.
+    """
+    for stored in buckets.below(url):
+        names = stored.url.removeprefix(url).split("/")
+        ending = PurePosixPath(names[-1]).suffix.lower()
+        if any(name.startswith(".") for name in names):
+            others["hidden"] += 1
+        elif ending in SUFFIXES:
+            yield stored
+        elif names[-1]:  # else it stands for a folder
+            others[ending or "without an ending"] += 1
 
 
 def below(folder: Path, others: Counter[str]) -> Iterator[Path]:
@@ -95,23 +130,28 @@ def below(folder: Path, others: Counter[str]) -> Iterator[Path]:
     yield from unreadable
 
 
-def decoded(paths: Iterable[Path], size: int, picture_side: int = 0, ahead: int = 32) -> Iterator[Photo]:
+def decoded(paths: Iterable[Place], size: int, picture_side: int = 0, ahead: int = 32) -> Iterator[Photo]:
     """Yield the photos in order, decoded by as many threads as there are cores, at most `ahead` in advance.
 
     Args:
         size: side of the prepared square, pixels.
         picture_side: longest side of `Photo.picture`; 0 for none.
+
+    Raises:
+        BucketFault: a bucket refuses or is out of reach.
     """
     with ThreadPoolExecutor(cores()) as pool:
         tasks = (pool.submit(_decode, path, size, picture_side) for path in paths)
         yield from in_order(tasks, ahead)
 
 
-def _decode(path: Path, size: int, picture_side: int) -> Photo:
+def _decode(path: Place, size: int, picture_side: int) -> Photo:
     try:
         image, _ = open_image(_content(path))
         picture = _picture(image, picture_side) if picture_side else None
         return Photo(path, fit(image, size), picture, image.size)
+    except buckets.BucketFault:
+        raise
     except UndecodableImage as error:
         return Photo(path, error=str(error))
     except OSError as error:
@@ -120,13 +160,16 @@ def _decode(path: Path, size: int, picture_side: int) -> Photo:
         return Photo(path, error=f"cannot be decoded ({type(error).__name__}: {error})")
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Place) -> bytes:
     """Return a file's content: of a regular file alone, for a FIFO never ends.
 
     Raises:
         UndecodableImage: it is something else, or larger than LARGEST_FILE.
         OSError: it cannot be read.
+        BucketFault: its bucket refuses or is out of reach.
     """
+    if isinstance(path, Stored):
+        return _object(path)
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -136,9 +179,21 @@ def _content(path: Path) -> bytes:
         raise UndecodableImage("a link to a folder is not followed: name the folder itself")
     if not stat.S_ISREG(status.st_mode):
         raise UndecodableImage("it is not a regular file")
-    if status.st_size > LARGEST_FILE:
-        raise UndecodableImage(f"it has {status.st_size:,} bytes, {LARGEST_FILE:,} are allowed")
+    _check_size(status.st_size)
     return path.read_bytes()
+
+
+def _object(stored: Stored) -> bytes:
+    _check_size(stored.bytes)
+    try:
+        return buckets.read(stored)
+    except FileNotFoundError:
+        raise UndecodableImage("not found") from None
+
+
+def _check_size(size: int) -> None:
+    if size > LARGEST_FILE:
+        raise UndecodableImage(f"it has {size:,} bytes, {LARGEST_FILE:,} are allowed")
 
 
 def _picture(image: Image.Image, longest: int) -> np.ndarray:

@@ -14,6 +14,7 @@ import pandas as pd
 from mlproject.core import files
 from mlproject.core.errors import UserError, quoted, unknown_name
 from mlproject.data import photos
+from mlproject.data.buckets import Place
 from mlproject.evaluation import thresholds
 from mlproject.models.components.detector import Detector
 
@@ -35,7 +36,7 @@ class Prediction:
         size: width and height of the upright photo, pixels.
     """
 
-    path: Path
+    path: Place
     threshold: float
     score: float | None = None
     defective: bool | None = None
@@ -56,7 +57,7 @@ class Prediction:
         }
 
 
-def shown(path: Path) -> str:
+def shown(path: Place) -> str:
     """Return a path as results name it: a name need not be UTF-8."""
     return os.fsencode(path).decode(errors="replace")
 
@@ -65,7 +66,7 @@ def predict_photos(
     detector: Detector,
     threshold: float,
     image_size: int,
-    paths: Iterable[Path],
+    paths: Iterable[Place],
     picture_side: int = 0,
     maps: bool = False,
 ) -> Iterator[Prediction]:

@@ -17,6 +17,8 @@ from typing import Any
 import pandas as pd
 
 from mlproject import models
+from mlproject.data import buckets
+from mlproject.data.buckets import Place, Stored
 from mlproject.engines import Cluster, folders, ray_cluster, ray_worker
 from mlproject.inference import predict
 from mlproject.models.components.detector import Detector
@@ -35,7 +37,7 @@ class Shard:
     """
 
     key: str
-    paths: tuple[Path, ...]
+    paths: tuple[Place, ...]
 
     def __str__(self) -> str:
         return f"{len(self.paths)} photos from {self.paths[0]} on"
@@ -65,7 +67,7 @@ class Model:
         return found.hexdigest()
 
 
-def shards(paths: Sequence[Path], model: str) -> Iterator[Shard]:
+def shards(paths: Sequence[Place], model: str) -> Iterator[Shard]:
     """Yield the shards of photos, in order.
 
     Args:
@@ -79,8 +81,10 @@ def shards(paths: Sequence[Path], model: str) -> Iterator[Shard]:
         yield Shard(key.hexdigest()[:16], own)
 
 
-def _state(path: Path) -> bytes:
+def _state(path: Place) -> bytes:
     """Return a photo's path, size and time of change; of one that is gone, its path alone."""
+    if isinstance(path, Stored):
+        return f"{path.url}\0{path.bytes} {path.modified_ns} {path.etag}\0".encode()
     try:
         status = path.stat()
     except OSError:
@@ -97,26 +101,32 @@ class Run:
         missing: those that no earlier call finished.
     """
 
-    def __init__(self, model: Model, paths: Sequence[Path], out: Path) -> None:
+    def __init__(self, model: Model, paths: Sequence[Place], out: Path) -> None:
         self.model, self.out = model, out
         self.folder = out.with_name(f"{out.name}.shards")
         self.shards = list(shards(paths, model.key))
         self.missing = [shard for shard in self.shards if not self._file(shard).is_file()]
 
-    def score(self, cluster: Cluster, given: Sequence[Path]) -> Iterator[Shard]:
+    def score(self, cluster: Cluster, given: Sequence[str]) -> Iterator[Shard]:
         """Yield each missing shard once it is kept.
 
         Args:
-            given: files and folders that hold the photos, which every machine must see.
+            given: files, folders and buckets that hold the photos, which every machine must see.
 
         Raises:
             UserError: as `ray_cluster.connected` and `ray_cluster.completed`; the disk is full.
         """
         if not self.missing:
             return
+        needed = [Path(name) for name in given if not buckets.is_url(name)]
         with ray_cluster.connected(cluster) as cores:
             for shard, table in ray_cluster.completed(
-                score, self.missing, at_once=AHEAD * cores, needed=given, start=begin, arguments=(self.model,)
+                score,
+                self.missing,
+                at_once=AHEAD * cores,
+                needed=needed,
+                start=begin,
+                arguments=(self.model,),
             ):
                 predict.write_table(self._file(shard), table)
                 yield shard

@@ -1,16 +1,19 @@
-"""Photos that arrive in folders: found by looking again and again, taken once they are whole."""
+"""Photos that arrive in folders and buckets: found by looking again and again, taken once they are whole."""
 
 import hashlib
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from mlproject.core.errors import UserError, quoted
-from mlproject.data import photos
+from mlproject.data import buckets, photos
+from mlproject.data.buckets import Place, Stored
+
+Folder = Path | str  # a folder, or the address of one in a bucket
 
 
 class State(NamedTuple):
@@ -18,7 +21,8 @@ class State(NamedTuple):
 
     Attributes:
         modified_ns: when its content was last written, nanoseconds since 1970.
-        changed_ns: when it was last written, renamed or given other permissions; no program can set it.
+        changed_ns: when it was last written, renamed or given other permissions; no program can set it. Of
+            an object in a bucket 60 bits of a hash of its etag.
     """
 
     bytes: int
@@ -34,26 +38,30 @@ class Arrival:
         found_at: when it was first seen, seconds since 1970.
     """
 
-    path: Path
+    path: Place
     state: State
     found_at: float
 
 
 class Arrivals:
-    """New photos of folders.
+    """New photos of folders and buckets.
 
     A photo is whole when its state is the same in two looks. Memory grows with the files that lie there.
 
     Args:
-        folders: each with all below it; linked folders stay closed.
+        folders: each with all below it, and addresses of buckets; linked folders stay closed.
         is_known: whether a photo in this state has its verdict from an earlier process.
+
+    Attributes:
+        missing: the folders that were not there at the last look, or may not be read → why.
     """
 
-    def __init__(self, folders: Sequence[Path], is_known: Callable[[Path, State], bool]) -> None:
+    def __init__(self, folders: Sequence[Folder], is_known: Callable[[Place, State], bool]) -> None:
         self.folders = folders
         self.is_known = is_known
-        self._waiting: dict[Path, Arrival] = {}
-        self._done: dict[Path, State] = {}
+        self.missing: dict[Folder, str] = {}
+        self._waiting: dict[Place, Arrival] = {}
+        self._done: dict[Place, State] = {}
 
     @property
     def waiting(self) -> int:
@@ -63,10 +71,7 @@ class Arrivals:
     def look(self) -> list[Arrival]:
         """Return the photos without a verdict that are as they were at the last look, by name."""
         waiting, done, whole = {}, {}, []
-        for path in self._paths():
-            state = state_of(path)
-            if state is None:
-                continue  # it went away meanwhile
+        for path, state in self._found():
             before = self._waiting.get(path)
             if before and before.state == state:
                 waiting[path] = before
@@ -83,31 +88,61 @@ class Arrivals:
         self._waiting.pop(arrival.path, None)
         self._done[arrival.path] = arrival.state
 
-    def missing_folders(self) -> list[Path]:
-        """Return the folders that are not there, or may not be read."""
-        return [folder for folder in self.folders if not os.access(folder, os.R_OK | os.X_OK)]
+    def _found(self) -> Iterator[tuple[Place, State]]:
+        """Yield what lies in the folders, and note in `missing` which of them could not be looked into."""
+        self.missing = {}
+        for folder in self.folders:
+            if isinstance(folder, str):
+                try:
+                    yield from [(found, _of_object(found)) for found in photos.in_bucket(folder, Counter())]
+                except buckets.BucketFault as error:
+                    self.missing[folder] = str(error)
+                continue
+            if not os.access(folder, os.R_OK | os.X_OK):
+                self.missing[folder] = f"{quoted(folder)}: is gone or may not be read"
+            for path in sorted(photos.below(folder, Counter())):
+                if state := state_of(path):  # else it went away meanwhile
+                    yield path, state
 
-    def _paths(self) -> list[Path]:
-        return [path for folder in self.folders for path in sorted(photos.below(folder, Counter()))]
 
-
-def check_folders(folders: Sequence[Path]) -> list[Path]:
+def check_folders(folders: Sequence[str]) -> list[Folder]:
     """Return folders as absolute paths, so that a photo has the same name wherever a process starts.
 
     Raises:
-        UserError: one is no folder, or lies in another one of them.
+        UserError: one is no folder, or lies in another one of them; a bucket refuses or is out of reach.
     """
-    absolute = [Path(os.path.abspath(folder)) for folder in folders]  # noqa: PTH100 # links stay
+    absolute = [_absolute(folder) for folder in folders]
     for given, folder in zip(folders, absolute, strict=True):
-        if not folder.is_dir():
+        if isinstance(folder, str):
+            buckets.check(folder)
+        elif not folder.is_dir():
             raise UserError(f"{quoted(given)}: no such folder. Name folders that photos arrive in.")
-        if any(folder.is_relative_to(other) for other in absolute if other is not folder):
+        parents = [os.fspath(other).rstrip("/") for other in absolute if other is not folder]
+        if any(f"{os.fspath(folder)}/".startswith(f"{other}/") for other in parents):
             raise UserError(f"{quoted(given)}: is in another folder that is watched. Name it once.")
     return absolute
 
 
-def state_of(path: Path) -> State | None:
-    """Return the state of a file, of a link itself if it leads nowhere; None if there is nothing."""
+def _absolute(folder: str) -> Folder:
+    return folder.rstrip("/") if buckets.is_url(folder) else Path(os.path.abspath(folder))  # noqa: PTH100 # links stay
+
+
+def _of_object(found: Stored) -> State:
+    tag = hashlib.sha256(found.etag.encode()).hexdigest()
+    return State(found.bytes, found.modified_ns, int(tag[:15], 16))
+
+
+def state_of(path: Place) -> State | None:
+    """Return the state of a file, of a link itself if it leads nowhere; None if there is nothing.
+
+    Raises:
+        BucketFault: its bucket refuses or is out of reach.
+    """
+    if isinstance(path, Stored):
+        try:
+            return _of_object(buckets.find(path.url))
+        except FileNotFoundError:
+            return None
     for look in (os.stat, os.lstat):
         try:
             found = look(path)
@@ -117,12 +152,15 @@ def state_of(path: Path) -> State | None:
     return None
 
 
-def content_hash(path: Path) -> str:
+def content_hash(path: Place) -> str:
     """Return the SHA-256 of a regular file's content, as hexadecimal digits; "" of anything else.
 
     Raises:
         OSError: it cannot be read.
+        BucketFault: its bucket refuses or is out of reach.
     """
+    if isinstance(path, Stored):
+        return hashlib.sha256(buckets.read(path)).hexdigest()
     if not path.is_file():
         return ""  # reading a FIFO would never end
     with path.open("rb") as file:

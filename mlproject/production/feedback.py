@@ -10,13 +10,13 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 from mlproject.core import artifacts, files
 from mlproject.core.errors import UserError, quoted
-from mlproject.data import layout
+from mlproject.data import buckets, layout
 from mlproject.data.decode import UndecodableImage, open_image
 from mlproject.inference.predict import check_place
 
@@ -31,11 +31,12 @@ class Correction:
     """A photo that a person looked at.
 
     Attributes:
+        path: or its address in a bucket.
         sha256: of its content, hexadecimal.
         truth: ``good``, or the type of its defect.
     """
 
-    path: Path
+    path: str
     sha256: str
     truth: str
 
@@ -49,7 +50,23 @@ class Correction:
     @property
     def name(self) -> str:
         """Its file's name there: photos of several folders may be called the same."""
-        return f"corrected-{self.sha256[:16]}{self.path.suffix.lower()}"
+        return f"corrected-{self.sha256[:16]}{self.suffix}"
+
+    @property
+    def suffix(self) -> str:
+        """The ending of its file's name, lower-case."""
+        return PurePosixPath(self.path).suffix.lower()
+
+    def content(self) -> bytes:
+        """Return what its file holds now.
+
+        Raises:
+            OSError: it cannot be read.
+            BucketFault: its bucket refuses or is out of reach.
+        """
+        if buckets.is_url(self.path):
+            return buckets.read(buckets.find(self.path))
+        return Path(self.path).read_bytes()
 
 
 @dataclass
@@ -87,7 +104,7 @@ def read(path: Path) -> list[Correction]:
                 f"{where}: truth {truth!r} is not allowed. Write {GOOD}, or the type of the defect: letters, "
                 "digits, _, - and ., with a letter, a digit or _ first."
             )
-        made = Correction(Path(row["path"]), row["sha256"], truth)
+        made = Correction(row["path"], row["sha256"], truth)
         _check(made, where)
         known = corrections.setdefault(made.sha256, made)
         if known.truth != truth:
@@ -116,12 +133,12 @@ def _rows(path: Path) -> list[dict[str, str]]:
 def _check(correction: Correction, where: str) -> None:
     name = quoted(correction.path)
     try:
-        content = correction.path.read_bytes()
+        content = correction.content()
     except OSError as error:
-        raise UserError(f"{where}: {name} cannot be read ({error.strerror}).") from None
+        raise UserError(f"{where}: {name} cannot be read ({error.strerror or 'not found'}).") from None
     if hashlib.sha256(content).hexdigest() != correction.sha256:
         raise UserError(f"{where}: {name} has other content than when it was scored.")
-    if correction.path.suffix.lower() not in layout.IMAGE_SUFFIXES:
+    if correction.suffix not in layout.IMAGE_SUFFIXES:
         raise UserError(
             f"{where}: {name}: only {', '.join(layout.IMAGE_SUFFIXES)} can be learnt from. Convert it."
         )
@@ -172,7 +189,7 @@ def _add(corrections: Sequence[Correction], folder: Path, added: Added) -> None:
             added.moved += 1
         target = folder / correction.folder / correction.name
         target.parent.mkdir(exist_ok=True)
-        shutil.copyfile(correction.path, target)
+        target.write_bytes(correction.content())
         added.folders[correction.folder] += 1
     masks = folder / "ground_truth"
     if masks.is_dir() and (added.moved or any(not name.endswith(f"/{GOOD}") for name in added.folders)):

@@ -2,11 +2,10 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -15,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from mlproject.core.errors import UserError
+from mlproject.production.arrivals import Folder
 from mlproject.production.verdict_table import Verdict, VerdictTable, Window
 from mlproject.registry.loaded_version import LoadedVersion
 
@@ -31,11 +31,11 @@ class Figures(Collector):
         every: seconds between two looks.
 
     Attributes:
-        missing: folders that were gone at the last look.
+        missing: folders that were gone at the last look → why.
     """
 
     def __init__(self, table: VerdictTable, every: float) -> None:
-        self.missing: Sequence[Path] = ()
+        self.missing: Mapping[Folder, str] = {}
         self._model: LoadedVersion | None = None
         self._longest_silence = STUCK_SECONDS + every
         self._alive_at = time.monotonic()
@@ -56,12 +56,12 @@ class Figures(Collector):
         """Take note of the version that photos are scored by from now on."""
         self._model = model
 
-    def looked(self, waiting: int, missing: Sequence[Path] | None = None) -> None:
+    def looked(self, waiting: int, missing: Mapping[Folder, str] | None = None) -> None:
         """Take note that the watch goes on.
 
         Args:
             waiting: photos without a verdict.
-            missing: folders that are gone; None: as before.
+            missing: folders that are gone → why; None: as before.
         """
         self._alive_at = time.monotonic()
         self._waiting = waiting
@@ -87,7 +87,7 @@ class Figures(Collector):
 
     def problems(self) -> list[str]:
         """Return what keeps photos from being scored, in words."""
-        found = [f"{folder}: is gone or may not be read" for folder in self.missing]
+        found = list(self.missing.values())
         silent = time.monotonic() - self._alive_at
         if silent > self._longest_silence:
             found.append(f"no look and no verdict for {silent:.0f} seconds")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mlproject.core.errors import UserError, quoted
+from mlproject.data.buckets import Place
 from mlproject.inference.predict import check_place
 from mlproject.production.arrivals import State
 
@@ -243,6 +244,6 @@ def _make_tables(database: sqlite3.Connection, path: Path) -> None:
     database.execute("COMMIT")
 
 
-def name_of(path: Path) -> str:
+def name_of(path: Place) -> str:
     """Return a path as it stands in the table: a file's name need not be UTF-8, a text in SQLite must."""
     return os.fsencode(path).decode(errors="backslashreplace")

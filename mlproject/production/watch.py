@@ -1,18 +1,18 @@
-"""Watched folders: photos scored as they arrive, each verdict kept once, also after a kill."""
+"""Watched folders and buckets: photos scored as they arrive, each verdict kept once, also after a kill."""
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import takewhile
-from pathlib import Path
 from threading import Event
 
 from mlproject.core.errors import quoted
 from mlproject.data import photos
+from mlproject.data.buckets import BucketFault, Place
 from mlproject.evaluation import drift
 from mlproject.inference.predict import Prediction, predict_photos, verdict_line
-from mlproject.production.arrivals import Arrival, Arrivals, State, content_hash, state_of
+from mlproject.production.arrivals import Arrival, Arrivals, Folder, State, content_hash, state_of
 from mlproject.production.drift_monitor import DriftMonitor
 from mlproject.production.status_page import Figures
 from mlproject.production.verdict_table import Scored, Verdict, VerdictTable, name_of
@@ -39,7 +39,7 @@ class Watch:
         self,
         model: ModelInUse,
         newer: Callable[[ModelInUse], ModelInUse | None],
-        folders: Sequence[Path],
+        folders: Sequence[Folder],
         table: VerdictTable,
         run_length: int,
         figures: Figures,
@@ -53,7 +53,7 @@ class Watch:
         self.stop = stop
         self.tell = tell
         self.arrivals = Arrivals(folders, self._is_known)
-        self._tries: Counter[Path] = Counter()
+        self._tries: Counter[Place] = Counter()
         self._next_question = 0.0
         self._use(model)
 
@@ -75,9 +75,17 @@ class Watch:
                 return
 
     def look(self) -> None:
-        """Score the photos that are whole since the last look."""
+        """Score the photos that are whole since the last look; if a bucket fails, they wait for the next."""
         whole = self.arrivals.look()
-        self._note_folders()
+        missing = dict(self.arrivals.missing)
+        self.figures.looked(self.arrivals.waiting)
+        try:
+            self._score(whole)
+        except BucketFault as error:
+            missing |= {folder: str(error) for folder in self.arrivals.folders if isinstance(folder, str)}
+        self._note(missing)
+
+    def _score(self, whole: Sequence[Arrival]) -> None:
         todo = [arrival for arrival in whole if not self._has_verdict(arrival)]
         paths = takewhile(lambda _: not self.stop.is_set(), (arrival.path for arrival in todo))
         by = self.model.version
@@ -85,7 +93,7 @@ class Watch:
         for arrival, prediction in zip(todo, predictions, strict=False):  # fewer once it is to stop
             self._keep(arrival, prediction)
 
-    def _is_known(self, path: Path, state: State) -> bool:
+    def _is_known(self, path: Place, state: State) -> bool:
         return state in self.table.states(name_of(path))
 
     def _has_verdict(self, arrival: Arrival) -> bool:
@@ -160,15 +168,18 @@ class Watch:
             self.tell(line)
         self.figures.compared(self.monitor.last, len(alarms))
 
-    def _note_folders(self) -> None:
-        """Tell once that a folder is gone, and once that it is there again."""
-        missing = self.arrivals.missing_folders()
+    def _note(self, missing: Mapping[Folder, str]) -> None:
+        """Tell once that a folder is gone, and once that it is there again.
+
+        Args:
+            missing: folder that is gone → why.
+        """
         for folder in self.figures.missing:
             if folder not in missing:
                 self.tell(f"{quoted(folder)}: is there again")
-        for folder in missing:
+        for folder, why in missing.items():
             if folder not in self.figures.missing:
-                self.tell(f"{quoted(folder)}: is gone or may not be read")
+                self.tell(why)
         self.figures.looked(self.arrivals.waiting, missing)
 
     def _follow(self) -> None:

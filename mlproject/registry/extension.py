@@ -178,7 +178,7 @@ def _decoded(add: Sequence[Path], size: int) -> list[tuple[Path, np.ndarray]]:
     if broken:
         more = f"; and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
         raise UserError(f"{'; '.join(broken[:NAMED])}{more}. Nothing was registered.")
-    return [(photo.path, photo.pixels) for photo in found if photo.pixels is not None]
+    return [(Path(photo.path), photo.pixels) for photo in found if photo.pixels is not None]
 
 
 def _name(path: Path, add: Sequence[Path]) -> str:

@@ -13,15 +13,19 @@ import pandas as pd
 import pytest
 import support.tuning_project as project
 from conftest import ROOT
-from support import ray_tasks
+from support import object_store, ray_tasks
+from support.object_store import BUCKET
 from support.tuning_project import CATEGORY, fill, results
 
 from mlproject import models
 from mlproject.benchmark import engine, kept, plan, run
 from mlproject.core import files, params
 from mlproject.core.errors import UserError
+from mlproject.data import buckets
+from mlproject.data.photos import find
 from mlproject.engines import Cluster, ray_cluster
 from mlproject.inference import predict, sharded_predict
+from mlproject.models.components.detector import Detector
 from mlproject.training.run_options import RunOptions
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install -e '.[ray]'")
@@ -30,12 +34,19 @@ pytest_plugins = ["support.tuning_project"]
 HERE = Cluster()  # Ray is started on this machine
 
 
+@pytest.fixture(scope="module")
+def own_keys(tmp_path_factory) -> Path:
+    """The file that names keys and address of an S3 store to Ray's processes; it is not there yet."""
+    return tmp_path_factory.mktemp("home") / "config"
+
+
 @pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[None]:
+def cluster(own_keys) -> Iterator[None]:
     """Ray with one core, which every command in these tests finds running."""
     before = os.environ.get("PYTHONPATH")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT), str(ROOT / "tests"), before])))
+        patch.setenv("AWS_CONFIG_FILE", str(own_keys))
         patch.setattr(ray_cluster, "cores", lambda: 1)
         with ray_cluster.connected(HERE):
             yield
@@ -105,24 +116,29 @@ def photos(prepared_disc, tmp_path) -> list[Path]:
     return sorted((tmp_path / "photos").iterdir())
 
 
-def test_photos_get_one_row_each_and_finished_shards_are_not_scored_again(
-    photos, prepared_disc, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(sharded_predict, "SHARD", predict.BATCH)
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture
+def model(prepared_disc) -> tuple[Detector, sharded_predict.Model]:
+    """A small PCA, and as it is sent to machines."""
     images = np.load(prepared_disc / "images.npy")[:40]
     settings = params.value("models.pca", ROOT / "params.yaml") | {"image_size": 32, "components": 6}
     detector = models.create("pca", settings)
     detector.fit(images[8:], images[:8], RunOptions(seed=0))
     detector.calibrate(images[:8])
-    model = sharded_predict.Model.of(detector, 1.0, 64)
+    return detector, sharded_predict.Model.of(detector, 1.0, 64)
 
-    first = sharded_predict.Run(model, photos, tmp_path / "r.csv")
+
+def test_photos_get_one_row_each_and_finished_shards_are_not_scored_again(
+    photos, model, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(sharded_predict, "SHARD", predict.BATCH)
+    monkeypatch.chdir(tmp_path)
+    detector, sent = model
+    first = sharded_predict.Run(sent, photos, tmp_path / "r.csv")
     assert [len(shard.paths) for shard in first.missing] == [16, 16, 8]
-    finished = [next(first.score(HERE, [tmp_path / "photos"]))]
-    again = sharded_predict.Run(model, photos, tmp_path / "r.csv")
+    finished = [next(first.score(HERE, [str(tmp_path / "photos")]))]
+    again = sharded_predict.Run(sent, photos, tmp_path / "r.csv")
     assert [shard for shard in again.shards if shard not in again.missing] == finished
-    assert set(again.score(HERE, [tmp_path / "photos"])) == set(again.missing)
+    assert set(again.score(HERE, [str(tmp_path / "photos")])) == set(again.missing)
     again.finish()
     assert [path.name for path in tmp_path.glob("r.csv*")] == ["r.csv"]
 
@@ -131,6 +147,34 @@ def test_photos_get_one_row_each_and_finished_shards_are_not_scored_again(
     assert (tmp_path / "r.csv").read_bytes() == (tmp_path / "expected.csv").read_bytes()
     table = pd.read_csv(tmp_path / "r.csv")
     assert table["path"].tolist() == [str(photo) for photo in photos]
+    assert table["error"].notna().sum() == 1
+
+
+def test_photos_of_a_bucket_get_one_row_each(photos, model, own_keys, tmp_path, monkeypatch):
+    monkeypatch.setattr(sharded_predict, "SHARD", predict.BATCH)
+    monkeypatch.chdir(tmp_path)
+    buckets.client.cache_clear()
+    (detector, sent), lot = model, f"s3://{BUCKET}/lot"
+    with object_store.running() as store:
+        for photo in photos:
+            store.client().put_object(Bucket=BUCKET, Key=f"lot/{photo.name}", Body=photo.read_bytes())
+        names = {"AWS_ENDPOINT_URL": "endpoint_url", "AWS_DEFAULT_REGION": "region"}
+        lines = [f"{names.get(name, name.lower())} = {value}\n" for name, value in store.keys.items()]
+        own_keys.write_text("[default]\n" + "".join(lines))
+        first = sharded_predict.Run(sent, find([lot]).paths, tmp_path / "r.csv")
+        assert len(first.missing) == 3
+        finished = [next(first.score(HERE, [lot]))]
+        again = sharded_predict.Run(sent, find([lot]).paths, tmp_path / "r.csv")
+        assert [shard for shard in again.shards if shard not in again.missing] == finished
+        assert set(again.score(HERE, [lot])) == set(again.missing)
+        table = again.finish()
+        store.client().put_object(Bucket=BUCKET, Key="lot/000.png", Body=b"other")
+        changed = sharded_predict.Run(sent, find([lot]).paths, tmp_path / "r.csv")
+    same = [new.key == old.key for new, old in zip(changed.shards, again.shards, strict=True)]
+    assert same == [False, True, True]
+    rows = [one.row() for one in predict.predict_photos(detector, 1.0, 64, photos)]
+    assert table["path"].tolist() == [f"{lot}/{photo.name}" for photo in photos]
+    pd.testing.assert_series_equal(table["score"], predict.table(rows)["score"], check_exact=True)
     assert table["error"].notna().sum() == 1
 
 

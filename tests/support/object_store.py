@@ -51,8 +51,9 @@ def running() -> Iterator[ObjectStore]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
+    url = "http://{}:{}".format(*server.get_host_and_port())
     try:
-        url = "http://{}:{}".format(*server.get_host_and_port())
+        _check_keys(url, after="inf")  # of a store that was in this process before, all else is gone
         iam = _client("iam", url)
         iam.create_user(UserName="line")
         allowed = [f"arn:aws:s3:::{name}{rest}" for name in (BUCKET, "gone") for rest in ("", "/*")]
@@ -62,7 +63,7 @@ def running() -> Iterator[ObjectStore]:
         made = iam.create_access_key(UserName="line")["AccessKey"]
         for name in (BUCKET, FOREIGN):
             _client("s3", url).create_bucket(Bucket=name)
-        requests.post(f"{url}/moto-api/reset-auth", data=b"0", timeout=10)  # from now on keys are checked
+        _check_keys(url, after="0")
         yield ObjectStore(
             url,
             {
@@ -73,4 +74,10 @@ def running() -> Iterator[ObjectStore]:
             },
         )
     finally:
+        requests.post(f"{url}/moto-api/reset", timeout=10)
         server.stop()
+
+
+def _check_keys(url: str, after: str) -> None:
+    """Let the store check keys after so many requests more."""
+    assert requests.post(f"{url}/moto-api/reset-auth", data=after.encode(), timeout=10).ok

@@ -1,5 +1,6 @@
 """Anomaly maps in colour, alone or over the photo, on their model's one colour scale."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from os.path import commonpath
@@ -11,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from mlproject.core.errors import UserError, quoted
 from mlproject.core.files import written_whole
+from mlproject.data.buckets import SCHEME, Place
 from mlproject.models.components.heat_scale import HeatScale
 from mlproject.reports.figures.drawing import HEAT_COLOURS
 
@@ -67,8 +69,8 @@ def check_new(folder: Path) -> None:
 
 @contextmanager
 def folder_of(
-    folder: Path, paths: Sequence[Path], scale: HeatScale | None
-) -> Iterator[Callable[[Path, np.ndarray, np.ndarray, Sequence[tuple[float, ...]]], None]]:
+    folder: Path, paths: Sequence[Place], scale: HeatScale | None
+) -> Iterator[Callable[[Place, np.ndarray, np.ndarray, Sequence[tuple[float, ...]]], None]]:
     """Yield a function (path, picture, map, boxes) that draws a photo; the folder appears whole or not.
 
     The folder repeats the tree below the photos' deepest common folder; each file is `<name>.png`.
@@ -82,16 +84,22 @@ def folder_of(
     """
     if scale is None:
         raise UserError("this version is of a release without a colour scale: train it again for overlays")
-    above = commonpath([path.parent.resolve() for path in paths])
+    above = commonpath([_on_disk(path).parent for path in paths])
 
     with written_whole(folder) as part:
 
         def draw(
-            path: Path, picture: np.ndarray, anomaly_map: np.ndarray, boxes: Sequence[tuple[float, ...]]
+            path: Place, picture: np.ndarray, anomaly_map: np.ndarray, boxes: Sequence[tuple[float, ...]]
         ) -> None:
-            target = part / path.parent.resolve().relative_to(above) / path.name
+            target = part / _on_disk(path).relative_to(above)
             target.parent.mkdir(parents=True, exist_ok=True)
             drawn = framed(overlay(picture, anomaly_map, scale), boxes)
             drawn.save(target.with_name(f"{target.name}.png"), compress_level=1)
 
         yield draw
+
+
+def _on_disk(path: Place) -> Path:
+    """Return where a photo lies, with links followed but for its own; of one in a bucket, a place alike."""
+    place = Path(os.fspath(path).removeprefix(SCHEME))
+    return place.parent.resolve() / place.name
