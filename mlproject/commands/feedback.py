@@ -16,6 +16,10 @@ def feedback(
         typer.Argument(help="CSV of `mlproject verdicts` with a column truth: good, or a defect."),
     ],
     category: Annotated[str, typer.Argument(help="What the photos show: a category of params.yaml.")],
+    masks: Annotated[
+        Path | None,
+        typer.Option(help="Folder with a mask NAME_mask.png of each defective photo NAME."),
+    ] = None,
     into: Annotated[
         Path | None,
         typer.Option(
@@ -43,11 +47,13 @@ def feedback(
             f"--into {quoted(into)}: must end in /{data.dataset_name}. Registered models are named after the "
             f"data set's folder: a challenger meets its champion as {data.dataset_name}-{category} alone."
         )
-    added = data_set.extend_data_set(data_set.read(corrected), category, categories, into)
+    added = data_set.extend_data_set(data_set.read(corrected, masks), category, categories, into)
     counts = ", ".join(f"{count} to {folder}" for folder, count in sorted(added.folders.items()))
     typer.echo(f"{into / category}: added {counts or 'nothing'}; {added.known} known, {added.moved} moved")
     if added.masks_left_out:
-        typer.echo("Masks are left out: the new defective photos have none, and a category has all or none.")
+        typer.echo(
+            "Masks are left out: a new defective photo has none (--masks); a category has all or none."
+        )
     command = [sys.executable, "-m", "dvc", "add", "--quiet", str(into)]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)  # noqa: S603
     if done.returncode:

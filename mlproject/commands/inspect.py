@@ -1,6 +1,7 @@
 """`mlproject inspect`: a web page that shows what a registered model makes of one image."""
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +21,10 @@ def inspect(
         list[str] | None,
         typer.Option(help="Another name that leads here: box.lan, box.lan:8080."),
     ] = None,
+    corrections: Annotated[
+        Path | None,
+        typer.Option(help="CSV file: who looks marks what an image shows; `mlproject feedback` reads it."),
+    ] = None,
 ) -> None:
     """Show a web page: an image, its reconstruction and heat map, the verdict, its score among good ones."""
     from mlproject.inference import inspect_server
@@ -27,12 +32,23 @@ def inspect(
     inspect_server.require_packages()
     from mlproject.registry import loaded_version
 
+    keep = None
+    if corrections:
+        from mlproject.production.corrections import Corrections
+
+        keep = Corrections(corrections).keep
     offered = loaded_version.offered(model)
     inspectors = inspect_server.Inspectors({one.label: partial(_inspector, one) for one in offered})
     inspectors.get(offered[0].label)  # a fault of this one is reported now, not on the page
     title = f"{offered[0].version.name}: what a model makes of one image"
     inspect_server.serve(
-        inspectors, title, host, port, lambda where: typer.echo(f"{where}  (Ctrl-C ends it)")
+        inspectors,
+        title,
+        host,
+        port,
+        lambda where: typer.echo(f"{where}  (Ctrl-C ends it)"),
+        name or (),
+        keep,
     )
 
 

@@ -9,6 +9,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from mlproject.inference.inspect_view import ImageInspector
 
+Keep = Callable[[bytes, str, str], str]  # content, name and truth of a photo → what was done
 # Set before gradio is imported, which reads them then.
 QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 LARGEST_FILE = "100mb"
@@ -79,6 +81,7 @@ def serve(
     port: int,
     on_ready: Callable[[str], None],
     allowed: Iterable[str] = (),
+    keep: Keep | None = None,
 ) -> None:
     """Show the page until it is interrupted.
 
@@ -88,6 +91,7 @@ def serve(
         port: 0 for a free one.
         on_ready: called with the page's address once it may be opened.
         allowed: further host names under which browsers reach the page, NAME or NAME:PORT.
+        keep: keeps what an image shows, as the person who looks says; without it the page does not ask.
 
     Raises:
         UserError: the address cannot be used, or a name is none.
@@ -101,7 +105,7 @@ def serve(
         import uvicorn
         from fastapi import FastAPI
 
-        page = _page(inspectors, title)
+        page = _page(inspectors, title, keep)
         app = gr.mount_gradio_app(
             FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
             page,
@@ -121,7 +125,7 @@ def serve(
             server.run(sockets=[listener])
 
 
-def _page(inspectors: Inspectors, title: str) -> "gr.Blocks":
+def _page(inspectors: Inspectors, title: str, keep: Keep | None) -> "gr.Blocks":
     import gradio as gr
 
     choices = list(inspectors.loaders)
@@ -132,17 +136,35 @@ def _page(inspectors: Inspectors, title: str) -> "gr.Blocks":
                 label="Image: PNG, JPEG, BMP, TIFF or WebP", type="filepath", height=110, elem_id="image"
             )
             choice = gr.Dropdown(choices, value=choices[0], label="Model", filterable=False, elem_id="model")
+        with gr.Row(elem_id="correct", visible=keep is not None):
+            good = gr.Button("It is good", size="sm")
+            bad = gr.Button("It is defective:", size="sm")
+            defect = gr.Textbox("defect", show_label=False, max_lines=1, container=False, elem_id="defect")
+        kept = gr.HTML("", elem_id="kept", visible=keep is not None)
         result = gr.HTML(inspectors.inspect(choices[0], None), elem_id="result")
         shown = gr.State(None)
 
-        def take(choice: str, file: str) -> tuple[str, str, None]:
+        def take(choice: str, file: str) -> tuple[str, str, None, str]:
             """Show a new image; the field is empty again, ready for the next one."""
-            return inspectors.inspect(choice, file), file, None
+            return inspectors.inspect(choice, file), file, None, ""
 
         quiet: dict[str, Any] = {"show_progress": "minimal", "api_visibility": "private"}
-        file.upload(take, [choice, file], [result, shown, file], **quiet)
+        if keep:
+            good.click(partial(_marked, keep, "good"), [shown], kept, **quiet)
+            bad.click(partial(_marked, keep), [defect, shown], kept, **quiet)
+        file.upload(take, [choice, file], [result, shown, file, kept], **quiet)
         choice.change(inspectors.inspect, [choice, shown], result, **quiet)
     return page
+
+
+def _marked(keep: Keep, truth: str, file: str | None) -> str:
+    """Keep what an uploaded file shows; return what was done, or why not, as HTML."""
+    try:
+        if file is None:
+            raise UserError("Give an image first.")
+        return escape(keep(Path(file).read_bytes(), Path(file).name, truth))
+    except UserError as error:
+        return f"<b>Not kept.</b> {escape(str(error))}"
 
 
 def _listen(host: str, port: int) -> socket.socket:

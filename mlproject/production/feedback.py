@@ -4,6 +4,7 @@ A corrected photo has one role for good: half of the good ones, chosen by their 
 other half and all defective ones are only tested on, so what decides about a challenger it has not learnt.
 """
 
+import glob
 import hashlib
 import re
 import shutil
@@ -17,12 +18,13 @@ import pandas as pd
 from mlproject.core import artifacts, files
 from mlproject.core.errors import UserError, quoted
 from mlproject.data import buckets, layout
-from mlproject.data.decode import UndecodableImage, open_image
+from mlproject.data.decode import UndecodableImage, decode_mask, open_image
 from mlproject.inference.predict import check_place
 
 GOOD = "good"
 TRUTH = "truth"
 COLUMNS = ("path", "sha256", TRUTH)
+MARKED = 1024  # side that a mask is looked at, pixels
 DEFECT = re.compile(r"\w[\w.-]*")  # a folder's name
 
 
@@ -34,11 +36,13 @@ class Correction:
         path: or its address in a bucket.
         sha256: of its content, hexadecimal.
         truth: ``good``, or the type of its defect.
+        mask: content of the file that marks the defect; None if there is none.
     """
 
     path: str
     sha256: str
     truth: str
+    mask: bytes | None = None
 
     @property
     def folder(self) -> str:
@@ -77,7 +81,7 @@ class Added:
         folders: folder within the category → photos that were added there.
         known: photos that were there already, in that role.
         moved: images that were there with another truth, and were taken out.
-        masks_left_out: the category's masks are left out, as the new defective photos have none.
+        masks_left_out: the category's masks are left out, as a new defective photo has none.
     """
 
     folders: Counter[str] = field(default_factory=Counter)
@@ -86,12 +90,15 @@ class Added:
     masks_left_out: bool = False
 
 
-def read(path: Path) -> list[Correction]:
+def read(path: Path, masks: Path | None = None) -> list[Correction]:
     """Return the corrections in a CSV file: the rows that have something in the column `truth`.
+
+    Args:
+        masks: folder with a mask ``<name>_mask.png`` of each defective photo ``<name>.…`` that has one.
 
     Raises:
         UserError: it is no such file; a truth is none; a photo has two truths, is gone, has other content
-            than when it was scored, or cannot be decoded. Names the line.
+            than when it was scored, or cannot be decoded; a mask does not fit its photo. Names the line.
     """
     corrections: dict[str, Correction] = {}
     for line, row in enumerate(_rows(path), start=2):
@@ -99,12 +106,9 @@ def read(path: Path) -> list[Correction]:
         if not truth:
             continue
         where = f"{quoted(path)}, line {line}"
-        if not DEFECT.fullmatch(truth) or (truth != GOOD and truth.lower() == GOOD):
-            raise UserError(
-                f"{where}: truth {truth!r} is not allowed. Write {GOOD}, or the type of the defect: letters, "
-                "digits, _, - and ., with a letter, a digit or _ first."
-            )
-        made = Correction(row["path"], row["sha256"], truth)
+        check_truth(truth, where)
+        mask = _mask(masks, row["path"], where) if masks and truth != GOOD else None
+        made = Correction(row["path"], row["sha256"], truth, mask)
         _check(made, where)
         known = corrections.setdefault(made.sha256, made)
         if known.truth != truth:
@@ -114,13 +118,38 @@ def read(path: Path) -> list[Correction]:
     return list(corrections.values())
 
 
+def check_truth(truth: str, where: str) -> None:
+    """Refuse what is neither ``good`` nor fit to name the folder of a defect's type.
+
+    Args:
+        where: it was written, for the error.
+
+    Raises:
+        UserError: it is neither.
+    """
+    if not DEFECT.fullmatch(truth) or (truth != GOOD and truth.lower() == GOOD):
+        raise UserError(
+            f"{where}: truth {truth!r} is not allowed. Write {GOOD}, or the type of the defect: letters, "
+            "digits, _, - and ., with a letter, a digit or _ first."
+        )
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Return a CSV file as text.
+
+    Raises:
+        UserError: it holds no table.
+    """
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
+    except ValueError as error:
+        raise UserError(f"{quoted(path)}: no readable table ({error}).") from None
+
+
 def _rows(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         raise UserError(f"{quoted(path)}: not found. `mlproject verdicts` writes one; add a column {TRUTH}.")
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except ValueError as error:
-        raise UserError(f"{quoted(path)}: no readable table ({error}).") from None
+    table = read_table(path)
     missing = [name for name in COLUMNS if name not in table]
     if missing:
         raise UserError(
@@ -128,6 +157,16 @@ def _rows(path: Path) -> list[dict[str, str]]:
             f"`mlproject verdicts` writes and add {TRUTH}."
         )
     return table[list(COLUMNS)].to_dict("records")
+
+
+def _mask(masks: Path, photo: str, where: str) -> bytes | None:
+    file = masks / f"{PurePosixPath(photo).stem}_mask.png"
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UserError(f"{where}: {quoted(file)} cannot be read ({error.strerror}).") from None
 
 
 def _check(correction: Correction, where: str) -> None:
@@ -138,14 +177,27 @@ def _check(correction: Correction, where: str) -> None:
         raise UserError(f"{where}: {name} cannot be read ({error.strerror or 'not found'}).") from None
     if hashlib.sha256(content).hexdigest() != correction.sha256:
         raise UserError(f"{where}: {name} has other content than when it was scored.")
+    check_photo(correction, content, f"{where}: {name}")
+
+
+def check_photo(correction: Correction, content: bytes, where: str) -> None:
+    """Refuse a photo that a data set could not hold.
+
+    Args:
+        content: of its file.
+        where: it is, for the error.
+
+    Raises:
+        UserError: its ending is none that is learnt from, or it cannot be decoded.
+    """
     if correction.suffix not in layout.IMAGE_SUFFIXES:
-        raise UserError(
-            f"{where}: {name}: only {', '.join(layout.IMAGE_SUFFIXES)} can be learnt from. Convert it."
-        )
+        raise UserError(f"{where}: only {', '.join(layout.IMAGE_SUFFIXES)} can be learnt from. Convert it.")
     try:
-        open_image(content)
+        image, _ = open_image(content)
+        if correction.mask is not None and not decode_mask(correction.mask, MARKED, image.size).any():
+            raise UserError(f"{where}: its mask marks nothing.")
     except UndecodableImage as error:
-        raise UserError(f"{where}: {name}: {error}.") from None
+        raise UserError(f"{where}: {error}.") from None
 
 
 def extend_data_set(
@@ -177,6 +229,7 @@ def extend_data_set(
 
 def _add(corrections: Sequence[Correction], folder: Path, added: Added) -> None:
     """Put corrected photos into a category's folder."""
+    masks = folder / "ground_truth"
     images = [folder / entry.path for entry in layout.read_layout(folder)]
     by_content = {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in images}
     for correction in corrections:
@@ -184,14 +237,24 @@ def _add(corrections: Sequence[Correction], folder: Path, added: Added) -> None:
         if there and there.parent.name == correction.truth:
             added.known += 1
             continue
+        mask = correction.mask
         if there:
             there.unlink()
             added.moved += 1
+            for old in (masks / there.parent.name).glob(f"{glob.escape(there.stem)}_mask.*"):
+                mask = mask or old.read_bytes()
+                old.unlink()
+            if there.parent.name != GOOD and not any(there.parent.iterdir()):
+                there.parent.rmdir()  # the layout knows no type of defect without images
         target = folder / correction.folder / correction.name
         target.parent.mkdir(exist_ok=True)
         target.write_bytes(correction.content())
         added.folders[correction.folder] += 1
-    masks = folder / "ground_truth"
-    if masks.is_dir() and (added.moved or any(not name.endswith(f"/{GOOD}") for name in added.folders)):
-        shutil.rmtree(masks)
-        added.masks_left_out = True
+        if correction.truth == GOOD or not masks.is_dir():
+            continue
+        if mask is None:
+            shutil.rmtree(masks)
+            added.masks_left_out = True
+        else:
+            (masks / correction.truth).mkdir(exist_ok=True)
+            (masks / correction.truth / f"{target.stem}_mask.png").write_bytes(mask)

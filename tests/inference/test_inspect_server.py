@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import requests
 import support.tracked_project as project
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
@@ -24,6 +25,7 @@ from mlproject.core.errors import UserError
 from mlproject.inference import inspect_server
 from mlproject.inference.inspect_server import Inspectors
 from mlproject.models.components import detector as base
+from mlproject.production import feedback
 from mlproject.registry import register
 from mlproject.reports.figures.cases import compared
 from mlproject.tracking import connection, runs
@@ -72,12 +74,20 @@ def write_scores(detector: base.Detector, name: str, small_images) -> None:
 
 
 @pytest.fixture(scope="module")
-def address(inspected, tmp_path_factory) -> Iterator[str]:
-    """The page of the champion, served from an empty folder by a process of its own."""
+def corrections(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("corrections") / "corrected.csv"
+
+
+@pytest.fixture(scope="module")
+def address(inspected, corrections, tmp_path_factory) -> Iterator[str]:
+    """The page of the champion, served from an empty folder by a process of its own; also as box.lan."""
     code, folder = "from mlproject import cli; cli.main()", tmp_path_factory.mktemp("empty")
     environment = os.environ | {"PYTHONPATH": str(project.ROOT), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
-        [fork_server.programs() / "python", "-c", code, "inspect", "bracket@champion", "--port", "0"],
+        [
+            *(fork_server.programs() / "python", "-c", code, "inspect", "bracket@champion", "--port", "0"),
+            *("--corrections", corrections, "--name", "box.lan"),
+        ],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
@@ -152,6 +162,38 @@ def test_a_broken_file_says_what_is_wrong_and_the_next_one_works(page, photo, tm
     expect(verdict(page)).to_contain_text("broken.png: truncated after 500 of at least")
     show(page, photo)
     expect(verdict(page)).to_contain_text(re.compile("Good|Defective"), timeout=60_000)
+
+
+def test_a_verdict_is_corrected_and_feedback_reads_it(page, photo, corrections):
+    def click(button: str, said: str) -> None:
+        page.get_by_role("button", name=button).click()
+        expect(page.locator("#kept")).to_contain_text(said, timeout=60_000)
+
+    show(page, photo.rename(photo.with_name("marked.png")))
+    expect(page.locator("#result .panels")).to_contain_text("marked.png", timeout=60_000)
+    page.fill("#defect input, #defect textarea", "../dent")
+    click("It is defective", "Not kept. What it shows: truth '../dent' is not allowed")
+    assert not corrections.exists()
+    page.fill("#defect input, #defect textarea", "dent")
+    click("It is defective", "marked.png is kept as dent; 1 marked in corrected.csv")
+    (made,) = feedback.read(corrections)
+    assert made.truth == "dent"
+    assert made.content() == photo.with_name("marked.png").read_bytes()
+    click("It is good", "marked.png is kept as good; 1 marked")
+    (made,) = feedback.read(corrections)
+    assert made.truth == "good"
+
+
+def test_another_sites_page_corrects_nothing(address, corrections):
+    before = corrections.read_bytes() if corrections.exists() else b""
+    body = {"fn_index": 0, "data": ["dent", None], "session_hash": "b"}
+    for header, code in (({"Origin": "http://other.lan"}, 403), ({"Host": "other.lan"}, 403)):
+        answer = requests.post(f"{address}/gradio_api/queue/join", json=body, headers=header, timeout=60)
+        assert answer.status_code == code
+    assert (corrections.read_bytes() if corrections.exists() else b"") == before
+    port = address.rpartition(":")[2]
+    named = requests.get(f"{address}/config", headers={"Host": f"box.lan:{port}"}, timeout=60)
+    assert named.status_code == 200
 
 
 def test_nothing_comes_from_another_host(page, address, photo):

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
+from PIL import Image
 from support import fork_server
 from support.pipeline_project import write_category
 from support.watched_line import write_photos
@@ -100,6 +101,43 @@ def test_masks_stay_where_only_good_photos_are_added(here):
     added = extend(dict.fromkeys(write_photos(here / "photos", 3), "good"))
     assert not added.masks_left_out
     assert all(entry.mask for entry in read_layout(INTO / CATEGORY) if entry.label)
+
+
+def write_mask(photo: Path, folder: Path, size: int = 48, value: int = 255) -> None:
+    folder.mkdir(exist_ok=True)
+    Image.new("L", (size, size), value).save(folder / f"{photo.stem}_mask.png")
+
+
+def masked() -> set[str]:
+    return {str(entry.mask) for entry in read_layout(INTO / CATEGORY) if entry.mask}
+
+
+def test_drawn_masks_go_with_their_photos_and_all_masks_stay(here):
+    dented, scratched = write_photos(here / "photos", 2)
+    for photo in (dented, scratched):
+        write_mask(photo, here / "drawn")
+    corrections = feedback.read(write_csv({dented: "dent", scratched: "scratch"}), here / "drawn")
+    added = feedback.extend_data_set(corrections, CATEGORY, [CATEGORY], INTO)
+    assert not added.masks_left_out
+    assert len(masked()) == 3 + 2
+    name = f"corrected-{sha256(dented)[:16]}"
+    assert f"ground_truth/dent/{name}_mask.png" in masked()
+    assert extend({dented: "scratch"}).moved == 1, "its mask goes with it"
+    assert f"ground_truth/scratch/{name}_mask.png" in masked()
+    assert len(masked()) == 3 + 2
+    assert extend({dented: "good"}).moved == 1
+    assert len(masked()) == 3 + 1
+
+
+@pytest.mark.parametrize(
+    ("size", "value", "said"),
+    [(40, 255, "line 2: .*the mask is 40×40 pixels"), (48, 0, "line 2: .*its mask marks nothing")],
+)
+def test_a_mask_that_does_not_fit_is_named(here, size, value, said):
+    (photo,) = write_photos(here / "photos", 1)
+    write_mask(photo, here / "drawn", size, value)
+    with pytest.raises(UserError, match=said):
+        feedback.read(write_csv({photo: "dent"}), here / "drawn")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,69 @@
+"""Corrections by a person who looks at photos: kept in the table that `mlproject feedback` reads."""
+
+import hashlib
+from pathlib import Path
+
+import pandas as pd
+
+from mlproject.core import files
+from mlproject.core.errors import UserError, quoted
+from mlproject.inference.predict import check_writable
+from mlproject.production import feedback
+
+
+class Corrections:
+    """A CSV file with a row for each photo that was looked at.
+
+    Of a photo that is in the table already, such as that of `mlproject verdicts`, the truth is filled in. Any
+    other one is kept in a folder next to it, `<name>-photos`, and gets a row.
+
+    Raises:
+        UserError: it could not be written, or is a file that is no such table.
+    """
+
+    def __init__(self, path: Path) -> None:
+        check_writable(path, (".csv",))
+        self.path = path.absolute()
+        self.photos = self.path.with_name(f"{path.stem}-photos")
+        self._read()
+
+    def keep(self, photo: bytes, name: str, truth: str) -> str:
+        """Keep what a photo shows, instead of what was said of it before; return what was done.
+
+        Args:
+            photo: content of an image file.
+            name: of that file.
+            truth: ``good``, or the type of its defect.
+
+        Raises:
+            UserError: the truth is none, the photo could not be learnt from, or the disk is full.
+        """
+        sha256 = hashlib.sha256(photo).hexdigest()
+        made = feedback.Correction(name, sha256, truth.strip())
+        feedback.check_truth(made.truth, "What it shows")
+        feedback.check_photo(made, photo, quoted(name))
+        with files.locked(self.photos):  # against others who mark at the same time
+            table = self._read()
+            known = table["sha256"] == sha256
+            if not known.any():
+                path = self.photos / f"{sha256[:16]}{made.suffix}"
+                with files.written_file(path) as part:
+                    part.write_bytes(photo)
+                table.loc[len(table)] = dict.fromkeys(table, "") | {"path": str(path), "sha256": sha256}
+                known = table["sha256"] == sha256
+            table.loc[known, feedback.TRUTH] = made.truth
+            files.write_table(self.path, table)
+        marked = int((table[feedback.TRUTH] != "").sum())
+        return f"{name} is kept as {made.truth}; {marked} marked in {self.path.name}."
+
+    def _read(self) -> pd.DataFrame:
+        if not self.path.is_file():
+            return pd.DataFrame(columns=list(feedback.COLUMNS), dtype=str)
+        table = feedback.read_table(self.path)
+        missing = [name for name in feedback.COLUMNS if name not in table and name != feedback.TRUTH]
+        if missing:
+            raise UserError(
+                f"{quoted(self.path)}: has no column {missing[0]}. Name a new file, or one that "
+                "`mlproject verdicts` wrote."
+            )
+        return table if feedback.TRUTH in table else table.assign(**{feedback.TRUTH: ""})

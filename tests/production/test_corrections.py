@@ -1,0 +1,70 @@
+"""What a person marks is in the table that `mlproject feedback` reads, once a photo."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from support.watched_line import write_photos
+
+from mlproject.core.errors import UserError
+from mlproject.production import feedback
+from mlproject.production.corrections import Corrections
+
+
+@pytest.fixture
+def photo(tmp_path) -> Path:
+    return write_photos(tmp_path / "photos", 1)[0]
+
+
+def test_the_truth_of_a_photo_of_the_line_is_filled_in(tmp_path, photo):
+    verdicts = pd.DataFrame(
+        {
+            "path": [str(photo), "gone.png"],
+            "score": [1.25, None],
+            "sha256": [feedback.hashlib.sha256(photo.read_bytes()).hexdigest(), ""],
+        }
+    )
+    verdicts.to_csv(tmp_path / "line.csv", index=False)
+    told = Corrections(tmp_path / "line.csv").keep(photo.read_bytes(), "upload.png", " good ")
+    assert told == "upload.png is kept as good; 1 marked in line.csv."
+    found = pd.read_csv(tmp_path / "line.csv").drop(columns="truth")
+    pd.testing.assert_frame_equal(found, verdicts.replace("", None))
+    (made,) = feedback.read(tmp_path / "line.csv")
+    assert (made.path, made.truth) == (str(photo), "good")
+    assert not list(tmp_path.glob("*-photos"))
+
+
+def test_another_photo_is_kept_next_to_the_table(tmp_path, photo, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for truth in ("dent", "scratch"):
+        Corrections(Path("new.csv")).keep(photo.read_bytes(), "Upload.PNG", truth)
+    photo.unlink()
+    (made,) = feedback.read(Path("new.csv"))
+    assert made.truth == "scratch"
+    assert Path(made.path).parent == tmp_path / "new-photos"
+    assert Path(made.path).suffix == ".png"
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "truth", "said"),
+    [
+        (None, "a.png", "Good", "truth 'Good' is not allowed"),
+        (None, "a.heic", "good", "a.heic: only .png"),
+        (b"no image", "a.png", "good", "a.png: "),
+    ],
+)
+def test_what_could_not_be_learnt_from_is_refused_and_nothing_is_written(
+    tmp_path, photo, content, name, truth, said
+):
+    kept = Corrections(tmp_path / "new.csv")
+    with pytest.raises(UserError, match=said):
+        kept.keep(content or photo.read_bytes(), name, truth)
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+def test_another_table_is_refused(tmp_path):
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match="has no column path"):
+        Corrections(tmp_path / "other.csv")
+    with pytest.raises(UserError, match=r"the ending \.db"):
+        Corrections(tmp_path / "line.db")
