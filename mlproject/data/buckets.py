@@ -25,13 +25,11 @@ class Stored:
 
     Attributes:
         url: ``s3://bucket/key``; also what `os.fspath` returns.
-        modified_ns: when it was written, nanoseconds since 1970.
         etag: of its content, as the store gives it.
     """
 
     url: str
     bytes: int = field(compare=False)
-    modified_ns: int = field(compare=False)
     etag: str = field(compare=False)
 
     def __fspath__(self) -> str:
@@ -125,7 +123,7 @@ def below(url: str) -> Iterator[Stored]:
         pages = client().get_paginator("list_objects_v2")
         for page in pages.paginate(Bucket=bucket, Prefix=prefix and f"{prefix}/"):
             for entry in page.get("Contents", ()):
-                yield _stored(f"{SCHEME}{bucket}/{entry['Key']}", entry["Size"], entry)
+                yield Stored(f"{SCHEME}{bucket}/{entry['Key']}", entry["Size"], entry["ETag"])
 
 
 def find(url: str) -> Stored:
@@ -138,7 +136,7 @@ def find(url: str) -> Stored:
     bucket, key = split(url)
     with faults(url):
         found = client().head_object(Bucket=bucket, Key=key)
-        return _stored(url, found["ContentLength"], found)
+        return Stored(url, found["ContentLength"], found["ETag"])
 
 
 def read(stored: Stored) -> bytes:
@@ -151,7 +149,3 @@ def read(stored: Stored) -> bytes:
     bucket, key = split(stored.url)
     with faults(stored.url):
         return client().get_object(Bucket=bucket, Key=key)["Body"].read()
-
-
-def _stored(url: str, size: int, told: dict[str, Any]) -> Stored:
-    return Stored(url, size, round(told["LastModified"].timestamp() * 1e9), told["ETag"].strip('"'))

@@ -84,7 +84,7 @@ def shards(paths: Sequence[Place], model: str) -> Iterator[Shard]:
 def _state(path: Place) -> bytes:
     """Return a photo's path, size and time of change; of one that is gone, its path alone."""
     if isinstance(path, Stored):
-        return f"{path.url}\0{path.bytes} {path.modified_ns} {path.etag}\0".encode()
+        return f"{path.url}\0{path.bytes} {path.etag}\0".encode()
     try:
         status = path.stat()
     except OSError:

@@ -20,9 +20,9 @@ class State(NamedTuple):
     """Size and times of a file: as long as they stay, so does its content.
 
     Attributes:
-        modified_ns: when its content was last written, nanoseconds since 1970.
+        modified_ns: when its content was last written, nanoseconds since 1970; 0 of an object in a bucket.
         changed_ns: when it was last written, renamed or given other permissions; no program can set it. Of
-            an object in a bucket 60 bits of a hash of its etag.
+            an object 60 bits of a hash of its etag: lists and single answers give its time differently.
     """
 
     bytes: int
@@ -129,7 +129,7 @@ def _absolute(folder: str) -> Folder:
 
 def _of_object(found: Stored) -> State:
     tag = hashlib.sha256(found.etag.encode()).hexdigest()
-    return State(found.bytes, found.modified_ns, int(tag[:15], 16))
+    return State(found.bytes, 0, int(tag[:15], 16))
 
 
 def state_of(path: Place) -> State | None:
