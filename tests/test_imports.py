@@ -3,7 +3,7 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,14 +33,17 @@ SOURCES = sorted((ROOT / "mlproject").rglob("*.py"))
 STAGES = sorted((ROOT / "pipelines").glob("*.py"))
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Yield the dotted name of everything that a file imports, in functions and for types too."""
+@cache
+def imports(path: Path) -> list[str]:
+    """Return the dotted name of everything that a file imports, in functions and for types too."""
+    found = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name}:{node.lineno}: a relative import hides its direction"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return found
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
@@ -48,7 +51,9 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def component(path: Path) -> str:
-    """Return which of PACKAGES a file of mlproject/ belongs to; empty for mlproject/__init__.py."""
+    """Return a file's place in PACKAGES; "pipelines" for a stage, empty for mlproject/__init__.py."""
+    if path in STAGES:
+        return "pipelines"
     first = path.relative_to(ROOT / "mlproject").parts[0].removesuffix(".py")
     return "" if first == "__init__" else first
 
@@ -57,30 +62,38 @@ def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name)
-def test_imports_go_down_only(path):
-    own = component(path)
-    if own:
-        assert own in LAYER, f"{name(path)}: give {own} a place in PACKAGES"
-    for imported in imports(path):
-        package, _, rest = imported.partition(".")
-        if package != "mlproject" or not rest or rest == "__version__":
-            continue
-        other = rest.split(".")[0]
-        assert LAYER[other] <= LAYER.get(own, -1), f"{name(path)} imports {imported}, which lies above it"
+def test_every_package_has_a_place():
+    assert {component(path) for path in SOURCES} <= {"", *PACKAGES}
 
 
-@pytest.mark.parametrize("path", SOURCES + STAGES, ids=name)
-def test_each_foreign_package_has_its_only_importer(path):
-    own = component(path) if path in SOURCES else "pipelines"
-    for imported in imports(path):
-        allowed = ONLY_IMPORTERS.get(imported.split(".")[0])
-        assert allowed is None or own in allowed, f"{name(path)} imports {imported}"
+def test_imports_go_down_only():
+    upwards = [
+        f"{name(path)} imports {imported}, which lies above it"
+        for path in SOURCES
+        for imported in imports(path)
+        if imported.startswith("mlproject.") and imported != "mlproject.__version__"
+        if LAYER[imported.split(".")[1]] > LAYER.get(component(path), -1)
+    ]
+    assert upwards == []
 
 
-@pytest.mark.parametrize("path", SOURCES + STAGES, ids=name)
-def test_nothing_imports_a_stage(path):
-    assert not [imported for imported in imports(path) if imported.split(".")[0] == "pipelines"]
+def test_each_foreign_package_has_its_only_importer():
+    elsewhere = [
+        f"{name(path)} imports {imported}"
+        for path in SOURCES + STAGES
+        for imported in imports(path)
+        if component(path) not in ONLY_IMPORTERS.get(imported.split(".")[0], {component(path)})
+    ]
+    assert elsewhere == []
+
+
+def test_nothing_imports_a_stage():
+    importers = [
+        name(path)
+        for path in SOURCES + STAGES
+        if any(imported.split(".")[0] == "pipelines" for imported in imports(path))
+    ]
+    assert importers == []
 
 
 def test_training_needs_neither_mlflow_nor_dvc_nor_optuna():
