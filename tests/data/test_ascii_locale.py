@@ -17,9 +17,10 @@ from mlproject.core import script
 from mlproject.data.photos import find
 from mlproject.inference import predict
 
-def main(out):
+def main(*out):
     paths, _ = find([Path("photos")])
-    predict.write(Path(out), [predict.Prediction(path, 0.5, 0.25, False).row() for path in paths])
+    for name in out:
+        predict.write(Path(name), [predict.Prediction(path, 0.5, 0.25, False).row() for path in paths])
     print(*paths[:1])
 
 script.run(main)
@@ -57,8 +58,9 @@ def test_ingest_and_check_say_which_name_and_what_to_do(tmp_path):
 def test_predictions_are_written_with_the_files_own_name(tmp_path):
     make_project(tmp_path)
     rename(tmp_path)
-    for name in ("r.csv", "r.json", "r.parquet"):
-        result = python(tmp_path, "-c", PREDICTIONS, name)
-        assert result.returncode == 0, result.stderr
+    written = ("r.csv", "r.json", "r.parquet")
+    result = python(tmp_path, "-c", PREDICTIONS, *written)
+    assert result.returncode == 0, result.stderr
+    assert all((tmp_path / name).is_file() for name in written)
     with (tmp_path / "r.csv").open(encoding="utf-8") as file:
         assert "photos/disc/train/good/größe.png" in [row["path"] for row in csv.DictReader(file)]

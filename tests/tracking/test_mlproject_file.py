@@ -65,14 +65,31 @@ def test_mlflow_alone_opens_the_folder(environment):
 
 
 @pytest.mark.parametrize("environment", [FILE_FIRST, FOLDER_FIRST], indirect=True)
-def test_loading_the_project_in_both_orders(environment):
+def test_loading_the_project_in_both_orders(environment, tmp_path):
+    """And what a command is given, after MLflow's substitution and the shell: an empty parameter is left out,
+    names are quoted."""
+    clone = tmp_path / "clone"
+    copy_pipelines(clone)
+    command = clone / ".venv/bin/mlproject"
+    command.parent.mkdir(parents=True)
+    command.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    command.chmod(0o755)
     code = (
-        "import mlflow.cli, mlflow.projects as p;"
-        "project = p.load_project('.'); print(project.name, project.get_entry_point('pipeline').command)"
+        "import mlflow.cli, mlflow.projects as p\n"
+        "project = p.load_project('.'); print(project.name, project.get_entry_point('pipeline').command)\n"
+        "promote = project.get_entry_point('promote')\n"
+        "for version in '', '7':\n"
+        "    print(promote.compute_command({'category': 'it; is', 'version': version}, None))\n"
     )
     result = python(code, environment)
     assert result.returncode == 0, result.stderr
-    assert result.stdout == "mlproject sh pipelines/entry_point.sh dvc repro\n"
+    pipeline, *promotions = result.stdout.splitlines()
+    assert pipeline == "mlproject sh pipelines/entry_point.sh dvc repro"
+    for promotion, passed in zip(promotions, ([], ["--version", "7"]), strict=True):
+        said = subprocess.run(
+            ["sh", "-c", promotion], cwd=clone, env=environment, capture_output=True, text=True, check=True
+        )
+        assert said.stdout.splitlines() == ["promote", "it; is", *passed]
 
 
 @pytest.mark.parametrize("environment", [FOLDER_FIRST], indirect=True)
@@ -119,32 +136,6 @@ def test_entry_points_name_commands_that_exist_and_say_no_default_twice():
         assert called is None or called[1] in commands, name
         defaults = [p["default"] for p in entry.get("parameters", {}).values() if isinstance(p, dict)]
         assert not any(defaults), f"{name}: an empty default leaves it to the command"
-
-
-@pytest.mark.parametrize("environment", [FOLDER_FIRST], indirect=True)
-@pytest.mark.parametrize(("given", "passed"), [("", []), ("7", ["--version", "7"])])
-def test_an_empty_parameter_is_left_out(given, passed, environment, tmp_path):
-    """What a command is given, after MLflow's substitution and the shell; names are quoted."""
-    clone = tmp_path / "clone"
-    copy_pipelines(clone)
-    shutil.copy(ROOT / "MLproject", clone)
-    command = clone / ".venv/bin/mlproject"
-    command.parent.mkdir(parents=True)
-    command.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
-    command.chmod(0o755)
-    code = (
-        "import mlflow.cli, mlflow.projects as p;"
-        f"e = p.load_project('.').get_entry_point('promote'); "
-        f"print(e.compute_command({{'category': 'it; is', 'version': '{given}'}}, None))"
-    )
-    made = subprocess.run(
-        [sys.executable, "-c", code], cwd=clone, env=environment, capture_output=True, text=True, check=False
-    )
-    assert made.returncode == 0, made.stderr
-    said = subprocess.run(
-        ["sh", "-c", made.stdout], cwd=clone, env=environment, capture_output=True, text=True, check=True
-    )
-    assert said.stdout.splitlines() == ["promote", "it; is", *passed]
 
 
 def test_unknown_mlflow_warns_and_goes_on(monkeypatch):
