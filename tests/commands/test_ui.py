@@ -5,13 +5,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
 import support.tracked_project as project
 from playwright.sync_api import expect, sync_playwright
+from support import fork_server
 
 from mlproject.registry import register
 from mlproject.tracking import runs
@@ -34,7 +34,7 @@ def said(shared_folder, trained) -> Iterator[list[str]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    command = [sys.executable, "-c", "from mlproject import cli; cli.main()", "ui", "--port", port]
+    command = [fork_server.programs() / "mlproject", "ui", "--port", port]
     process = subprocess.Popen(
         command, env=os.environ | {"PYTHONPATH": str(project.ROOT)}, cwd=shared_folder, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 import pytest
 from mlflow import pyfunc
 from PIL import Image, ImageColor
+from support import fork_server
 
 from mlproject import models
 from mlproject.data import photos
@@ -59,7 +59,7 @@ def mlproject(empty_folder, mlproject):
 
 def test_a_process_in_an_empty_folder_needs_only_the_address(empty_folder, some_photos):
     command = [
-        Path(sys.executable).with_name("mlproject"),
+        fork_server.programs() / "mlproject",
         "predict",
         "bottle@champion",
         some_photos / "a.png",

@@ -24,6 +24,7 @@ from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import scoring_server
 from PIL import Image
+from support import fork_server
 from support.tracked_project import version_of
 
 from mlproject import models
@@ -179,12 +180,13 @@ def test_it_loads_where_this_project_is_not_and_scores_the_same(first, photos, t
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "PATH": os.environ["PATH"],
+        "OMP_NUM_THREADS": "1",
     }
     # -S -E would lose the environment's packages; a path hook of an editable install is all that must go.
     hide = "import sys; sys.meta_path[:] = [f for f in sys.meta_path if 'editable' not in repr(f)]; "
     hide += f"sys.path[:] = [p for p in sys.path if p != {str(project.ROOT)!r}]\n"
     command = [
-        sys.executable,
+        fork_server.programs() / "python",
         "-P",
         "-c",
         hide + LOAD_ELSEWHERE,

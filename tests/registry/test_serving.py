@@ -20,6 +20,7 @@ import pytest
 import requests
 from mlflow import artifacts as mlflow_artifacts
 from PIL import Image
+from support import fork_server
 
 from mlproject import models
 from mlproject.core.errors import UserError
@@ -43,13 +44,13 @@ def server(first, tmp_path_factory) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [Path(sys.executable).with_name("mlflow"), "models", "serve", "--env-manager", "local"]
+    command = [fork_server.programs() / "mlflow", "models", "serve", "--env-manager", "local"]
     command += ["-m", f"models:/{first.name}@champion", "-h", "127.0.0.1", "-p", str(port)]
     environment = os.environ | {
         "MLFLOW_TRACKING_URI": connection.uri(),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLPROJECT_MAX_REQUEST_MB": str(LIMIT_MB),
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PATH": f"{fork_server.programs()}:{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
     environment.pop("PYTHONPATH", None)
     process = subprocess.Popen(

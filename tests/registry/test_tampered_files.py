@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from mlflow import pyfunc
 from mlflow.artifacts import download_artifacts
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from support import fork_server
 from support.tracked_project import version_of
 
 from mlproject.core import files
@@ -149,6 +149,7 @@ def test_as_registered_it_loads(first, shared_folder):
     """Also after its code ran where MLflow keeps it, which leaves compiled files there."""
     code = f"import mlflow; mlflow.pyfunc.load_model('models:/{first.name}/1')"
     environment = os.environ | {"MLFLOW_TRACKING_URI": connection.uri(), "PYTHONPATH": str(project.ROOT)}
-    subprocess.run([sys.executable, "-P", "-c", code], env=environment, cwd=shared_folder, check=True)
+    python = fork_server.programs() / "python"
+    subprocess.run([python, "-P", "-c", code], env=environment, cwd=shared_folder, check=True)
     assert loaded_version.load_version(version_of(first)).threshold == 1.5
     assert project.register() == first._replace(new=False)

@@ -11,7 +11,7 @@ real = os.path.join(os.path.dirname(sys.executable), name)
 arguments = sys.argv[1:] if name == "python" else [real, *sys.argv[1:]]
 safe = arguments[:1] == ["-P"]
 arguments = arguments[safe:]
-known = arguments and (arguments[0] == "-c" or not arguments[0].startswith("-"))
+known = arguments and (arguments[0] in ("-c", "-m") or not arguments[0].startswith("-"))
 obeyed = {"PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
 others = {key for key in os.environ if key.startswith("PYTHON")} - obeyed
 if not known or others or os.environ.get("OMP_NUM_THREADS") != "1":

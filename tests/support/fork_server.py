@@ -1,10 +1,11 @@
 """Fork server: commands of the tests that start in 50 ms, in a Python that has the large packages loaded.
 
 To start Python and load torch, MLflow and DVC takes 3 to 6 s of processor time, and the tests run hundreds of
-such commands. A server loads them once; each command is a fork of it, with the command's own arguments,
-environment, directory and open files, in a process group of its own, to which its client passes on signals.
-No module of this project is loaded before the fork. Where a command has worker processes, the server that
-multiprocessing forks them from is such a fork as well.
+such commands. A server loads them once for all workers of pytest; each command is a fork of it, with the
+command's own arguments, environment, directory and open files, in a process group of its own, to which its
+client passes on signals. No module of this project is loaded before the fork. Where a command has worker
+processes, the server that multiprocessing forks them from is such a fork as well, and so is what it starts
+by `sys.executable -m`: MLflow's servers.
 """
 
 import atexit
@@ -14,6 +15,7 @@ import importlib
 import json
 import multiprocessing
 import os
+import runpy
 import select
 import shutil
 import signal
@@ -34,42 +36,69 @@ LOADED = {
         *("safetensors.numpy", "typer", "rich.progress", "pydantic", "yaml", "scipy.stats", "alembic.config"),
         *("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store"),
         *("optuna.visualization", "optuna.visualization.matplotlib", "plotly.graph_objects"),
+        # of MLflow's servers what does not look at the environment when it is imported
+        *("flask", "flask_cors", "graphene", "aiohttp"),
     ),
     "dvc": ("dvc.cli", "dvc.repo"),  # a server of its own: MLflow and DVC both set up logging
 }
-PROGRAMS = {"python": "python", "mlproject": "python", "dvc": "dvc"}  # and whose they are
+PROGRAMS = dict.fromkeys(("python", "mlproject", "mlflow", "uvicorn"), "python") | {
+    "dvc": "dvc"
+}  # whose they are
 
+ALIVE = "alive"  # a FIFO that each process that uses the servers holds open
+SERVERS: list[subprocess.Popen[bytes]] = []  # those that this process has started
 MOST_FILES = 250  # Linux passes on at most 253
 
 
 @cache
 def programs() -> Path:
-    """Start servers that end with this process; return the folder of the programs that use them."""
-    folder = Path(tempfile.mkdtemp())
-    atexit.register(shutil.rmtree, folder)
+    """Start the servers, or find those of pytest's other workers; return the folder of the programs that use
+    them.
+
+    They end with the last process that has called this.
+    """
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    folder = Path(tempfile.gettempdir()) / f"fork-server-{run}"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            os.open(folder / ALIVE, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:  # nobody has started them, or they have ended
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            _start(folder)
+    return folder
+
+
+def _start(folder: Path) -> None:
+    """Write the programs, start the servers."""
     client = f"#!{sys.executable} -IS\n" + Path(__file__).with_name("fork_client.py").read_text()
     for name, kind in PROGRAMS.items():
         (folder / name).write_text(client.replace("KIND", kind))
         (folder / name).chmod(0o755)
+    os.mkfifo(folder / ALIVE)
+    nobody_lives = os.open(folder / ALIVE, os.O_RDONLY | os.O_NONBLOCK)
+    os.open(folder / ALIVE, os.O_WRONLY)
     for kind in LOADED:
         with socket.socket(socket.AF_UNIX) as listener, (folder / f"{kind}.log").open("w") as log:
             listener.bind(str(folder / f"{kind}.socket"))
             listener.listen(64)
-            server = subprocess.Popen(
-                [sys.executable, "-P", __file__, kind, str(listener.fileno())],
+            SERVERS.append(subprocess.Popen(
+                [sys.executable, "-P", __file__, kind, str(folder), str(listener.fileno())],
                 env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
-                stdin=subprocess.PIPE, stdout=log, stderr=log, pass_fds=[listener.fileno()],
-            )  # fmt: skip
-        atexit.register(server.kill)
-    return folder
+                stdin=nobody_lives, stdout=log, stderr=log, pass_fds=[listener.fileno()],
+            ))  # fmt: skip
+    os.close(nobody_lives)
 
 
-def serve(kind: str, listener: socket.socket) -> None:
-    """Answer commands until the process that started this one has ended."""
+def serve(kind: str, folder: Path, listener: socket.socket) -> None:
+    """Answer commands until the last process that has opened the FIFO at standard input has ended."""
     sys.modules["mlproject"] = None  # type: ignore[assignment]  # MLflow would load a plugin of it
     for name in LOADED[kind]:
         importlib.import_module(name)
     del sys.modules["mlproject"]
+    if kind == "python":  # which MLflow does on loading a model, a second each time
+        importlib.import_module("mlflow.utils.requirements_utils")._init_modules_to_packages_map()
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)  # as in conftest.py
@@ -80,6 +109,8 @@ def serve(kind: str, listener: socket.socket) -> None:
             listener.close()
             _answer(link)
         link.close()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.with_suffix(".lock").unlink(missing_ok=True)
 
 
 def _answer(link: socket.socket) -> NoReturn:
@@ -89,9 +120,9 @@ def _answer(link: socket.socket) -> NoReturn:
     data, received, _, _ = socket.recv_fds(link, 1 << 20, MOST_FILES)
     while not data.endswith(b"\n"):
         data += link.recv(1 << 20)
-    # whoever kills the client kills this too
+    # whoever kills the client kills this too, and what it started
     signal.signal(signal.SIGIO, signal.SIG_DFL)
-    fcntl.fcntl(link, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(link, fcntl.F_SETOWN, -os.getpid())
     fcntl.fcntl(link, fcntl.F_SETFL, fcntl.fcntl(link, fcntl.F_GETFL) | os.O_ASYNC)
     asked = json.loads(data)
     os.chdir(asked["folder"])
@@ -112,7 +143,8 @@ def _answer(link: socket.socket) -> NoReturn:
 def _take(link: socket.socket, received: list[int], numbers: list[int]) -> socket.socket:
     """Give received files the numbers that they have in the client; return the link, out of their way."""
     above = max(numbers) + 1
-    link = socket.socket(fileno=fcntl.fcntl(link.detach(), fcntl.F_DUPFD_CLOEXEC, above))
+    # not closed where the command becomes another by `os.exec`: the client's end is that one's end too
+    link = socket.socket(fileno=fcntl.fcntl(link.detach(), fcntl.F_DUPFD, above))
     moved = [fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, above) for file in received]
     for file in received:
         os.close(file)
@@ -130,12 +162,14 @@ def _take(link: socket.socket, received: list[int], numbers: list[int]) -> socke
 
 
 def _run(arguments: list[str], safe: bool) -> int:
-    """Run a program's file or ``-c code`` as Python does, `safe` as with -P; return the exit code."""
+    """Run a program's file, ``-c code`` or ``-m module`` as Python does, `safe` as with -P; return the exit
+    code."""
     main: Any = types.ModuleType("__main__")
     sys.modules["__main__"] = main
-    if arguments[0] == "-c":
-        source, name, place = arguments[1], "<string>", ""
-        sys.argv = ["-c", *arguments[2:]]
+    source, name, place = "", "<string>", ""
+    if arguments[0] in ("-c", "-m"):
+        source = arguments[1]
+        sys.argv = [arguments[0], *arguments[2:]]
     else:
         file = Path(arguments[0])
         source, name, place = file.read_text(encoding="utf-8"), str(file), str(file.resolve().parent)
@@ -145,7 +179,10 @@ def _run(arguments: list[str], safe: bool) -> int:
     sys.path[:0] = [*([] if safe else [place]), *(own.split(os.pathsep) if own else [])]
     code = 0
     try:
-        exec(compile(source, name, "exec"), main.__dict__)
+        if arguments[0] == "-m":
+            runpy.run_module(source, run_name="__main__", alter_sys=True)
+        else:
+            exec(compile(source, name, "exec"), main.__dict__)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
         if isinstance(end.code, str):
@@ -162,4 +199,4 @@ def _run(arguments: list[str], safe: bool) -> int:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], socket.socket(fileno=int(sys.argv[2])))
+    serve(sys.argv[1], Path(sys.argv[2]), socket.socket(fileno=int(sys.argv[3])))

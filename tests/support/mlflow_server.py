@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +11,8 @@ from pathlib import Path
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
+
+from support import fork_server
 
 
 def free_port() -> int:
@@ -23,7 +24,7 @@ def free_port() -> int:
 @contextmanager
 def server(folder: Path, port: int) -> Iterator[subprocess.Popen]:
     """Start a server over the folder's database; it answers when this returns."""
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command = [fork_server.programs() / "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["-w", "1", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
     command += ["--artifacts-destination", f"{folder}/served"]
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}

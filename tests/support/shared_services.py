@@ -3,7 +3,6 @@
 import os
 import secrets
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
-from support import postgresql
+from support import fork_server, postgresql
 from support.mlflow_server import free_port, stop
 
 BUCKETS = ("mlflow", "dvc")
@@ -95,7 +94,7 @@ class Services:
     def start_s3(self) -> None:
         """Start an S3 store that holds nothing."""
         port = int(self.s3.rpartition(":")[2] or 0) if self.s3 else free_port()
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        command = ["python", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
         self.processes["s3"] = self._start("s3", command, {})
         self.s3 = f"http://127.0.0.1:{port}"
         _wait(f"{self.s3}/moto-api/")
@@ -123,7 +122,7 @@ class Services:
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         }
         port = int(self.mlflow.rpartition(":")[2]) if self.mlflow else free_port()
-        command = [sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth", "--workers", "1"]
+        command = ["mlflow", "server", "--app-name", "basic-auth", "--workers", "1"]
         command += ["--host", "127.0.0.1", "--port", str(port), "--artifacts-destination", "s3://mlflow"]
         command += ["--allowed-hosts", "127.0.0.1:*"]
         self.processes["mlflow"] = self._start("mlflow", command, environment)
@@ -158,7 +157,7 @@ class Services:
         own = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "AWS_"))}
         with (self.folder / f"{name}.log").open("a") as log:
             return subprocess.Popen(
-                command,
+                [fork_server.programs() / command[0], *command[1:]],
                 cwd=self.folder,
                 env=own | environment,
                 stdout=log,

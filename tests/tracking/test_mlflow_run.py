@@ -35,10 +35,11 @@ def mlflow_run(registered) -> Callable[..., str]:
         "PATH": f"{fork_server.programs()}:{BIN}:{os.environ['PATH']}",
     }
     environment |= {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    mlflow = fork_server.programs() / "mlflow"
 
     def run(entry: str, **parameters: str) -> str:
         given = [part for name, value in parameters.items() for part in ("-P", f"{name}={value}")]
-        command = [BIN / "mlflow", "run", ".", "-e", entry, "--env-manager", "local", *given]
+        command = [mlflow, "run", ".", "-e", entry, "--env-manager", "local", *given]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
