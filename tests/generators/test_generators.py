@@ -169,7 +169,7 @@ def test_it_learns_what_the_images_are(small_images):
     """Real brackets of the sample: in seconds, with steps larger than the paper's, it finds their shape."""
     images = small_images.train
     generator, reference = (
-        create(epochs=36, filters=8, batch_size=4, learning_rate=0.001),
+        create(epochs=12, filters=8, batch_size=2, learning_rate=0.001),
         Reference.of(images),
     )
 

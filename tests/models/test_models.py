@@ -90,6 +90,8 @@ def test_learns_defects_from_good_images_alone(fitted, small_images):
     if fitted.supervised:
         pytest.skip("learns from labels, too few of these images: tests/models/test_cnn.py has its floor")
     name = type(fitted).__module__.rsplit(".", 1)[-1]
+    if name == "vae":
+        pytest.skip("as long a training as kd_cae's: tests/models/test_vae.py has the floor of a short one")
     auroc = roc_auc_score(small_images.labels, fitted.score(small_images.test).scores)
     assert auroc >= FLOORS.get(name, 0.7)
 
@@ -117,13 +119,14 @@ def test_saved_folder_holds_no_pickle(fitted, tmp_path):
     json.loads((tmp_path / "model" / "model.json").read_text())
 
 
-@pytest.mark.parametrize("count", [1, 3, 32, 50])
-def test_a_score_does_not_depend_on_its_batch(fitted, small_images, count):
-    images = np.concatenate([small_images.test, small_images.train])[:50]
-    apart = [fitted.score(images[start : start + count]) for start in range(0, 50, count)]
+def test_a_score_does_not_depend_on_its_batch(fitted, small_images):
+    images = small_images.test
     together = fitted.score(images[::-1])
-    assert np.concatenate([scored.scores for scored in apart]).tobytes() == together.scores[::-1].tobytes()
-    assert np.array_equal(np.concatenate([scored.maps for scored in apart]), together.maps[::-1])
+    for count in (1, 3, 32):
+        apart = [fitted.score(images[start : start + count]) for start in range(0, len(images), count)]
+        scores = np.concatenate([scored.scores for scored in apart])
+        assert scores.tobytes() == together.scores[::-1].tobytes()
+        assert np.array_equal(np.concatenate([scored.maps for scored in apart]), together.maps[::-1])
 
 
 def test_a_score_does_not_depend_on_the_number_of_threads(fitted, small_images):
@@ -144,6 +147,7 @@ def test_same_seed_same_bytes_other_seed_other_weights(small_images, tmp_path):
     def saved(name, seed):
         settings = small(name)
         settings |= {"epochs": 2} if "epochs" in settings else {}
+        settings |= {} if models.detector_class(name).supervised else {"image_size": 32}
         detector = fit(models.create(name, settings), small_images, small_images.train[:20], seed)
         detector.save(tmp_path / "model")
         return (tmp_path / "model" / "weights.safetensors").read_bytes(), detector.parameter_count()

@@ -20,9 +20,9 @@ def bottle(real_mvtec, tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["kd_cae", "ni_cae"])
 def test_bottle_defects_rank_above_good_ones(bottle, name):
-    """The defaults at 64 px, 16 epochs, seed 0; at full length and 128 px they reach .98 and .95."""
+    """The defaults at 64 px, 4 epochs, seed 0: .94 and .98; at full length and 128 px .98 and .95."""
     settings = params.value(f"models.{name}")
-    settings |= {"image_size": 64, "epochs": 16, "map": settings["map"] | {"smoothing": 2}}
+    settings |= {"image_size": 64, "epochs": 4, "map": settings["map"] | {"smoothing": 2}}
     train_rows, test_rows = bottle.rows(split="train"), bottle.rows(split="test")
     roles = split.split(bottle.paths(train_rows), 0.2, 0)
     detector = models.create(name, settings)

@@ -19,6 +19,7 @@ GIVEN = yaml.load((ROOT / "params.yaml").read_text(), yaml.CSafeLoader)
 DETECTOR = {"image_size": 64, "epochs": 80, "patience": 80}
 SUPERVISED = {"image_size": 96, "epochs": 5, "patience": 5}  # an unpadded network needs 94 px
 GAN = {"image_size": 32, "filters": 8, "epochs": 50, "patience": 50}  # two networks play: seconds count
+OTHERS = {"anogan": GAN, "vae": {"image_size": 64, "epochs": 20, "patience": 20}}
 GENERATOR = {"image_size": 64, "filters": 4, "epochs": 2, "batch_size": 8}
 
 
@@ -29,7 +30,7 @@ def defaults(name: str) -> dict[str, Any]:
 
 def detector_settings(name: str) -> dict[str, Any]:
     """Return a detector's settings, small."""
-    chosen = SUPERVISED if models.detector_class(name).supervised else GAN if name == "anogan" else DETECTOR
+    chosen = SUPERVISED if models.detector_class(name).supervised else OTHERS.get(name, DETECTOR)
     given = defaults(name)
     settings = given | {key: value for key, value in chosen.items() if key in given}
     return settings | ({"map": settings["map"] | {"smoothing": 2}} if "map" in settings else {})
