@@ -1,4 +1,4 @@
-"""Which good images' vectors are kept at a place, where there are more than are needed."""
+"""Choice of the good images whose vectors are kept at a place, where there are more than are needed."""
 
 import torch
 
