@@ -21,6 +21,13 @@ from support import fork_server
 from support.pipeline_project import TINY, write_category
 
 CATEGORY = "disc"
+# The command, but that it draws no plots, as in the fixture `drawing`.
+COMMAND = """
+import mlproject.tuning.results
+from mlproject import cli
+mlproject.tuning.results.draw = lambda *_: {}
+cli.main()
+"""
 NOWHERE = "http://127.0.0.1:9"  # the discard port: no MLflow answers there
 
 
@@ -105,11 +112,11 @@ def tuned(model: str = "pca") -> dict[str, Any]:
     return yaml.load(Path(f"data/tuned/{CATEGORY}/{model}.yaml").read_text(), yaml.CSafeLoader)
 
 
-def start(*arguments: str, folder: Path | None = None, programs: Path | None = None) -> subprocess.Popen[str]:
+def start(*arguments: str, folder: Path | None = None) -> subprocess.Popen[str]:
     """Start `mlproject tune` in a process and a process group of its own, as a terminal does."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [(programs or fork_server.programs()) / "mlproject", "tune", "--category", CATEGORY, *arguments],
+        [fork_server.programs() / "python", "-c", COMMAND, "tune", "--category", CATEGORY, *arguments],
         cwd=folder, env=environment, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
@@ -117,6 +124,6 @@ def start(*arguments: str, folder: Path | None = None, programs: Path | None = N
 
 def run(*arguments: str) -> tuple[int, str]:
     """Run `mlproject tune` to its end; return its exit code and all it printed."""
-    process = start(*arguments, programs=fork_server.programs())
+    process = start(*arguments)
     printed, _ = process.communicate(timeout=300)
     return process.returncode, printed

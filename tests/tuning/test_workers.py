@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import support.tuning_project as project
-from support import fork_server, postgresql
+from support import postgresql
 from support.tuning_project import results, trials, tune, tuned
 
 from mlproject.tracking import connection
@@ -101,8 +101,7 @@ def test_two_commands_share_a_tuning_over_postgresql(tuning_home, tmp_path_facto
     other = tmp_path_factory.mktemp("machine")
     project.fill(other, prepared_disc)
     arguments = ("--model", "pca", "--trials", "8", "--storage", database)
-    programs = fork_server.programs()
-    processes = [project.start(*arguments, folder=place, programs=programs) for place in (tuning_home, other)]
+    processes = [project.start(*arguments, folder=place) for place in (tuning_home, other)]
     printed = [process.communicate(timeout=300)[0] for process in processes]
     codes = [process.returncode for process in processes]
     assert 0 in codes, printed
@@ -113,7 +112,7 @@ def test_two_commands_share_a_tuning_over_postgresql(tuning_home, tmp_path_facto
     assert sorted(here + there) == list(range(8))
     found = []
     for place in (tuning_home, other):
-        again = project.start(*arguments, folder=place, programs=programs)
+        again = project.start(*arguments, folder=place)
         assert again.communicate(timeout=300) and again.returncode == 0
         found.append(json.loads((place / "reports/categories/disc/pca/tuning.json").read_text()))
     assert found[0]["best_trial"] == found[1]["best_trial"]
