@@ -14,7 +14,6 @@ STAGES = {
     "prepare@disc": ["disc"],
     "shortcuts@disc": ["disc"],
     "tune@disc-ni_cae": ["disc", "ni_cae"],
-    "tune@disc-pca": ["disc", "pca"],
     "settings": [],
     "train@disc-patch_kde": ["disc", "patch_kde"],
     "train@disc-kd_cae": ["disc", "kd_cae"],
@@ -60,7 +59,7 @@ print("DECLARED" + json.dumps(found))
 def project(tmp_path_factory):
     """A clone for one category, with nothing made yet."""
     made = Project(tmp_path_factory.mktemp("stages"))
-    made.edit(lambda tree: tree.update(categories=["disc"], models_tuned=["ni_cae", "pca"]))
+    made.edit(lambda tree: tree.update(categories=["disc"], models_tuned=["ni_cae"]))
     made.edit(lambda tree: tree["tune"].update(trials=2))
     made.edit(lambda tree: tree.update(tuned=True))
     return made
