@@ -9,12 +9,7 @@ from benchmarks.speed.measure import NO_PEERS, PEAK, Group, Result, Row, ratios
 from mlproject.core import files
 
 HEAD = ("what", "here", "against", "ratio", "goal", "")
-UNMEASURED = (
-    "served requests a second at 1, 8 and 32 clients, against anomalib behind FastAPI",
-    "growth at 100,000 images; patch_kde's set-up at 10,000",
-    "what scoring might gain: `torch.compile`, bfloat16, int8, ONNX Runtime, OpenVINO, channels-last, faiss",
-    "a GPU",
-)
+UNMEASURED = ("growth at 100,000 images; patch_kde's set-up at 10,000", "a GPU")
 BUSY = 0.2  # cores that other processes take
 CAUSES = """\
 ## What was gained, and what was not
@@ -25,10 +20,15 @@ CAUSES = """\
 - **Training**: convolutions take 58 % of KD-CAE's epoch in float32, 42 % in bfloat16 (copies and sums 13 %
   of each), 58 % of NI-CAE's (copies and sums 19 %): `python benchmarks/profile_training.py kd_cae bfloat16`
   and so on, idle machine, 2026-11-27.
-- **Files to verdicts** include decoding a 1024 px PNG, as on the other side: about half of patch_kde's time.
+- **Files to verdicts** include decoding a 256 px PNG on both sides. patch_kde reads the kernels of a place once
+  for eight photos; KD-CAE blurs its map by a matrix product. Most of the memory is PyTorch's own, on both sides.
 - **JPEG by draft scaling** is quicker, but changes pixels: a file's score would differ from its pixels'. It
   is not done.
-- **`dvc repro`** with nothing to do: DVC reads params.yaml again for each stage.
+- **Other ways to score** (`.peers/bin/python benchmarks/scoring_trials.py`, processor time of one thread,
+  2026-11-27): TRIALS
+- **`dvc repro`** with nothing to do: a fifth of the time DVC reads params.yaml, once for each stage, a fifth
+  dvc.yaml and dvc.lock, a sixth it writes a lock file for each stage, a sixth it looks up inputs and outputs
+  (`python benchmarks/profile_dvc.py`). Presets do not lie in params.yaml for that reason.
 """
 INTRODUCTION = """\
 # Speed and memory
