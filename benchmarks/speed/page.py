@@ -20,12 +20,16 @@ CAUSES = """\
 - **Training**: convolutions take 58 % of KD-CAE's epoch in float32, 42 % in bfloat16 (copies and sums 13 %
   of each), 58 % of NI-CAE's (copies and sums 19 %): `python benchmarks/profile_training.py kd_cae bfloat16`
   and so on, idle machine, 2026-11-27.
-- **Files to verdicts** include decoding a 256 px PNG on both sides. patch_kde reads the kernels of a place once
-  for eight photos; KD-CAE blurs its map by a matrix product. Most of the memory is PyTorch's own, on both sides.
+- **Files to verdicts** include decoding a 256 px PNG on both sides. patch_kde reads the kernels of a place
+  once for eight photos; KD-CAE blurs its map by a matrix product. Most of the memory is PyTorch's own, on
+  both sides.
 - **JPEG by draft scaling** is quicker, but changes pixels: a file's score would differ from its pixels'. It
   is not done.
-- **Other ways to score** (`.peers/bin/python benchmarks/scoring_trials.py`, processor time of one thread,
-  2026-11-27): TRIALS
+- **Other ways to score**: `.peers/bin/python benchmarks/scoring_trials.py` prints what each gains and what it
+  does to the AUROC. ONNX Runtime and OpenVINO score KD-CAE more than 1.3 times as fast, with the same AUROC:
+  `mlproject export` writes their graph. int8 changes its AUROC by more than .002; torch.compile, channels last
+  and bfloat16 (on a processor without it) gain less or lose. patch_kde gains 1.3 times from none; faiss, an
+  index at each place, takes twice as long.
 - **`dvc repro`** with nothing to do: a fifth of the time DVC reads params.yaml, once for each stage, a fifth
   dvc.yaml and dvc.lock, a sixth it writes a lock file for each stage, a sixth it looks up inputs and outputs
   (`python benchmarks/profile_dvc.py`). Presets do not lie in params.yaml for that reason.
