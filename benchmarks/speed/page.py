@@ -27,9 +27,9 @@ CAUSES = """\
   is not done.
 - **Other ways to score**: `.peers/bin/python benchmarks/scoring_trials.py` prints what each gains and what it
   does to the AUROC. ONNX Runtime and OpenVINO score KD-CAE more than 1.3 times as fast, with the same AUROC:
-  `mlproject export` writes their graph. int8 changes its AUROC by more than .002; torch.compile, channels last
-  and bfloat16 (on a processor without it) gain less or lose. patch_kde gains 1.3 times from none; faiss, an
-  index at each place, takes twice as long.
+  `mlproject export` writes their graph. int8 changes its AUROC by more than .002; torch.compile, channels
+  last and bfloat16 (on a processor without it) gain less or lose. patch_kde gains 1.3 times from none; faiss,
+  an index at each place, takes twice as long.
 - **`dvc repro`** with nothing to do: a fifth of the time DVC reads params.yaml, once for each stage, a fifth
   dvc.yaml and dvc.lock, a sixth it writes a lock file for each stage, a sixth it looks up inputs and outputs
   (`python benchmarks/profile_dvc.py`). Presets do not lie in params.yaml for that reason.
