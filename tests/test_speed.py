@@ -98,7 +98,7 @@ def test_the_page_names_facts_load_and_what_was_not_measured():
         "Machine 1: two cores.",
         "1 met, 0 missed",
         "group: here: 12 layers; A note. measured thus; other",
-        "FastAPI",
+        "- a GPU",
     ):
         assert said in text
 
