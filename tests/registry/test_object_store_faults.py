@@ -45,10 +45,12 @@ def store() -> Iterator[ObjectStore]:
 
 
 @pytest.fixture
-def shell(store, tmp_path, monkeypatch) -> pytest.MonkeyPatch:
-    """The environment of somebody whose keys are right, to be changed."""
+def shell(store, tmp_path, monkeypatch) -> Iterator[pytest.MonkeyPatch]:
+    """The environment of somebody whose keys are right, to be changed, in a process without a client yet."""
     _set(monkeypatch, store, tmp_path)
-    return monkeypatch
+    buckets.client.cache_clear()
+    yield monkeypatch
+    buckets.client.cache_clear()
 
 
 def _set(patch: pytest.MonkeyPatch, store: ObjectStore, home: Path) -> None:
