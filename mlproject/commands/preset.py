@@ -10,7 +10,7 @@ import typer
 
 from mlproject.core.errors import UserError, unknown_name
 
-FILE = Path("pipelines/presets.yaml")  # beside params.yaml
+FILE = Path("pipelines/presets.yaml")  # below the folder of params.yaml
 
 
 def preset(

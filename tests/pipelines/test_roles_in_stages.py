@@ -14,7 +14,7 @@ from mlproject.evaluation import thresholds
 from mlproject.models.components.combination import FEWEST, Combination
 from mlproject.models.components.heat_scale import HeatScale
 from mlproject.training.progress import SilentRun
-from pipelines import score, settings, train
+from pipelines import evaluate, score, settings, train
 
 pytest_plugins = ["support.tuning_project"]
 MODELS = ("pca", "kd_cae", "ni_cae")
@@ -111,6 +111,9 @@ def test_a_model_that_can_leave_an_image_out_has_its_threshold_from_all_good_one
     assert written["n_calibration"] == len(kept) + len(unseen)
     assert written["threshold"] == expected(np.concatenate([kept, held_out]))
     assert scores.loc[scores["score"].isna(), "path"].tolist() == [paths[0], paths[2]]
+    evaluate.main(CATEGORY, "patch_kde")
+    report = artifacts.report_folder(CATEGORY, "patch_kde")
+    assert (report / "figures/error_distribution.png").is_file()
 
 
 def test_a_resumed_training_took_the_seconds_of_all_its_processes(stages, capsys):

@@ -36,10 +36,12 @@ def error_distribution(
 
     Args:
         name: category and model, for the title.
-        scores: one row per image: subset, label, score and a column for each part.
+        scores: one row per image: subset, label, score and a column for each part; without a score where a
+            training image has a copy, which is then left out.
         threshold: of the score.
         part_thresholds: part → its threshold.
     """
+    scores = scores.dropna(subset="score")
     panels: dict[str, tuple[str, float]] = {"score (decides)": ("score", threshold)}
     if len(part_thresholds) == 1:
         (part,) = part_thresholds
