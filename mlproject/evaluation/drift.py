@@ -2,11 +2,12 @@
 
 Photos are taken in windows of a fixed number. The photos of a window that were called good are compared with
 reference photos that were called good: their scores, brightness and sharpness by Mann-Whitney's rank test,
-two-sided; the share called defective by Fisher's exact test, for more alone. Each test gets a quarter of the
-alarm level (Bonferroni), so a window without drift raises a false alarm with at most that probability, over
-reference and window alike, for any distribution of the values, if photos are exchangeable. With the level
-WINDOW / run length there is one false alarm in `run length` photos on average, and the mean number of photos
-before the first one is no less: the windows share a reference, so false alarms come in clusters.
+two-sided; light and detail by place of the frame as `frame_map.py` says; the share called defective by
+Fisher's exact test, for more alone. Each test gets a fifth of the alarm level (Bonferroni), so a window
+without drift raises a false alarm with at most that probability, over reference and window alike, for any
+distribution of the values, if photos are exchangeable. With the level WINDOW / run length there is one false
+alarm in `run length` photos on average, and the mean number of photos before the first one is no less: the
+windows share a reference, so false alarms come in clusters.
 """
 
 from collections.abc import Mapping
@@ -16,12 +17,13 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from mlproject.evaluation import thresholds
+from mlproject.evaluation import frame_map, thresholds
+from mlproject.evaluation.frame_map import Place
 
 WINDOW = 50  # photos with a score
 OWN_WINDOWS = 4  # first windows of a version, with which later ones are compared
 FEWEST = 10  # values on each side, of fewer no test is made
-TESTS = ("score", "brightness", "sharpness", "defective")
+TESTS = ("score", "brightness", "sharpness", "defective", "place")
 LEAST_RUN_LENGTH = 2 * WINDOW
 
 
@@ -32,16 +34,21 @@ class Photos:
     Attributes:
         scores: (n,) higher = more anomalous.
         brightness, sharpness: (n,) of `photo_statistics`.
+        maps: (n, frame_map.VALUES) of `frame_map`; NaN where a photo has none.
     """
 
     scores: np.ndarray
     brightness: np.ndarray
     sharpness: np.ndarray
+    maps: np.ndarray
+
+    def at(self, rows: np.ndarray | slice) -> "Photos":
+        """Return those at indices, in a slice or where a mask holds."""
+        return Photos(self.scores[rows], self.brightness[rows], self.sharpness[rows], self.maps[rows])
 
     def good(self, threshold: float) -> "Photos":
         """Return those that are called good."""
-        keep = ~thresholds.decide(self.scores, threshold)
-        return Photos(self.scores[keep], self.brightness[keep], self.sharpness[keep])
+        return self.at(~thresholds.decide(self.scores, threshold))
 
 
 class Finding(NamedTuple):
@@ -52,6 +59,7 @@ class Finding(NamedTuple):
         p_value: of all tests together: the smallest, times the number of TESTS, at most 1.
         strongest: the test with the smallest p-value; "" if none was made.
         before, now: median of the strongest's values in reference and window, or the shares called defective.
+        place: where the frame differs most clearly; None where "place" could not be tested.
     """
 
     p_values: Mapping[str, float]
@@ -59,6 +67,7 @@ class Finding(NamedTuple):
     strongest: str
     before: float
     now: float
+    place: Place | None
 
 
 def compare(calibration: np.ndarray, own: Photos | None, window: Photos, threshold: float) -> Finding:
@@ -89,10 +98,20 @@ def compare(calibration: np.ndarray, own: Photos | None, window: Photos, thresho
         sizes = [len(photos.scores) for photos in (own, window)]
         found["defective"] = more_test(*called, *sizes)
         medians["defective"] = (called[0] / sizes[0], called[1] / sizes[1])
+    place = _place(first, recent) if first else None
+    if place:
+        found["place"] = place.p_value
+        medians["place"] = (place.before, place.now)
     if not found:
-        return Finding({}, 1.0, "", 0.0, 0.0)
+        return Finding({}, 1.0, "", 0.0, 0.0, None)
     strongest = min(found, key=lambda name: found[name])
-    return Finding(found, min(1.0, len(TESTS) * found[strongest]), strongest, *medians[strongest])
+    return Finding(found, min(1.0, len(TESTS) * found[strongest]), strongest, *medians[strongest], place)
+
+
+def _place(first: Photos, recent: Photos) -> Place | None:
+    """Compare the maps of photos; return None where too few have one."""
+    maps = [photos.maps[~np.isnan(photos.maps[:, 0])] for photos in (first, recent)]
+    return frame_map.compare(*maps) if min(map(len, maps)) >= FEWEST else None
 
 
 def alarm_level(run_length: int) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mlproject.evaluation import drift
+from mlproject.evaluation import drift, frame_map
 from mlproject.evaluation.drift import Finding, Photos
 from mlproject.production.verdict_table import Scored, VerdictTable, Window
 from mlproject.registry.model_in_use import ModelInUse
@@ -48,7 +48,7 @@ class DriftMonitor:
         return lines
 
     def _compare(self, window: Sequence[Scored]) -> Finding:
-        number = self.last.number + 1 if self.last else 1
+        number, before = (self.last.number + 1, self.last.last_id) if self.last else (1, 0)
         own = _photos(self._own) if number > drift.OWN_WINDOWS else None
         version = self.model.version
         finding = drift.compare(self.model.good_scores, own, _photos(window), version.threshold)
@@ -63,21 +63,31 @@ class DriftMonitor:
             *(finding.p_values.get(name) for name in drift.TESTS),
         )
         self.table.add_window(self.last)
+        if number > drift.OWN_WINDOWS:
+            self.table.forget_maps(version.name, version.version, before, self.last.last_id)
         return finding
 
 
 def _photos(rows: Sequence[Scored]) -> Photos:
+    none = np.full(frame_map.VALUES, np.nan, frame_map.DTYPE)
+    maps = [none if row.frame_map is None else np.frombuffer(row.frame_map, frame_map.DTYPE) for row in rows]
     return Photos(
         np.array([row.score for row in rows]),
         np.array([row.brightness for row in rows]),
         np.array([row.sharpness for row in rows]),
+        np.stack(maps),
     )
 
 
 def _line(found: Finding) -> str:
+    higher = found.now > found.before
     if found.strongest == "defective":
         what = f"{found.now:.0%} called defective, {found.before:.0%} of the first {OWN}"
+    elif found.strongest == "place" and found.place:
+        place = found.place
+        ways = {"light": ("darker", "brighter"), "detail": ("less detail", "more detail")}
+        what = f"{ways[place.aspect][higher]} than before at x {place.x:.2f}, y {place.y:.2f} of the frame"
     else:
-        way = "higher" if found.now > found.before else "lower"
+        way = "higher" if higher else "lower"
         what = f"{found.strongest} {way} than before, median {found.now:.4g}, was {found.before:.4g}"
     return f"drift      in the last {drift.WINDOW} photos: {what} (p = {found.p_value:.2g})"

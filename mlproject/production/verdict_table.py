@@ -13,7 +13,8 @@ from mlproject.data.buckets import Place
 from mlproject.inference.predict import check_place
 from mlproject.production.arrivals import State
 
-FORMAT = 1  # of the file, its `user_version`
+FORMAT = 2  # of the file, its `user_version`
+Blob = bytes  # a frame map; `Verdict.bytes` hides the type's own name
 LONGEST_WAIT = 30.0  # seconds for another process that writes
 TABLES = (
     """CREATE TABLE verdicts (
@@ -24,14 +25,20 @@ TABLES = (
     brightness REAL, sharpness REAL,
     found_at TEXT NOT NULL, scored_at TEXT NOT NULL,
     bytes INTEGER NOT NULL, modified_ns INTEGER NOT NULL, changed_ns INTEGER NOT NULL,
+    frame_map BLOB,
     UNIQUE (path, sha256))""",
     "CREATE INDEX verdicts_of_version ON verdicts (model, version, id)",
     """CREATE TABLE drift (
     model TEXT NOT NULL, version TEXT NOT NULL, number INTEGER NOT NULL,
     last_id INTEGER NOT NULL, scored_at TEXT NOT NULL,
     p_value REAL NOT NULL, alarm INTEGER NOT NULL,
-    p_score REAL, p_brightness REAL, p_sharpness REAL, p_defective REAL,
+    p_score REAL, p_brightness REAL, p_sharpness REAL, p_defective REAL, p_place REAL,
     UNIQUE (model, version, number))""",
+)
+FROM_1 = (  # what makes a file of format 1 one of format 2
+    "ALTER TABLE verdicts ADD COLUMN frame_map BLOB",
+    "ALTER TABLE drift ADD COLUMN p_place REAL",
+    "PRAGMA user_version = 2",
 )
 
 
@@ -50,6 +57,8 @@ class Verdict:
         found_at: when the photo was first seen, ISO 8601, UTC.
         scored_at: when it was scored, likewise.
         bytes, modified_ns, changed_ns: `arrivals.State` of the file.
+        frame_map: the array of `frame_map` as bytes, kept until its window has been compared; None if there
+            is none.
     """
 
     path: str
@@ -68,6 +77,7 @@ class Verdict:
     bytes: int
     modified_ns: int
     changed_ns: int
+    frame_map: Blob | None
 
 
 @dataclass(frozen=True)
@@ -77,7 +87,7 @@ class Window:
     Attributes:
         number: of the window, 1 for the first photos of this version.
         last_id: of the verdict that filled it.
-        p_score, p_brightness, p_sharpness, p_defective: of each test; None where it could not be made.
+        p_score, p_brightness, p_sharpness, p_defective, p_place: of each test; None where it was not made.
     """
 
     model: str
@@ -91,6 +101,7 @@ class Window:
     p_brightness: float | None
     p_sharpness: float | None
     p_defective: float | None
+    p_place: float | None
 
 
 @dataclass(frozen=True)
@@ -102,6 +113,7 @@ class Scored:
     score: float
     brightness: float
     sharpness: float
+    frame_map: Blob | None
 
 
 EXPORTED = (
@@ -162,10 +174,15 @@ class VerdictTable:
             most: -1 for all.
         """
         chosen = (
-            "SELECT id, scored_at, score, brightness, sharpness FROM verdicts "
+            "SELECT id, scored_at, score, brightness, sharpness, frame_map FROM verdicts "
             "WHERE model = ? AND version = ? AND id > ? AND score IS NOT NULL ORDER BY id LIMIT ?"
         )
         return [Scored(*row) for row in self.database.execute(chosen, (model, version, after, most))]
+
+    def forget_maps(self, model: str, version: str, after: int, last: int) -> None:
+        """Remove the maps of a version's photos with an id above `after`, up to `last`."""
+        change = "UPDATE verdicts SET frame_map = NULL WHERE model = ? AND version = ? AND id > ? AND id <= ?"
+        self.database.execute(change, (model, version, after, last))
 
     def add_window(self, window: Window) -> None:
         """Keep what was found of a window; if another process was first, its row stays."""
@@ -238,6 +255,9 @@ def _make_tables(database: sqlite3.Connection, path: Path) -> None:
         for statement in TABLES:
             database.execute(statement)
         database.execute(f"PRAGMA user_version = {FORMAT}")
+    elif found == 1:
+        for statement in FROM_1:
+            database.execute(statement)
     elif found != FORMAT:
         database.execute("ROLLBACK")
         raise UserError(f"{quoted(path)}: is no table of verdicts of this release. Name another file.")

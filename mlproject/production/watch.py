@@ -10,7 +10,7 @@ from threading import Event
 from mlproject.core.errors import quoted
 from mlproject.data import photos
 from mlproject.data.buckets import BucketFault, Place
-from mlproject.evaluation import drift
+from mlproject.evaluation import drift, frame_map
 from mlproject.inference.predict import Prediction, predict_photos, verdict_line
 from mlproject.production.arrivals import Arrival, Arrivals, Folder, State, content_hash, state_of
 from mlproject.production.drift_monitor import DriftMonitor
@@ -139,9 +139,10 @@ class Watch:
         self._watch_drift(made, verdict)
 
     def _verdict(self, arrival: Arrival, prediction: Prediction, sha256: str, now: float) -> Verdict:
-        brightness = sharpness = None
+        brightness = sharpness = about = None
         if prediction.pixels is not None:
             brightness, sharpness = drift.photo_statistics(prediction.pixels)
+            about = frame_map.frame_map(prediction.pixels).tobytes()
         by = self.model.version
         return Verdict(
             path=name_of(arrival.path),
@@ -158,11 +159,13 @@ class Watch:
             found_at=_iso(arrival.found_at),
             scored_at=_iso(now),
             **arrival.state._asdict(),
+            frame_map=about,
         )
 
     def _watch_drift(self, number: int, verdict: Verdict) -> None:
         assert verdict.score is not None and verdict.brightness is not None and verdict.sharpness is not None
-        photo = Scored(number, verdict.scored_at, verdict.score, verdict.brightness, verdict.sharpness)
+        about = (verdict.brightness, verdict.sharpness, verdict.frame_map)
+        photo = Scored(number, verdict.scored_at, verdict.score, *about)
         alarms = self.monitor.add(photo)
         for line in alarms:
             self.tell(line)

@@ -1,10 +1,12 @@
 """Drift tests: they keep the false-alarm rate that is stated, and see what they are meant to see."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from mlproject.evaluation import drift
+from mlproject.evaluation import drift, frame_map
 from mlproject.evaluation.drift import Photos
 
 THRESHOLD = 1.5
@@ -12,11 +14,11 @@ FIRST = drift.OWN_WINDOWS * drift.WINDOW
 
 
 def line(rng: np.random.Generator, count: int, **changes: float) -> Photos:
-    """Return photos of a line; `changes` are added to scores, brightness or sharpness."""
+    """Return photos of a line, without maps; `changes` are added to scores, brightness or sharpness."""
     drawn = {
         name: rng.normal(size=count) + changes.get(name, 0) for name in ("scores", "brightness", "sharpness")
     }
-    return Photos(**drawn)
+    return Photos(**drawn, maps=np.full((count, frame_map.VALUES), np.nan))
 
 
 def windows(count: int, seed: int = 0, **changes: float) -> list[drift.Finding]:
@@ -33,6 +35,31 @@ def test_without_drift_alarms_are_as_rare_as_stated():
     for level in (0.2, 0.1, 0.05):
         assert (p_values <= level).mean() <= level
     assert (p_values <= 0.2).mean() > 0.1  # nor far rarer
+
+
+def mapped(rng: np.random.Generator, count: int, dust: float = 0.0) -> Photos:
+    """Return photos of a line with maps; dust is added to one place of the maps."""
+    maps = rng.normal(size=(count, frame_map.VALUES))
+    maps[:, 40] += dust
+    return replace(line(rng, count), maps=maps)
+
+
+def test_a_change_at_one_place_is_seen_while_scores_are_unchanged():
+    rng = np.random.default_rng(7)
+    found = drift.compare(
+        rng.normal(size=45), mapped(rng, FIRST), mapped(rng, drift.WINDOW, dust=2.0), THRESHOLD
+    )
+    assert found.p_value <= drift.alarm_level(10_000)
+    assert found.strongest == "place"
+    assert min(p for name, p in found.p_values.items() if name != "place") > drift.alarm_level(10_000)
+
+
+def test_photos_without_a_map_are_left_out_of_the_test_by_place():
+    rng = np.random.default_rng(8)
+    first, window = mapped(rng, FIRST), mapped(rng, drift.WINDOW, dust=2.0)
+    some = replace(first, maps=np.where(np.arange(FIRST)[:, None] < 100, np.nan, first.maps))
+    assert drift.compare(np.empty(0), some, window, THRESHOLD).strongest == "place"
+    assert "place" not in drift.compare(np.empty(0), line(rng, FIRST), window, THRESHOLD).p_values
 
 
 def test_ties_raise_no_more_alarms():
@@ -67,7 +94,7 @@ def test_scores_are_compared_before_the_line_has_photos_of_its_own():
     rng = np.random.default_rng(3)
     found = drift.compare(rng.normal(size=45), None, line(rng, drift.WINDOW, scores=-1.5), THRESHOLD)
     assert list(found.p_values) == ["score"]
-    assert found.p_value == pytest.approx(4 * found.p_values["score"])
+    assert found.p_value == pytest.approx(5 * found.p_values["score"])
     assert found.p_value <= drift.alarm_level(10_000)
 
 
@@ -82,7 +109,7 @@ def test_where_every_photo_is_called_defective_the_share_says_so():
 def test_without_calibration_scores_the_first_photos_stand_in():
     rng = np.random.default_rng(5)
     few, window = rng.normal(size=3), line(rng, drift.WINDOW)
-    assert drift.compare(few, None, window, THRESHOLD) == drift.Finding({}, 1.0, "", 0.0, 0.0)
+    assert drift.compare(few, None, window, THRESHOLD) == drift.Finding({}, 1.0, "", 0.0, 0.0, None)
     assert "score" in drift.compare(few, line(rng, FIRST), window, THRESHOLD).p_values
 
 
