@@ -14,8 +14,8 @@ from mlproject.inference.predict import check_place
 from mlproject.production.arrivals import State
 
 FORMAT = 2  # of the file, its `user_version`
-Blob = bytes  # a frame map; `Verdict.bytes` hides the type's own name
 LONGEST_WAIT = 30.0  # seconds for another process that writes
+FRAME_MAPS = "CREATE TABLE frame_maps (id INTEGER PRIMARY KEY, map BLOB NOT NULL)"  # by a verdict's id
 TABLES = (
     """CREATE TABLE verdicts (
     id INTEGER PRIMARY KEY,
@@ -25,7 +25,6 @@ TABLES = (
     brightness REAL, sharpness REAL,
     found_at TEXT NOT NULL, scored_at TEXT NOT NULL,
     bytes INTEGER NOT NULL, modified_ns INTEGER NOT NULL, changed_ns INTEGER NOT NULL,
-    frame_map BLOB,
     UNIQUE (path, sha256))""",
     "CREATE INDEX verdicts_of_version ON verdicts (model, version, id)",
     """CREATE TABLE drift (
@@ -34,12 +33,9 @@ TABLES = (
     p_value REAL NOT NULL, alarm INTEGER NOT NULL,
     p_score REAL, p_brightness REAL, p_sharpness REAL, p_defective REAL, p_place REAL,
     UNIQUE (model, version, number))""",
+    FRAME_MAPS,
 )
-FROM_1 = (  # what makes a file of format 1 one of format 2
-    "ALTER TABLE verdicts ADD COLUMN frame_map BLOB",
-    "ALTER TABLE drift ADD COLUMN p_place REAL",
-    "PRAGMA user_version = 2",
-)
+FROM_1 = (FRAME_MAPS, "ALTER TABLE drift ADD COLUMN p_place REAL")  # make a file of format 1 one of format 2
 
 
 @dataclass(frozen=True)
@@ -57,8 +53,6 @@ class Verdict:
         found_at: when the photo was first seen, ISO 8601, UTC.
         scored_at: when it was scored, likewise.
         bytes, modified_ns, changed_ns: `arrivals.State` of the file.
-        frame_map: the array of `frame_map` as bytes, kept until its window has been compared; None if there
-            is none.
     """
 
     path: str
@@ -77,7 +71,6 @@ class Verdict:
     bytes: int
     modified_ns: int
     changed_ns: int
-    frame_map: Blob | None
 
 
 @dataclass(frozen=True)
@@ -106,14 +99,18 @@ class Window:
 
 @dataclass(frozen=True)
 class Scored:
-    """A photo with a score, as the drift tests take it."""
+    """A photo with a score, as the drift tests take it.
+
+    Attributes:
+        frame_map: the bytes of `frame_map.frame_map`; None if they were not kept.
+    """
 
     id: int
     scored_at: str
     score: float
     brightness: float
     sharpness: float
-    frame_map: Blob | None
+    frame_map: bytes | None
 
 
 EXPORTED = (
@@ -174,15 +171,20 @@ class VerdictTable:
             most: -1 for all.
         """
         chosen = (
-            "SELECT id, scored_at, score, brightness, sharpness, frame_map FROM verdicts "
+            "SELECT id, scored_at, score, brightness, sharpness, map "
+            "FROM verdicts LEFT JOIN frame_maps USING (id) "
             "WHERE model = ? AND version = ? AND id > ? AND score IS NOT NULL ORDER BY id LIMIT ?"
         )
         return [Scored(*row) for row in self.database.execute(chosen, (model, version, after, most))]
 
+    def add_map(self, number: int, frame_map: bytes) -> None:
+        """Keep the map of the photo whose verdict has that id."""
+        self.database.execute("INSERT INTO frame_maps VALUES (?, ?)", (number, frame_map))
+
     def forget_maps(self, model: str, version: str, after: int, last: int) -> None:
         """Remove the maps of a version's photos with an id above `after`, up to `last`."""
-        change = "UPDATE verdicts SET frame_map = NULL WHERE model = ? AND version = ? AND id > ? AND id <= ?"
-        self.database.execute(change, (model, version, after, last))
+        chosen = "SELECT id FROM verdicts WHERE model = ? AND version = ? AND id > ? AND id <= ?"
+        self.database.execute(f"DELETE FROM frame_maps WHERE id IN ({chosen})", (model, version, after, last))  # noqa: S608
 
     def add_window(self, window: Window) -> None:
         """Keep what was found of a window; if another process was first, its row stays."""
@@ -256,7 +258,7 @@ def _make_tables(database: sqlite3.Connection, path: Path) -> None:
             database.execute(statement)
         database.execute(f"PRAGMA user_version = {FORMAT}")
     elif found == 1:
-        for statement in FROM_1:
+        for statement in (*FROM_1, f"PRAGMA user_version = {FORMAT}"):
             database.execute(statement)
     elif found != FORMAT:
         database.execute("ROLLBACK")

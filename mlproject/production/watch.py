@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from itertools import takewhile
 from threading import Event
 
+import numpy as np
+
 from mlproject.core.errors import quoted
 from mlproject.data import photos
 from mlproject.data.buckets import BucketFault, Place
@@ -136,13 +138,13 @@ class Watch:
             self.tell(f"unreadable {quoted(row['path'])}: {row['error']}")
             return
         self.tell(verdict_line(row))
-        self._watch_drift(made, verdict)
+        assert prediction.pixels is not None
+        self._watch_drift(made, verdict, prediction.pixels)
 
     def _verdict(self, arrival: Arrival, prediction: Prediction, sha256: str, now: float) -> Verdict:
-        brightness = sharpness = about = None
+        brightness = sharpness = None
         if prediction.pixels is not None:
             brightness, sharpness = drift.photo_statistics(prediction.pixels)
-            about = frame_map.frame_map(prediction.pixels).tobytes()
         by = self.model.version
         return Verdict(
             path=name_of(arrival.path),
@@ -159,13 +161,13 @@ class Watch:
             found_at=_iso(arrival.found_at),
             scored_at=_iso(now),
             **arrival.state._asdict(),
-            frame_map=about,
         )
 
-    def _watch_drift(self, number: int, verdict: Verdict) -> None:
+    def _watch_drift(self, number: int, verdict: Verdict, pixels: np.ndarray) -> None:
         assert verdict.score is not None and verdict.brightness is not None and verdict.sharpness is not None
-        about = (verdict.brightness, verdict.sharpness, verdict.frame_map)
-        photo = Scored(number, verdict.scored_at, verdict.score, *about)
+        seen = frame_map.frame_map(pixels).tobytes()
+        self.table.add_map(number, seen)
+        photo = Scored(number, verdict.scored_at, verdict.score, verdict.brightness, verdict.sharpness, seen)
         alarms = self.monitor.add(photo)
         for line in alarms:
             self.tell(line)

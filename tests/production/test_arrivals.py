@@ -13,6 +13,8 @@ from support.watched_line import write_photos
 
 from mlproject import models
 from mlproject.data import photos
+from mlproject.data.decode import decode_bytes
+from mlproject.evaluation import frame_map
 from mlproject.production import arrivals, verdict_table, watch
 from mlproject.production.arrivals import Arrivals
 from mlproject.production.status_page import Figures
@@ -137,6 +139,15 @@ def test_a_photo_that_changes_while_it_is_scored_gets_no_verdict(watching, folde
     (row,) = table.rows()
     assert row["sha256"] == arrivals.content_hash(folder / "a.png")
     assert len(lines) == 1
+
+
+def test_a_scored_photo_has_its_map_in_the_table(watching, folder, whole_photo, table):
+    made, _ = watching
+    (folder / "a.png").write_bytes(whole_photo)
+    made.look()
+    made.look()
+    (photo,) = table.scored("sample-bottle", "1", 0, -1)
+    assert photo.frame_map == frame_map.frame_map(decode_bytes(whole_photo, 48)).tobytes()
 
 
 def test_what_cannot_be_read_is_tried_three_times_then_said_and_left(

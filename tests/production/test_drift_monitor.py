@@ -17,7 +17,6 @@ VERDICT = Verdict(
     path="", sha256="", score=0.0, threshold=2.0, defective=False, error=None, model="sample-bottle",
     version="1", architecture="pca", brightness=0.5, sharpness=0.01, found_at="2026-11-27T12:00:00.000+00:00",
     scored_at="2026-11-27T12:00:00.000+00:00", bytes=1, modified_ns=1, changed_ns=1,
-    frame_map=None,
 )  # fmt: skip
 
 
@@ -33,12 +32,11 @@ def monitor(table: VerdictTable, version: str = "1") -> DriftMonitor:
     return DriftMonitor(table, ModelInUse(used, good), run_length=10_000)
 
 
-def mapped(given: list[Verdict], dust_from: int = 10**9) -> list[Verdict]:
-    """Return verdicts with maps; dust lies at x 0.27, y 0.05 of the frame from one of them on."""
-    rng = np.random.default_rng(5)
-    maps = rng.normal(scale=0.01, size=(len(given), frame_map.VALUES)).astype(frame_map.DTYPE)
-    maps[dust_from:, frame_map.SIDE + 8] -= 0.03
-    return [replace(verdict, frame_map=row.tobytes()) for verdict, row in zip(given, maps, strict=True)]
+def maps(count: int, dust_from: int = 10**9) -> list[bytes]:
+    """Return maps of photos; dust lies at x 0.27, y 0.05 of the frame from one of them on."""
+    made = np.random.default_rng(5).normal(scale=0.01, size=(count, frame_map.VALUES))
+    made[dust_from:, frame_map.SIDE + 8] -= 0.03
+    return [row.tobytes() for row in made.astype(frame_map.DTYPE)]
 
 
 def verdicts(count: int, first: int = 0, darker_from: int = 10**9, **changes) -> list[Verdict]:
@@ -51,12 +49,16 @@ def verdicts(count: int, first: int = 0, darker_from: int = 10**9, **changes) ->
     return made
 
 
-def take(table: VerdictTable, watching: DriftMonitor, given: list[Verdict]) -> list[str]:
+def take(
+    table: VerdictTable, watching: DriftMonitor, given: list[Verdict], seen: list[bytes] | None = None
+) -> list[str]:
     lines = []
-    for verdict in given:
+    for verdict, seen_here in zip(given, seen or len(given) * [None], strict=True):
         number = table.add(verdict)
         assert number is not None
-        about = (verdict.brightness, verdict.sharpness, verdict.frame_map)
+        if seen_here:
+            table.add_map(number, seen_here)
+        about = (verdict.brightness, verdict.sharpness, seen_here)
         lines += watching.add(Scored(number, verdict.scored_at, verdict.score, *about))
     return lines
 
@@ -76,7 +78,8 @@ def test_a_darker_line_is_told_at_the_end_of_its_window(table):
 
 def test_dust_is_told_with_its_place(table):
     watching = monitor(table)
-    (line,) = take(table, watching, mapped(verdicts(OWN + drift.WINDOW), dust_from=OWN))
+    count = OWN + drift.WINDOW
+    (line,) = take(table, watching, verdicts(count), maps(count, dust_from=OWN))
     assert line.startswith(
         "drift      in the last 50 photos: darker than before at x 0.27, y 0.05 of the frame"
     )
@@ -84,9 +87,10 @@ def test_dust_is_told_with_its_place(table):
 
 
 def test_maps_are_kept_of_the_first_photos_and_of_the_window_that_is_not_full(table):
-    take(table, monitor(table), mapped(verdicts(OWN + drift.WINDOW + 3)))
-    take(table, monitor(table, "2"), mapped(verdicts(2, first=1000, version="2")))
-    kept = [id for (id,) in table.database.execute("SELECT id FROM verdicts WHERE frame_map IS NOT NULL")]
+    count = OWN + drift.WINDOW + 3
+    take(table, monitor(table), verdicts(count), maps(count))
+    take(table, monitor(table, "2"), verdicts(2, first=1000, version="2"), maps(2))
+    kept = [number for (number,) in table.database.execute("SELECT id FROM frame_maps")]
     assert kept == [*range(1, OWN + 1), *range(OWN + drift.WINDOW + 1, OWN + drift.WINDOW + 6)]
 
 
@@ -95,27 +99,30 @@ def test_a_table_of_format_1_goes_on(tmp_path):
     given = verdicts(OWN + 2 * drift.WINDOW, darker_from=OWN + drift.WINDOW)
     with verdict_table.opened(path, new=True) as table:
         take(table, monitor(table), given[: OWN + 20])
-        table.database.execute("ALTER TABLE verdicts DROP COLUMN frame_map")
+        table.database.execute("DROP TABLE frame_maps")
         table.database.execute("ALTER TABLE drift DROP COLUMN p_place")
         table.database.execute("PRAGMA user_version = 1")
     with verdict_table.opened(path) as table:
         watching = monitor(table)
-        (line,) = take(table, watching, mapped(given[OWN + 20 :]))
+        later = given[OWN + 20 :]
+        (line,) = take(table, watching, later, maps(len(later)))
         assert "brightness lower" in line
         assert watching.last.p_place is None  # its first photos have no maps
-        take(table, monitor(table, "2"), mapped(verdicts(OWN + drift.WINDOW, first=1000, version="2")))
+        count = OWN + drift.WINDOW
+        take(table, monitor(table, "2"), verdicts(count, first=1000, version="2"), maps(count))
         assert table.last_window("sample-bottle", "2").p_place is not None
     with verdict_table.opened(path) as table:  # opened again, it is of this format
         assert table.counts()["unreadable"] == 0
 
 
 def test_another_process_goes_on_with_the_same_windows(table, tmp_path):
-    given = mapped(verdicts(OWN + 2 * drift.WINDOW + 7, darker_from=OWN + 20), dust_from=OWN + 70)
+    given = verdicts(OWN + 2 * drift.WINDOW + 7, darker_from=OWN + 20)
+    seen = maps(len(given), dust_from=OWN + 70)
     with verdict_table.opened(tmp_path / "whole.db", new=True) as whole:
-        take(whole, monitor(whole), given)
+        take(whole, monitor(whole), given, seen)
         expected = found(whole)
     for start in range(0, len(given), 37):
-        take(table, monitor(table), given[start : start + 37])
+        take(table, monitor(table), given[start : start + 37], seen[start : start + 37])
     assert found(table) == expected
     assert len(expected) == 6
     assert all(row[-1] is not None for row in expected[drift.OWN_WINDOWS :])
