@@ -6,7 +6,7 @@ First lines that do not drift, without images: scores, brightness and sharpness 
 distributions as at calibration, and nothing is compared by place. Then the built-in sample: patch_kde and PCA
 are trained with the defaults of params.yaml, and score new good photos as they are and after a change of the
 camera. A line is a sequence drawn from these, with replacement; its change begins at any place within a
-window. Prints both tables and writes them into docs/production.md. A category takes ten minutes on one core.
+window. Prints both tables and writes them into docs/production.md. Takes half an hour on one core.
 """
 
 import argparse
