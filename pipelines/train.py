@@ -31,8 +31,10 @@ def main(category: str, model: str) -> None:
     """Train `model` on `category`, going on from a checkpoint of the same run if there is one."""
     data = prepared.load(category)
     own, where = run_settings.model_settings(category, model)
+    detector = models.create(model, own, where)
+    processes = params.load("training", params.Training).processes if detector.data_parallel else 1
     code = (f"mlproject.models.{model}", "mlproject.data.prepared", "mlproject.evaluation.out_of_fold")
-    facts = identity.run_facts(data, model, own, *code)
+    facts = identity.run_facts(data, model, own, *code, processes=processes)
     key = run_key(facts)
     folder = artifacts.training_folder(category, model)
     checkpoints.keep_only(key, folder)
@@ -40,7 +42,6 @@ def main(category: str, model: str) -> None:
     roles = data.roles(params.Split(**facts["split"]), facts["seed"])
     train, validation = data.images[roles.train], data.images[roles.validation]
 
-    detector = models.create(model, own, where)
     labelled = _labelled(data, facts["seed"]) if detector.supervised else None
     checkpoint = folder / f"{key}.checkpoint"
     stopwatch = Stopwatch(checkpoint)
@@ -87,7 +88,9 @@ def _options(
         for observer in observers:
             observer(epoch)
 
-    return RunOptions(facts["seed"], facts["device"], facts["precision"], checkpoint, on_start, on_epoch)
+    return RunOptions(
+        facts["seed"], facts["device"], facts["precision"], checkpoint, on_start, on_epoch, facts["processes"]
+    )
 
 
 def _best(history: History) -> int:

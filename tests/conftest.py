@@ -51,6 +51,7 @@ SLOW = (
     "registry",
     "studies/test_studies.py",
     "tracking",
+    "training/test_data_parallel.py",
     "training/test_killed_training.py",
     "tuning",
     "commands/test_compare.py",

@@ -154,7 +154,7 @@ def flops(model: str, n: int, small: bool, scratch: str) -> Measured:
         chosen["batch_size"], 1 if chosen["colour"] == "grey" else 3, *[chosen["image_size"]] * 2
     )
     with FlopCounterMode(display=False) as forward:
-        loss = detector.loss(detector.network, batch, batch, torch.Generator())
+        loss = detector.loss(detector.network, batch, batch)
     with FlopCounterMode(display=False) as backward:
         loss.backward()
     one_pass, back = (count.get_total_flops() / len(batch) for count in (forward, backward))

@@ -70,6 +70,7 @@ class Training(Section):
 
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["auto", "float32", "bfloat16"]
+    processes: int = Field(ge=1, le=64)
 
 
 class Threshold(Section):

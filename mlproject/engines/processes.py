@@ -1,11 +1,9 @@
 """Work shared out to processes on this machine, which end when their parent does."""
 
-import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import active_children, parent_process
+from multiprocessing import active_children
 from typing import TypeVar
 
 from mlproject.core import process_start
@@ -58,14 +56,6 @@ def completed(
 
 
 def _start(start: Callable[..., None] | None, arguments: Sequence[object]) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    process_start.end_with_parent()
     if start:
         start(*arguments)
-
-
-def _end_with_parent() -> None:
-    """End this process when its parent has ended: a killed parent cannot tell it."""
-    parent = parent_process()
-    assert parent is not None  # a worker has one
-    parent.join()
-    os._exit(1)  # even amid an item: what is on disk is complete

@@ -17,7 +17,8 @@ from mlproject.core.errors import TooFewImages, UserError
 from mlproject.core.params import Section
 from mlproject.data import tensors
 from mlproject.generators.base import Generator, GeneratorEpoch
-from mlproject.training import checkpoints, loop
+from mlproject.training import checkpoints
+from mlproject.training.batches import batches, random_source
 from mlproject.training.loop import History
 from mlproject.training.run_options import RunOptions
 
@@ -150,7 +151,7 @@ class DCGAN(Generator):
             run.on_start()
         while len(game.history) < self.settings.epochs:
             number, started = len(game.history) + 1, time.perf_counter()
-            losses = self._epoch(game, pixels, loop.random_source(run.seed, number), run.precision)
+            losses = self._epoch(game, pixels, random_source(run.seed, number), run.precision)
             if not all(map(math.isfinite, losses.values())):
                 lower = f"Lower {self.section}.learning_rate in params.yaml."
                 raise UserError(f"training diverged in epoch {number} ({losses}). {lower}")
@@ -184,7 +185,7 @@ class DCGAN(Generator):
         game.generator.train()
         game.discriminator.train()
         totals = torch.zeros(len(LOSSES), device=self.device)
-        for batch in loop.batches(images, order, size, self.device):
+        for batch in batches(images, order, size, self.device):
             totals += self._round(game, batch * 2 - 1, random, precision)
         return dict(zip(LOSSES, (totals / (len(order) // size)).tolist(), strict=True))
 
@@ -213,7 +214,7 @@ class DCGAN(Generator):
 
     def stream(self, n: int, seed: int) -> Iterator[np.ndarray]:
         for chunk, start in enumerate(range(0, n, tensors.CHUNK)):
-            yield from self._chunk(loop.random_source(seed, chunk))[: n - start]
+            yield from self._chunk(random_source(seed, chunk))[: n - start]
 
     @torch.inference_mode()
     def _chunk(self, random: torch.Generator) -> np.ndarray:

@@ -23,6 +23,7 @@ from mlproject.models.components.detector import Labelled
 from mlproject.models.components.reconstruction import ReconstructionDetector, ReconstructionParameters
 from mlproject.models.components.search_space import Range, Space
 from mlproject.training import loop
+from mlproject.training.batches import batches
 from mlproject.training.loop import Epoch, History
 from mlproject.training.run_options import RunOptions
 
@@ -125,12 +126,14 @@ class AnoGAN(ReconstructionDetector):
         progress = loop.train(
             self.encoder,
             torch.optim.Adam(self.encoder.parameters(), lr=settings.encoder_learning_rate),
+            lambda batch, generator, training: (batch * 2 - 1,),
             self.encoder_loss,
             images,
             held_out,
             loop.Schedule(settings.batch_size, settings.epochs, settings.patience),
             replace(
                 run,
+                processes=1,  # batch norm: a process would see the mean of its own rows alone
                 on_start=lambda: None,
                 on_epoch=lambda epoch: run.on_epoch(_after(settings.epochs, epoch)),
             ),
@@ -142,15 +145,15 @@ class AnoGAN(ReconstructionDetector):
         ]
         return rows + [row | {"epoch": row["epoch"] + len(game)} for row in progress.history]
 
-    def encoder_loss(
-        self, encoder: nn.Module, batch: torch.Tensor, generator: torch.Generator
-    ) -> torch.Tensor:
+    def encoder_loss(self, encoder: nn.Module, images: torch.Tensor) -> torch.Tensor:
         """Return the f-AnoGAN paper's izi_f: how image and remade image differ, in pixels and in features.
 
         Each in units of its variance over the training images: how far features lie apart depends on how sure
         the discriminator is of itself.
+
+        Args:
+            images: (n, 3, s, s) in [-1, 1].
         """
-        images = batch * 2 - 1
         made = self.gan.network(encoder(images))
         pixels = F.mse_loss(made.float(), images) / self.spread["pixels"]
         features = F.mse_loss(self._features(made).float(), self._features(images).float())
@@ -160,7 +163,7 @@ class AnoGAN(ReconstructionDetector):
     def _measure_spread(self, images: torch.Tensor) -> None:
         """Learn how far good images lie from their mean: the unit in which the two distances are weighed."""
         order = torch.arange(len(images))
-        shown = [batch * 2 - 1 for batch in loop.batches(images, order, tensors.CHUNK, self.device)]
+        shown = [batch * 2 - 1 for batch in batches(images, order, tensors.CHUNK, self.device)]
         features = torch.cat([self._features(batch) for batch in shown])
         self.spread = {
             name: values.var(dim=0, unbiased=False).mean()

@@ -1,5 +1,6 @@
 """CNN: the supervised network of the paper (3.4), which trains on labelled good and defective images."""
 
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -73,6 +74,7 @@ class CNN(Detector):
     part_names = ("log_odds",)
     paper_rule = "even_odds"
     supervised = True
+    data_parallel = True
 
     def __init__(self, settings: Any) -> None:
         super().__init__(settings)
@@ -126,7 +128,8 @@ class CNN(Detector):
         return loop.train(
             network,
             blocks.optimiser(settings.optimiser, network, settings.learning_rate),
-            self._loss(torch.tensor(weight, device=run.device)),
+            self.draw,
+            partial(self.loss, weight=torch.tensor(weight, device=run.device)),
             images,
             held_out,
             loop.Schedule(settings.batch_size, settings.epochs, settings.patience),
@@ -159,16 +162,19 @@ class CNN(Detector):
         labels = np.concatenate([np.zeros(len(good)), labelled.labels[rows]])
         return torch.cat(shown), torch.from_numpy(labels).float()
 
-    def _loss(self, weight: torch.Tensor) -> loop.BatchLoss:
-        def loss(network: nn.Module, batch: Any, generator: torch.Generator) -> torch.Tensor:
-            images, labels = batch
-            if network.training:
-                images = tensors.jitter(images, self.settings.jitter, generator)
-                images = tensors.turn(images, generator) if self.settings.augment else images
-            log_odds = network(self._normalised(images))[:, 0].float()
-            return F.binary_cross_entropy_with_logits(log_odds, labels, pos_weight=weight)
+    def draw(self, batch: Any, generator: torch.Generator, training: bool) -> tuple[torch.Tensor, ...]:
+        """Return images (n, c, h, w), varied for training, and their labels (n,)."""
+        images, labels = batch
+        if training:
+            images = tensors.jitter(images, self.settings.jitter, generator)
+            images = tensors.turn(images, generator) if self.settings.augment else images
+        return images, labels
 
-        return loss
+    def loss(self, network: nn.Module, *drawn: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """Return the mean cross-entropy of what `draw` returned; a defective image counts `weight` times."""
+        images, labels = drawn
+        log_odds = network(self._normalised(images))[:, 0].float()
+        return F.binary_cross_entropy_with_logits(log_odds, labels, pos_weight=weight)
 
     def _normalised(self, images: torch.Tensor) -> torch.Tensor:
         mean, spread = (a.to(images.device)[:, None, None] for a in (self.mean, self.spread))

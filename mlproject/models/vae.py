@@ -49,14 +49,19 @@ class VAE(DensityAutoencoder):
         latent = self.settings.latent_channels
         return FastSequential(*encoder.children(), nn.Conv2d(latent, 2 * latent, 1), LatentMeans()), decoder
 
-    def loss(
-        self, network: Any, shown: torch.Tensor, target: torch.Tensor, generator: torch.Generator
-    ) -> torch.Tensor:
+    def draw(self, batch: Any, generator: torch.Generator, training: bool) -> tuple[torch.Tensor, ...]:
+        """As `Autoencoder.draw`, and the noise (n, k, h, w) that makes samples of latent Gaussians."""
+        shown, target = super().draw(batch, generator, training)
+        side = self.settings.image_size // self.settings.shrinking
+        shape = (len(shown), self.settings.latent_channels, side, side)
+        # drawn on the CPU, where the generator is
+        return shown, target, torch.randn(shape, generator=generator).to(shown.device)
+
+    def loss(self, network: Any, *drawn: torch.Tensor) -> torch.Tensor:
         """Return the mean squared error + beta · KL divergence from N(0, 1), each per value of an image."""
+        shown, target, noise = drawn
         encoder, decoder = network
         mean, log_variance = moments(encoder, shown)
-        # drawn on the CPU, where the generator is
-        noise = torch.randn(mean.shape, generator=generator).to(mean.device)
         made = decoder(mean + noise * (log_variance / 2).exp())
         divergence = kl_from_standard_normal(mean, log_variance)
         return F.mse_loss(made.float(), target) + self.settings.beta * divergence.mean() / target[0].numel()

@@ -60,6 +60,7 @@ def model_card(dataset: str, facts: DetectorFacts, *, in_registry: bool = False)
     shortcut = f"{facts.shortcuts['strongest']}: {_three(facts.shortcuts['strongest_auroc'])}"
     flag = ", flagged: it nearly decides alone" if facts.shortcuts["flagged"] else ""
     epochs = f", {run['epochs']} epochs, the best was {run['best_epoch']}" if run["epochs"] > 1 else ""
+    processes = f", {run['processes']} processes" if run.get("processes", 1) > 1 else ""
     lines = [
         f"# {run['model']} for {run['category']} ({dataset})",
         "",
@@ -78,7 +79,7 @@ def model_card(dataset: str, facts: DetectorFacts, *, in_registry: bool = False)
         f"- AUROC {_three(m['auroc'])} [{_three(m['auroc_low'])}, {_three(m['auroc_high'])}]; "
         f"the strongest shortcut, {shortcut}{flag}.",
         *_decisions(facts),
-        f"- Seed {run['seed']}, {run['device']}, {run['precision']}{epochs}.",
+        f"- Seed {run['seed']}, {run['device']}, {run['precision']}{processes}{epochs}.",
         "",
         *_mistakes(facts, in_registry),
         "In: a column `image` with file bytes, base64 text, or arrays of any size. Out: `score`,",

@@ -31,7 +31,8 @@ from mlproject.studies.components import (
 )
 from mlproject.studies.components.base import Cell, Result, Shown, Study, silently
 from mlproject.studies.results import noise as noise_result
-from mlproject.training import loop, run_settings
+from mlproject.training import run_settings
+from mlproject.training.batches import random_source
 
 NOISY, OTHER = "ni_cae", "kd_cae"
 WITHOUT = "ni_cae_without_noise"
@@ -80,7 +81,7 @@ def noisy(
     seen = tensors.network_images(images, settings["image_size"], settings["colour"])
     if settings["colour"] == "grey3":  # one channel: three channels of independent noise would average out
         seen = seen[:, :1]
-    generator = loop.random_source(seed, list(noise.KINDS).index(kind), round(variance * 1e6))
+    generator = random_source(seed, list(noise.KINDS).index(kind), round(variance * 1e6))
     made = []
     for chunk in seen.split(tensors.CHUNK):
         values = noise.KINDS[kind](chunk.float().div(255), variance, generator) if variance else chunk / 255

@@ -58,6 +58,7 @@ def parameters(facts: DetectorFacts) -> str:
     """Return every setting that its stages ran with, as JSON."""
     flat = recorded.flatten({"settings": facts.training["settings"], "split": facts.training["split"]})
     flat |= {name: facts.training[name] for name in ("device", "precision")} | facts.locked()
+    flat["processes"] = facts.training.get("processes", 1)  # a training of release 0.2 lacks it
     text = json.dumps(flat, sort_keys=True, ensure_ascii=False)
     return text if len(text) <= LIMIT else ""
 

@@ -12,7 +12,7 @@ from mlproject.core import params
 from mlproject.data.prepared import Prepared
 from mlproject.training import code_hash
 
-FACTS = ("category", "model", "settings", "split", "data_hash", "seed", "device", "precision")
+FACTS = ("category", "model", "settings", "split", "data_hash", "seed", "device", "precision", "processes")
 DECISIVE = (*FACTS, "pixels_hash", "copies", "code", "versions", "threads")
 COMPUTING = ("torch", "numpy")  # of the recorded versions: what another version of may compute otherwise
 
@@ -29,34 +29,43 @@ def run_key(facts: Mapping[str, Any], varied: Mapping[str, Any] | None = None) -
     decisive["versions"] = {name: (facts.get("versions") or {}).get(name) for name in COMPUTING}
     if facts["device"] != "cpu":
         del decisive["threads"]  # of the CPU, whose sums depend on how they are divided
+    if facts.get("processes", 1) == 1:
+        del decisive["processes"]  # releases before knew no other number
     text = json.dumps([decisive, varied], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def run_facts(data: Prepared, model: str, own: Mapping[str, Any], *modules: str) -> dict[str, Any]:
+def run_facts(
+    data: Prepared, model: str, own: Mapping[str, Any], *modules: str, processes: int = 1
+) -> dict[str, Any]:
     """Return the facts that decide a training, with the device and precision that `auto` stands for here.
 
     Args:
         model: a detector's or a generator's name.
         own: the settings of `model`.
         modules: dotted names of the code that computes; what they import counts too.
+        processes: that the training is shared out to.
+
+    Raises:
+        UserError: there are not so many GPUs.
     """
-    return conditions(data) | {
+    return conditions(data, processes=processes) | {
         "model": model,
         "settings": dict(own),
         "code": code_hash.code_hash(*modules),
     }
 
 
-def conditions(data: Prepared, threads: int | None = None) -> dict[str, Any]:
+def conditions(data: Prepared, threads: int | None = None, processes: int = 1) -> dict[str, Any]:
     """Return the facts that all trainings on a category share: images, split, seed, machine, libraries.
 
     Args:
         threads: that torch computes on; None: as many as now.
+        processes: as `run_facts`.
     """
     import torch  # takes seconds; who only reads facts, as stage register does, needs none
 
-    from mlproject.training import loop
+    from mlproject.training import data_parallel, loop
 
     how = params.load("training", params.Training)
     device = loop.choose_device(how.device)
@@ -69,6 +78,7 @@ def conditions(data: Prepared, threads: int | None = None) -> dict[str, Any]:
         "seed": params.value("seed"),
         "device": device,
         "precision": loop.choose_precision(how.precision, device),
+        "processes": data_parallel.choose_processes(processes, device),
         "threads": threads or torch.get_num_threads(),
         "versions": loop.versions(),
     }

@@ -1,16 +1,15 @@
 """The epoch loop: shuffled batches, early stopping, best weights, checkpoint, resume.
 
-Knows nothing of models: it is given a network and a function that turns a batch into a loss.
+Knows nothing of models: it is given a network and two functions, one that draws what is random in a batch,
+one that computes the loss.
 """
 
 import copy
 import math
 import platform
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,12 +17,10 @@ from torch import nn
 
 from mlproject import __version__
 from mlproject.core.errors import UserError
-from mlproject.training import checkpoints
+from mlproject.training import checkpoints, data_parallel
+from mlproject.training.learner import Draw, Images, Learner, Loss, Losses
 from mlproject.training.run_options import RunOptions
 
-# (network, batch, generator for anything random) -> scalar loss. The batch is images, float (n, c, h, w) in
-# [0, 1]; where labels are given, the pair of images and labels.
-BatchLoss = Callable[[nn.Module, Any, torch.Generator], torch.Tensor]
 # one row an epoch: its number, its losses
 History = list[dict[str, float]]
 
@@ -111,7 +108,8 @@ def choose_precision(wanted: str, device: str) -> str:
 def train(
     network: nn.Module,
     optimiser: torch.optim.Optimizer,
-    batch_loss: BatchLoss,
+    draw: Draw,
+    loss: Loss,
     images: torch.Tensor,
     validation: torch.Tensor,
     schedule: Schedule,
@@ -137,91 +135,35 @@ def train(
     progress = _resume(network, optimiser, run.checkpoint)
     if not progress.history:
         run.on_start()
-    while not progress.finished(schedule):
-        number, started = len(progress.history) + 1, time.perf_counter()
-        loss = _epoch(network, optimiser, batch_loss, images, labels, schedule, run, number)
-        # fixed seed: the same corruption of the validation images every epoch, so losses compare
-        validation_loss = _validate(network, batch_loss, validation, validation_labels, schedule, run)
-        _note(progress, network, number, loss, validation_loss)
-        if run.checkpoint:
-            state = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
-            checkpoints.write(run.checkpoint, state | {"progress": asdict(progress)})
-        seconds = time.perf_counter() - started
-        run.on_epoch(
-            Epoch(
-                number, schedule.epochs, loss, validation_loss, progress.best_epoch,
-                seconds, len(images) / seconds,
+    learner = Learner(
+        network, optimiser, draw, loss, schedule.batch_size, run.seed, run.device, run.precision
+    )
+    shown = Images(images, labels, validation, validation_labels)
+    processes = 1 if progress.finished(schedule) else run.processes
+    with data_parallel.shared_out(learner, shown, processes) as epoch:
+        while not progress.finished(schedule):
+            number, started = len(progress.history) + 1, time.perf_counter()
+            losses = epoch(number)
+            _note(progress, network, number, losses)
+            if run.checkpoint:
+                state = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
+                checkpoints.write(run.checkpoint, state | {"progress": asdict(progress)})
+            seconds = time.perf_counter() - started
+            run.on_epoch(
+                Epoch(number, schedule.epochs, *losses, progress.best_epoch, seconds, len(images) / seconds)
             )
-        )  # fmt: skip
     network.load_state_dict(progress.best_weights)
     return progress
 
 
-def _note(progress: Progress, network: nn.Module, number: int, loss: float, validation_loss: float) -> None:
+def _note(progress: Progress, network: nn.Module, number: int, losses: Losses) -> None:
+    loss, validation_loss = losses
     if not (math.isfinite(loss) and math.isfinite(validation_loss)):
         raise UserError(f"training diverged in epoch {number} (loss {loss}). Lower the learning rate.")
     progress.history.append({"epoch": number, "loss": loss, "validation_loss": validation_loss})
     if validation_loss < progress.best_loss:
         progress.best_loss, progress.best_epoch = validation_loss, number
         progress.best_weights = copy.deepcopy(network.state_dict())
-
-
-def batches(images: torch.Tensor, order: torch.Tensor, size: int, device: str) -> Iterator[torch.Tensor]:
-    """Yield (at most size, c, h, w) float in [0, 1] of (n, c, h, w) uint8 images, rows in `order`."""
-    for rows in order.split(size):
-        batch = images[rows].to(device, non_blocking=True).float().div_(255)
-        yield batch.to(memory_format=torch.channels_last)
-
-
-def _shown(
-    images: torch.Tensor, labels: torch.Tensor | None, order: torch.Tensor, size: int, device: str
-) -> Iterator[tuple[torch.Tensor, Any]]:
-    """Yield each batch's rows and what the loss is given of them."""
-    for rows, batch in zip(order.split(size), batches(images, order, size, device), strict=True):
-        yield rows, batch if labels is None else (batch, labels[rows].to(device))
-
-
-def random_source(*numbers: int) -> torch.Generator:
-    """Return a CPU generator that depends on every number given."""
-    mixed = 0
-    for number in numbers:
-        mixed = (mixed * 1_000_003 + number + 1) % (2**63)
-    return torch.Generator().manual_seed(mixed)
-
-
-def _epoch(
-    network: nn.Module, optimiser: torch.optim.Optimizer, batch_loss: BatchLoss, images: torch.Tensor,
-    labels: torch.Tensor | None, schedule: Schedule, run: RunOptions, number: int,
-) -> float:  # fmt: skip
-    network.train()
-    generator = random_source(run.seed, number)
-    total = torch.zeros((), device=run.device)
-    order = torch.randperm(len(images), generator=generator)
-    for rows, batch in _shown(images, labels, order, schedule.batch_size, run.device):
-        optimiser.zero_grad(set_to_none=True)
-        with torch.autocast(run.device, torch.bfloat16, enabled=run.precision == "bfloat16"):
-            loss = batch_loss(network, batch, generator)
-        loss.backward()
-        optimiser.step()
-        total += loss.detach() * len(rows)
-    return float(total) / len(images)
-
-
-@torch.inference_mode()
-def _validate(
-    network: nn.Module,
-    batch_loss: BatchLoss,
-    images: torch.Tensor,
-    labels: torch.Tensor | None,
-    schedule: Schedule,
-    run: RunOptions,
-) -> float:
-    network.eval()
-    generator = random_source(run.seed, 0)
-    total = 0.0
-    for rows, batch in _shown(images, labels, torch.arange(len(images)), schedule.batch_size, run.device):
-        total += float(batch_loss(network, batch, generator)) * len(rows)
-    return total / len(images)
 
 
 def _resume(network: nn.Module, optimiser: torch.optim.Optimizer, checkpoint: Path | None) -> Progress:

@@ -23,6 +23,7 @@ class RunOptions:
             checkpoint, nor by a model without epochs.
         on_epoch: called after each epoch, with the network at that epoch's weights: by a detector with a
             `loop.Epoch`, by a generator with a `GeneratorEpoch`. What it raises ends the training.
+        processes: that share the training, of a detector that is `data_parallel`; with cuda, one a GPU.
     """
 
     seed: int
@@ -31,3 +32,4 @@ class RunOptions:
     checkpoint: Path | None = None
     on_start: Callable[[], None] = lambda: None
     on_epoch: Callable[[Any], None] = lambda epoch: None
+    processes: int = 1

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from mlproject.models.components.gaussian_blur import gaussian_blur
-from mlproject.training.loop import random_source
+from mlproject.training.batches import random_source
 
 VISIBLE = 8 / 255  # a changed pixel: eight grey levels
 SMALLEST_SHARE = 0.0005  # of the pixels that must be so changed: an invisible defect does not count

@@ -16,7 +16,8 @@ from mlproject.core.errors import TooFewImages, UserError
 from mlproject.evaluation import generation_quality
 from mlproject.evaluation.generation_quality import Reference
 from mlproject.generators import dcgan
-from mlproject.training import checkpoints, loop
+from mlproject.training import checkpoints
+from mlproject.training.batches import random_source
 from mlproject.training.run_options import RunOptions
 
 GIVEN = small_models.GIVEN["generators"]
@@ -209,5 +210,5 @@ def test_a_loss_that_is_not_finite_is_said_with_its_epoch(small_images):
 
 
 def test_a_random_source_depends_on_every_number():
-    draws = {torch.rand(1, generator=loop.random_source(a, b)).item() for a in (0, 1) for b in (0, 1)}
+    draws = {torch.rand(1, generator=random_source(a, b)).item() for a in (0, 1) for b in (0, 1)}
     assert len(draws) == 4

@@ -63,19 +63,28 @@ def test_without_a_labelled_defect_there_is_nothing_to_learn(labelled):
 def test_a_defective_image_weighs_as_many_times_as_there_are_more_good_ones(monkeypatch, weighting, expected):
     """Eight good training images and three good labelled ones, against three defective ones."""
     weights = []
-    loss = CNN._loss
-    monkeypatch.setattr(CNN, "_loss", lambda model, weight: weights.append(weight) or loss(model, weight))
+    loss = CNN.loss
+
+    def watched(model, network, *drawn, weight):
+        weights.append(weight.item())
+        return loss(model, network, *drawn, weight=weight)
+
+    monkeypatch.setattr(CNN, "loss", watched)
     trained(class_weighting=weighting)
-    assert weights == [pytest.approx(expected)]
+    assert weights
+    assert set(weights) == {weights[0]}
+    assert weights[0] == pytest.approx(expected)
 
 
 def test_the_weight_is_that_of_the_defective_images():
-    loss = trained()._loss(torch.tensor(3.0))
+    cnn, weight = trained(), torch.tensor(3.0)
     undecided = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 1)).eval()
     nn.init.zeros_(undecided[1].weight)
     nn.init.zeros_(undecided[1].bias)
     batch = torch.rand(1, 3, 32, 32)
-    good, defective = (loss(undecided, (batch, torch.tensor([label])), None).item() for label in (0.0, 1.0))
+    good, defective = (
+        cnn.loss(undecided, batch, torch.tensor([label]), weight=weight).item() for label in (0.0, 1.0)
+    )
     assert good == pytest.approx(np.log(2))
     assert defective == pytest.approx(3 * np.log(2))
 

@@ -61,14 +61,15 @@ def test_loss_is_squared_error_and_beta_times_the_kl_per_value():
     squared_error = (detector.network(images) - images).square().mean()
     nats = 2 * 4 * 4 * (1 + 0 - 1 + 60) / 2  # 2 channels of 4 × 4 positions; exp(−60) is nothing
     expected = squared_error.item() + 0.5 * nats / (3 * 64 * 64)
-    found = detector.loss(detector.network, images, images, torch.Generator().manual_seed(0))
+    found = detector.loss(detector.network, *detector.draw(images, torch.Generator().manual_seed(0), False))
     assert found.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_training_decodes_samples_and_scoring_decodes_means(trained, small_images):
     images = torch.rand(2, 3, 64, 64)
     first, second = (
-        trained.loss(trained.network, images, images, torch.Generator().manual_seed(seed)) for seed in (0, 1)
+        trained.loss(trained.network, *trained.draw(images, torch.Generator().manual_seed(seed), False))
+        for seed in (0, 1)
     )
     assert first != second
     before = torch.get_rng_state()

@@ -42,7 +42,7 @@ def write_params(**changes: Any) -> None:
     tree = yaml.load((ROOT / "params.yaml").read_text(), yaml.CSafeLoader)
     tree |= presets(ROOT / "params.yaml")["full"]
     tree |= {"categories": [CATEGORY], "detectors": ["kd_cae", "ni_cae", "pca"], "study_workers": 1}
-    tree["training"] = {"device": "cpu", "precision": "float32"}
+    tree["training"] = {"device": "cpu", "precision": "float32", "processes": 1}
     tree["evaluate"]["bootstrap"] = 200
     small = {"image_size": 32, "epochs": 2, "patience": 2}
     tree["models"]["cnn"] |= {"filters": [8, 16], "hidden": 16, "jitter": 0}

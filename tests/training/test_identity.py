@@ -25,7 +25,7 @@ CATEGORY, MODEL = "disc", "kd_cae"
 FACTS = {
     "category": "disc", "model": "pca", "settings": {"components": 4}, "split": {"folds": 4}, "seed": 0,
     "data_hash": "a", "pixels_hash": "b", "copies": {}, "code": "c", "device": "cpu",
-    "precision": "float32", "threads": 2,
+    "precision": "float32", "processes": 1, "threads": 2,
     "versions": {"torch": "2", "numpy": "2", "python": "3.11", "mlproject": "1"},
 }  # fmt: skip
 
@@ -108,6 +108,20 @@ def cut_off(tuning_home, monkeypatch):
         artifacts.settings_file(CATEGORY, MODEL), {"source": "here", "settings": settings, "labels": None}
     )
     cut_off_after_second_epoch(lambda: train.main(CATEGORY, MODEL))
+
+
+def test_only_a_model_whose_training_can_be_shared_out_is_trained_by_several_processes(
+    tuning_home, monkeypatch
+):
+    monkeypatch.setattr(train, "_streamed", lambda facts, key: SilentRun())
+    edit(lambda tree: tree["training"].update(processes=2))
+    for model, processes in ((MODEL, 2), ("pca", 1)):
+        settings = params.value(f"models.{model}") | ({"epochs": 1} if model == MODEL else {})
+        files.write_json(
+            artifacts.settings_file(CATEGORY, model), {"source": "", "settings": settings, "labels": None}
+        )
+        train.main(CATEGORY, model)
+        assert files.read_json(artifacts.training_report(CATEGORY, model))["processes"] == processes
 
 
 def first_epoch(capsys):

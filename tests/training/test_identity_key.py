@@ -18,6 +18,7 @@ DATA = SimpleNamespace(category="disc", data_hash="a" * 64, pixels_hash="b" * 64
 def test_the_key_is_pinned_so_that_no_release_trains_everything_again_by_accident():
     assert identity.run_key(FACTS) == "087d7be813eb1512"
     assert identity.run_key(FACTS, {"count": 1}) == "f7c92587c4e839c2"
+    assert identity.run_key(FACTS | {"processes": 1}) == identity.run_key(FACTS)
 
 
 def test_the_order_of_facts_does_not_matter():
@@ -35,8 +36,8 @@ def test_the_facts_of_a_training_are_those_that_its_key_is_made_of():
         "split": params.load("split", params.Split).model_dump(), "seed": params.value("seed"),
         "data_hash": "a" * 64, "pixels_hash": "b" * 64, "copies": {"x": "y"},
         "code": code_hash.code_hash("mlproject.models.pca"), "device": device,
-        "precision": loop.choose_precision(how.precision, device), "threads": torch.get_num_threads(),
-        "versions": loop.versions(),
+        "precision": loop.choose_precision(how.precision, device), "processes": 1,
+        "threads": torch.get_num_threads(), "versions": loop.versions(),
     }  # fmt: skip
 
 

@@ -22,16 +22,20 @@ def network():
     return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 1, 3, padding=1))
 
 
-def noisy_loss(net, batch, generator):
-    noise = torch.randn(batch.shape, generator=generator) * 0.1
-    return ((net(batch + noise) - batch) ** 2).mean()
+def noisy(batch, generator, training):
+    return batch + torch.randn(batch.shape, generator=generator) * 0.1, batch
 
 
-def run(net, schedule, checkpoint=None, on_epoch=lambda epoch: None, batch_loss=noisy_loss, seed=0):
+def squared_error(net, shown, target):
+    return ((net(shown) - target) ** 2).mean()
+
+
+def run(net, schedule, checkpoint=None, on_epoch=lambda epoch: None, loss=squared_error, seed=0):
     return loop.train(
         net,
         torch.optim.Adam(net.parameters(), lr=1e-2),
-        batch_loss,
+        noisy,
+        loss,
         IMAGES[:16],
         IMAGES[16:],
         schedule,
@@ -58,9 +62,9 @@ def test_stops_early_and_keeps_the_best_epochs_weights():
     script = iter([5.0, 4.0, 1.0, 2.0, 3.0, 0.0])
     seen = []
 
-    def scripted(net, batch, generator):
+    def scripted(net, shown, target):
         if net.training:
-            return noisy_loss(net, batch, generator)
+            return squared_error(net, shown, target)
         return torch.tensor(next(script))
 
     net, snapshots = network(), {}
@@ -71,7 +75,7 @@ def test_stops_early_and_keeps_the_best_epochs_weights():
             seen.append(epoch.number),
             snapshots.update({epoch.number: weights(net).copy()}),
         ),
-        batch_loss=scripted,
+        loss=scripted,
     )
     assert seen == [1, 2, 3, 4, 5]
     assert progress.best_epoch == 3
@@ -136,7 +140,7 @@ def test_a_loss_that_is_not_finite_is_said_with_its_epoch():
         run(
             network(),
             Schedule(4, 3, 3),
-            batch_loss=lambda net, batch, g: noisy_loss(net, batch, g) * float("nan"),
+            loss=lambda net, shown, target: squared_error(net, shown, target) * float("nan"),
         )
 
 
@@ -152,14 +156,14 @@ def test_asking_for_an_absent_gpu_is_an_error():
 def test_losses_are_computed_in_the_precision_that_was_asked_for(precision):
     computed = []
 
-    def batch_loss(net, batch, generator):
-        made = net(batch)
+    def loss(net, shown, target):
+        made = net(shown)
         computed.append((net.training, made.dtype))
-        return (made.float() - batch).square().mean()
+        return (made.float() - target).square().mean()
 
     net = network()
     loop.train(
-        net, torch.optim.Adam(net.parameters()), batch_loss, IMAGES[:16], IMAGES[16:], Schedule(8, 1, 1),
+        net, torch.optim.Adam(net.parameters()), noisy, loss, IMAGES[:16], IMAGES[16:], Schedule(8, 1, 1),
         RunOptions(0, precision=precision),
     )  # fmt: skip
     assert {dtype for training, dtype in computed if training} == {getattr(torch, precision)}

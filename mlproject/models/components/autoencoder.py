@@ -21,6 +21,7 @@ from mlproject.models.components.reconstruction import (
 )
 from mlproject.models.components.search_space import Choice, Range, Space
 from mlproject.training import loop
+from mlproject.training.batches import random_source
 from mlproject.training.loop import History
 from mlproject.training.run_options import RunOptions
 
@@ -77,6 +78,7 @@ class Dead(Exception):
 class Autoencoder(ReconstructionDetector):
     """Fits decoder(encoder(x)) by gradient descent; a model only builds the two."""
 
+    data_parallel = True
     search_space: ClassVar[Space] = {**ReconstructionDetector.search_space, **TRAINING_SPACE}
 
     def __init__(self, settings: Any) -> None:
@@ -155,7 +157,8 @@ class Autoencoder(ReconstructionDetector):
         progress = loop.train(
             self.network,
             layers.optimiser(settings.optimiser, self.network, settings.learning_rate),
-            self.batch_loss,
+            self.draw,
+            self.loss,
             images,
             held_out,
             loop.Schedule(settings.batch_size, settings.epochs, settings.patience),
@@ -170,7 +173,7 @@ class Autoencoder(ReconstructionDetector):
         """Return what stands for (n, c, h, w) uint8 images as input; None where noise is drawn each time."""
         if self.settings.noise is None or self.settings.noise.redraw:
             return None
-        return noise.corrupt_once(images, self.settings.noise, loop.random_source(seed, NOISE, purpose))
+        return noise.corrupt_once(images, self.settings.noise, random_source(seed, NOISE, purpose))
 
     @torch.no_grad()
     def _start_from_mean(self, images: torch.Tensor) -> None:
@@ -180,8 +183,8 @@ class Autoencoder(ReconstructionDetector):
         colour = images.double().div(255).mean(dim=(0, 2, 3)).clamp(0.01, 0.99)
         last.bias.copy_(torch.logit(colour))
 
-    def batch_loss(self, network: nn.Module, batch: Any, generator: torch.Generator) -> torch.Tensor:
-        """Return the loss (both papers' autoencoders: mean squared error), of corrupted input if set.
+    def draw(self, batch: Any, generator: torch.Generator, training: bool) -> tuple[torch.Tensor, ...]:
+        """Return what the network is shown, corrupted if set, and what it must return, both (n, c, h, w).
 
         Args:
             batch: (n, c, h, w) in [0, 1]; with noise that is drawn once, the pair of it and the same images,
@@ -191,7 +194,7 @@ class Autoencoder(ReconstructionDetector):
         if isinstance(batch, tuple):
             batch, corrupted = batch
             change = corrupted.float() / 255 - batch
-        if network.training:
+        if training:
             batch = tensors.jitter(batch, self.settings.jitter, generator)
         shown = target = batch
         if change is not None:
@@ -199,17 +202,11 @@ class Autoencoder(ReconstructionDetector):
             target = shown if injected.target == "noisy" else batch
         elif injected:
             shown, target = noise.inject(batch, injected, generator)
-        return self.loss(network, shown, target, generator)
+        return shown, target
 
-    def loss(
-        self, network: nn.Module, shown: torch.Tensor, target: torch.Tensor, generator: torch.Generator
-    ) -> torch.Tensor:
-        """Return the loss of what the network makes of the images shown: the mean squared error.
-
-        Args:
-            shown, target: (n, c, h, w) in [0, 1].
-            generator: of every random number that the loss needs.
-        """
+    def loss(self, network: nn.Module, *drawn: torch.Tensor) -> torch.Tensor:
+        """Return the loss of what `draw` returned: both papers' autoencoders', the mean squared error."""
+        shown, target = drawn
         return F.mse_loss(network(shown).float(), target)
 
     def encode_decode(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -86,6 +86,7 @@ class Detector(ABC):
         paper_rule: how the paper set this model's thresholds, a name in `paper_protocol.RULES`;
             None for a model that the paper does not have.
         supervised: it learns from labelled images too (`data/labelled_pool.py`).
+        data_parallel: its training can be shared out to several processes (`training/data_parallel.py`).
         threshold_roles: roles of the good images that set the threshold: neither weights nor epoch nor map
             statistics were chosen by them; `train` of a detector that has `left_out_parts`.
         search_space: what a tuning may vary, by dotted key of `Parameters`, and the false-alarm rate.
@@ -100,6 +101,7 @@ class Detector(ABC):
     part_names: ClassVar[tuple[str, ...]]
     paper_rule: ClassVar[str | None] = None
     supervised: ClassVar[bool] = False
+    data_parallel: ClassVar[bool] = False
     threshold_roles: ClassVar[tuple[str, ...]] = ("calibration",)
     search_space: ClassVar[Space] = THRESHOLD
     added_settings: ClassVar[Mapping[str, Any]] = {}

@@ -112,6 +112,7 @@ def _surroundings(evidence: Evidence) -> list[str]:
         + joined(dict.fromkeys(f"{escape(t['category'])} `{t['data_hash'][:12]}`" for t in trainings)),
         f"Seed: {values('seed')}",
         *_copies(trainings),
-        f"Device: {values('device')}; precision: {values('precision')}; threads: {values('threads')}",
+        f"Device: {values('device')}; precision: {values('precision')}; threads: {values('threads')}"
+        f"; processes of a training: {joined(dict.fromkeys(str(t.get('processes', 1)) for t in trainings))}",
         f"Versions: {joined(versions)}",
     ]
