@@ -11,7 +11,7 @@ import socket
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -59,33 +59,30 @@ def shared_out(learner: Learner, images: Images, processes: int) -> Iterator[Cal
         return
     threads = torch.get_num_threads()
     workers: list[Worker] = []
-    torch.set_num_threads(max(1, threads // processes))
-    try:
-        with tempfile.TemporaryDirectory() as meeting:
-            _start(workers, learner, images, processes, meeting)
-            _join(Share(0, processes), learner.device, meeting)
-            here = learner.begin(Share(0, processes), images)
+    waiting = False  # whether all other processes wait for their next epoch
+    with tempfile.TemporaryDirectory() as meeting:
+        try:
+            torch.set_num_threads(max(1, threads // processes))
+            with _faults_of(workers):
+                _start(workers, learner, images, processes, meeting)
+                _join(Share(0, processes), learner.device, meeting)
+                here = learner.begin(Share(0, processes), images)
 
             def everywhere(number: int) -> Losses:
-                try:
+                nonlocal waiting
+                waiting = False
+                with _faults_of(workers):
                     for _, link in workers:
                         link.send(number)
-                    return here(number)
-                except (RuntimeError, OSError) as error:
-                    raise _fault(workers, error) from error
+                    losses = here(number)
+                waiting = True
+                return losses
 
+            waiting = True
             yield everywhere
-            for process, link in workers:
-                link.send(None)
-                process.join()
-    finally:
-        for process, link in workers:
-            process.kill()
-            process.join()
-            link.close()
-        if dist.is_initialized():
-            dist.destroy_process_group()
-        torch.set_num_threads(threads)
+        finally:
+            _end(workers, waiting)
+            torch.set_num_threads(threads)
 
 
 def _start(workers: list[Worker], learner: Learner, images: Images, processes: int, meeting: str) -> None:
@@ -113,12 +110,27 @@ def _start(workers: list[Worker], learner: Learner, images: Images, processes: i
             theirs.close()
             workers.append((process, link))
     for _, link in workers:
-        try:
-            said = link.recv()
-        except EOFError as error:
-            raise _fault(workers, error) from error
-        if said is not None:
+        if (said := link.recv()) is not None:
             raise RuntimeError(said)
+
+
+def _end(workers: Sequence[Worker], waiting: bool) -> None:
+    """End all processes but this one: those that wait for an epoch by a message, others at once."""
+    for process, link in workers:
+        if waiting:
+            with suppress(OSError):  # killed while it waited
+                link.send(None)
+        else:
+            process.kill()
+    if dist.is_initialized():
+        if not waiting:
+            dist.group.WORLD.abort()  # what it has begun with them never ends
+        dist.destroy_process_group()
+    for process, link in workers:
+        process.join(GRACE)
+        process.kill()
+        process.join()
+        link.close()
 
 
 def _work(share: Share, packed: bytes, images: Images, threads: int, meeting: str, link: Connection) -> None:
@@ -154,14 +166,19 @@ def _join(share: Share, device: str, meeting: str) -> None:
     )
 
 
-def _fault(workers: Sequence[Worker], error: Exception) -> Exception:
-    """Return what to raise for an error: that of processes which have ended, otherwise `error` itself."""
-    wait([process.sentinel for process, _ in workers], GRACE)
-    if any(process.exitcode for process, _ in workers):
-        return UserError(
-            f"One of {len(workers) + 1} processes of this training was killed, which the system does where "
-            "memory ends. Run again: the training goes on from its last epoch. A smaller training.processes "
-            "needs less memory, and begins anew."
-        )
-    said = [link.recv() for _, link in workers if link.poll()]
-    return RuntimeError("\n".join(said)) if said else error
+@contextmanager
+def _faults_of(workers: Sequence[Worker]) -> Iterator[None]:
+    """Where something fails because another process has ended, raise what ended that one."""
+    try:
+        yield
+    except (RuntimeError, OSError, EOFError) as error:
+        wait([process.sentinel for process, _ in workers], GRACE)
+        if any(process.exitcode for process, _ in workers):
+            raise UserError(
+                f"One of {len(workers) + 1} processes of this training was killed, which the system does "
+                "where memory ends. Run again: the training goes on from its last epoch. A smaller "
+                "training.processes needs less memory, and begins anew."
+            ) from None
+        if said := [link.recv() for _, link in workers if link.poll()]:
+            raise RuntimeError("\n".join(said)) from error
+        raise
