@@ -8,6 +8,7 @@ shows or decides. Gradients travel by NCCL between GPUs, by gloo between process
 import io
 import os
 import socket
+import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -157,6 +158,7 @@ def _join(share: Share, device: str, meeting: str) -> None:
     for _, interface in socket.if_nameindex():
         if interface in ("lo", "lo0"):  # gloo listens there alone: no other machine can reach it
             os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
+    hook = sys.excepthook
     dist.init_process_group(
         "nccl" if device == "cuda" else "gloo",
         store=dist.FileStore(f"{meeting}/store", share.processes),
@@ -164,6 +166,7 @@ def _join(share: Share, device: str, meeting: str) -> None:
         world_size=share.processes,
         timeout=TIMEOUT,
     )
+    sys.excepthook = hook  # not PyTorch's, which puts "[rank0]" before each line of an error
 
 
 @contextmanager
