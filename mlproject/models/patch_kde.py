@@ -31,7 +31,7 @@ class PatchKDE(PatchDetector):
     >>> import numpy as np
     >>> from mlproject.training.run_options import RunOptions
     >>> good = np.random.default_rng(0).integers(100, 120, (12, 32, 32, 3), dtype=np.uint8)
-    >>> settings = {"image_size": 32, "part_size": 32, "align": "none", "context": False}
+    >>> settings = {"image_size": 32, "part_size": 32, "align": "none", "window": "near", "context": False}
     >>> detector = PatchKDE(Parameters(**settings, shrinkage=0.005, smoothing=0.5))
     >>> history = detector.fit(good[:8], good[8:], RunOptions(seed=0))
     >>> detector.measure(good[:2]).maps.shape

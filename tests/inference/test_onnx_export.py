@@ -39,12 +39,15 @@ MAPS = {
         "pooling": "mean",
     }
 }
+WINDOW = {"pretrained_patch_kde": "all"}  # where patch_kde compares with what is near
 LINEAGE = {"name": "sample-bracket", "version": "3"}
 
 
 def detector(name, small_images, **map_settings) -> base.Detector:
     chosen = SMALL | {"image_size": 96} if models.detector_class(name).supervised else SMALL
     settings = {key: chosen.get(key, value) for key, value in defaults(name).items()}
+    if name in WINDOW:
+        settings["window"] = WINDOW[name]
     if map_settings:
         settings["map"] = DEFAULTS[name]["map"] | map_settings
     made = models.create(name, settings)

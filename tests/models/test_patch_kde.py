@@ -3,14 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from sklearn.metrics import roc_auc_score
 from support.parts import photo, positions
 from support.small_models import GIVEN
 
 from mlproject import models
 from mlproject.core.errors import UserError
-from mlproject.models.components import position_density
+from mlproject.models.components import density_fit
 from mlproject.models.components.patch_detector import bounded
+from mlproject.models.components.pooled_density import PooledDensity
 from mlproject.models.patch_kde import PatchKDE
 from mlproject.training.run_options import RunOptions
 
@@ -133,6 +135,38 @@ def test_parts_in_a_fixed_position_are_left_as_they_are(fitted):
     assert fitted.alignment is None
 
 
+def grain(count, seed, defective=False):
+    """(n, 64, 64, 3) uint8 photos of upright grain that lies elsewhere in each, some with a faint spot."""
+    random = np.random.default_rng(seed)
+    field = ndimage.gaussian_filter(random.normal(0, 1, (count, 64, 64)), (0, 12, 3), mode="wrap")
+    photos = 120 + 30 * field / field.std()
+    for image in photos[: count * defective]:
+        row, column = random.integers(16, 44, 2)
+        image[row : row + 6, column : column + 6] += 18
+    photos = photos + random.normal(0, 1, photos.shape)
+    return np.repeat(photos.clip(0, 255).round().astype(np.uint8)[..., None], 3, axis=3)
+
+
+def test_a_texture_without_order_is_compared_with_all_places_and_its_defects_are_seen_better(tmp_path):
+    test = np.concatenate([grain(24, 2), grain(24, 3, defective=True)])
+    found = {}
+    for window in ("near", "all", "auto"):
+        found[window] = trained(grain(12, 0), grain(6, 1), window=window, context=False)
+    near, everywhere, chosen = (detector.score(test) for detector in found.values())
+    assert chosen.maps.tobytes() == everywhere.maps.tobytes()
+    labels = np.repeat([0, 1], 24)
+    aurocs = [roc_auc_score(labels, scored.scores) for scored in (near, everywhere)]
+    assert aurocs[1] > aurocs[0] + 0.05  # .81 and .70
+    found["auto"].save(tmp_path / "model")
+    assert models.load(tmp_path / "model").score(test).scores.tobytes() == chosen.scores.tobytes()
+    with pytest.raises(UserError, match="all places of a texture share their kernels"):
+        found["auto"].extended(test[:1], np.ones(12, bool))
+
+
+def test_a_part_is_compared_with_what_is_near(fitted):
+    assert not any(isinstance(density, PooledDensity) for density in fitted.densities)
+
+
 def test_too_few_images_are_refused(small_images):
     with pytest.raises(UserError, match="3 training images"):
         trained(small_images.train[:2], small_images.validation)
@@ -165,11 +199,11 @@ def test_an_extended_model_scores_as_one_fitted_to_all_images_by_the_same_whiten
     kernels, share, small_images, monkeypatch
 ):
     """With 20 each place chooses among the looks of 48 images, and rounding decides between equals."""
-    monkeypatch.setattr(position_density, "KERNELS", kernels)
+    monkeypatch.setattr(density_fit, "KERNELS", kernels)
     some, train = trained(small_images.train[:32], small_images.validation), small_images.train
     extended = some.extended(train[32:], np.ones(32, bool))
     projections = iter([density.projection for density in some.densities])
-    monkeypatch.setattr(position_density, "whitening", lambda *_: next(projections))
+    monkeypatch.setattr(density_fit, "whitening", lambda *_: next(projections))
     usual = torch.zeros(1) if some.usual is None else some.usual
     monkeypatch.setattr(PatchKDE, "_luminance", lambda *_: usual[None])
     whole = trained(train, small_images.validation)
@@ -210,9 +244,9 @@ def test_three_images_must_stay(fitted, small_images):
 
 
 def test_of_many_images_the_looks_that_count_are_stored_alone_and_score_the_same(small_images, monkeypatch):
-    monkeypatch.setattr(position_density, "KERNELS", 20)
+    monkeypatch.setattr(density_fit, "KERNELS", 20)
     all_stored = trained(small_images.train, small_images.validation)
-    monkeypatch.setattr(position_density, "MOST_STORED", 47)
+    monkeypatch.setattr(density_fit, "MOST_STORED", 47)
     few_stored = trained(small_images.train, small_images.validation)
     assert few_stored.state()["density_0.kernels"].shape[-1] == 20
     scores = [

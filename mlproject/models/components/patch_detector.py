@@ -19,11 +19,12 @@ from pydantic import Field
 
 from mlproject.core.errors import UserError
 from mlproject.core.params import Section
-from mlproject.models.components import alignment, lamps, layers, position_density
+from mlproject.models.components import alignment, density_fit, lamps, layers, whitening
 from mlproject.models.components.alignment import Alignment, Pose
 from mlproject.models.components.detector import Detector, Labelled, Parts
 from mlproject.models.components.local_descriptors import ring, with_surroundings
 from mlproject.models.components.part_pose import Part, find_part
+from mlproject.models.components.pooled_density import PooledDensity
 from mlproject.models.components.position_density import PositionDensity
 from mlproject.models.components.search_space import THRESHOLD, Range, Space
 from mlproject.training.loop import Epoch, History
@@ -43,6 +44,9 @@ class PatchParameters(Section):
             defects, and there is no background to describe.
         align: ``none``; ``template`` turns and crops a lone part on a plain background; ``auto`` does so
             where good images then resemble each other more.
+        window: what a place is compared with: ``near``, what good images have within a few cells of it;
+            ``all``, what they have anywhere; ``auto``: all where places differ by no more than chance, as in
+            a texture without order.
         shrinkage: share of the mean eigenvalue that is added to each when descriptors are whitened.
         smoothing: Gaussian sigma of the first grid's map, cells.
     """
@@ -50,6 +54,7 @@ class PatchParameters(Section):
     image_size: int = Field(ge=32, le=1024, multiple_of=16)
     part_size: int = Field(ge=32, le=1024)
     align: Literal["none", "template", "auto"]
+    window: Literal["near", "all", "auto"]
     shrinkage: float = Field(gt=0, le=1)
     smoothing: float = Field(ge=0, le=4)
 
@@ -78,6 +83,9 @@ class Grid:
         return with_surroundings(descriptors, offsets, weight=0.7)
 
 
+ORDERED = (
+    0.2  # `whitening.order` from which places differ: textures .02, of 12 images .1; weave .5, parts more
+)
 RELIT = 12  # training images that are relit
 BORDER = 8  # pixels: what a camera that moved brings in at the border has no likeness among good images
 
@@ -140,8 +148,11 @@ class PatchDetector(Detector):
                 self.usual = torch.cat(layers.one_by_one(self._luminance, train)).mean(dim=0)
             described = layers.one_by_one(lambda image: self._describe(self._crop(image)[0]), train)
             relit = layers.one_by_one(self._relit, train[:: max(1, len(train) // RELIT)])
+            pooled = self._pooled([image[0] for image in described])
             fitted = [
-                self._fit_grid(grid, [image.pop(0) for image in described], [image.pop(0) for image in relit])
+                self._fit_grid(
+                    grid, [image.pop(0) for image in described], [image.pop(0) for image in relit], pooled
+                )
                 for grid in self.grids
             ]
         self._take(fitted)
@@ -160,10 +171,15 @@ class PatchDetector(Detector):
                 descriptors: they were many, or an earlier release saved it.
         """
         n = len(self.left_out_scores)
+        if isinstance(self.densities[0], PooledDensity):
+            raise UserError(
+                f"this {self.name} cannot be extended: all places of a texture share their kernels, and the "
+                "descriptors that were not chosen are not stored. Train it again."
+            )
         if self.densities[0].kernels.shape[-1] != n:
             raise UserError(
                 f"this {self.name} did not store the descriptors of all its {n} training images: more than "
-                f"{position_density.MOST_STORED} are too many, and earlier releases stored 100. It cannot be "
+                f"{density_fit.MOST_STORED} are too many, and earlier releases stored 100. It cannot be "
                 "extended; train it again."
             )
         if len(keep) != n:
@@ -177,7 +193,7 @@ class PatchDetector(Detector):
             described = layers.one_by_one(lambda image: self._describe(self._crop(image)[0]), added)
             staying = torch.from_numpy(np.asarray(keep, dtype=bool))
             fitted = [
-                position_density.extended(
+                density_fit.extended(
                     density, staying, [image[number] for image in described], grid.widen, _for_each
                 )
                 for number, (grid, density) in enumerate(zip(self.grids, self.densities, strict=True))
@@ -205,6 +221,13 @@ class PatchDetector(Detector):
         found = alignment.fit(parts, train.shape[1], self.settings.part_size, multiple=self.multiple)
         return None if found is None or (auto and not alignment.helps(parts, found)) else found
 
+    def _pooled(self, descriptors: list[torch.Tensor]) -> bool:
+        """Whether all places share their kernels; of (1, rows, columns, c) an image."""
+        if self.settings.window != "auto" or self.alignment is not None:
+            return self.settings.window == "all"
+        within, total, _ = whitening.scatter(descriptors)
+        return whitening.order(within, total, len(descriptors)) < ORDERED
+
     def _luminance(self, image: np.ndarray) -> torch.Tensor:
         return lamps.luminance(self._fitted(_pixels(image)))
 
@@ -220,10 +243,10 @@ class PatchDetector(Detector):
         return [torch.cat(there) - here for here, there in zip(before, zip(*after, strict=True), strict=True)]
 
     def _fit_grid(
-        self, grid: Grid, descriptors: list[torch.Tensor], relit: list[torch.Tensor]
+        self, grid: Grid, descriptors: list[torch.Tensor], relit: list[torch.Tensor], pooled: bool
     ) -> tuple[PositionDensity, torch.Tensor]:
         length = min(grid.length, grid.widen(descriptors[0][:, :1, :1]).shape[-1])
-        return position_density.fit(
+        return density_fit.fit(
             descriptors,
             grid.widen,
             relit,
@@ -232,6 +255,7 @@ class PatchDetector(Detector):
             reach=grid.reach,
             smoothing=self.settings.smoothing if grid is self.grids[0] else 1.0,
             border=0 if self.alignment else BORDER // grid.cell,  # a part's own crop ends where the part does
+            pooled=pooled,
             each=_for_each,
         )
 
@@ -312,7 +336,7 @@ class PatchDetector(Detector):
     def state(self) -> dict[str, np.ndarray]:
         arrays = {"left_out_scores": self.left_out_scores}
         for number, density in enumerate(self.densities):
-            for name, value in position_density.arrays(density).items():
+            for name, value in density_fit.arrays(density).items():
                 arrays[f"density_{number}.{name}"] = value
         if self.alignment is not None:
             arrays |= {f"alignment.{k}": v for k, v in alignment.arrays(self.alignment).items()}
@@ -323,7 +347,7 @@ class PatchDetector(Detector):
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         self.left_out_scores = arrays["left_out_scores"]
         self.densities = tuple(
-            position_density.from_arrays(_section(arrays, f"density_{number}."))
+            density_fit.from_arrays(_section(arrays, f"density_{number}."))
             for number in range(len(self.grids))
         )
         kept = _section(arrays, "alignment.")

@@ -21,6 +21,19 @@ def farthest(values: torch.Tensor, count: int) -> torch.Tensor:
     return torch.stack(taken, dim=1)
 
 
+def farthest_of_many(values: torch.Tensor, count: int) -> torch.Tensor:
+    """Return (count at most,) numbers as `farthest` does, of (n, d) vectors too many to compare all pairs."""
+    if len(values) <= count:
+        return torch.arange(len(values))
+    taken = [int((values - values.mean(dim=0)).square().sum(dim=1).argmin())]
+    nearest = torch.full((len(values),), torch.inf)
+    while len(taken) < count:
+        nearest = torch.minimum(nearest, (values - values[taken[-1]]).square().sum(dim=1))
+        nearest[taken[-1]] = -1.0  # of equal vectors others are taken, not one again
+        taken.append(int(nearest.argmax()))
+    return torch.tensor(taken)
+
+
 def stand_ins(values: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
     """Return (cells, k), which vector would be kept if a kept one had never been there.
 

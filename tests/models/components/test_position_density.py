@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mlproject.models.components import left_out, position_density
+from mlproject.models.components import density_fit, left_out, whitening
 from mlproject.models.components.local_descriptors import sample
 from mlproject.models.components.position_density import PositionDensity, disc
 from mlproject.models.components.thinning import farthest, stand_ins
@@ -66,8 +66,8 @@ def test_a_disc_of_two_cells_leaves_the_corners_out():
 
 def fit(descriptors, relit=None):
     relit = torch.zeros(1, *descriptors.shape[1:]) if relit is None else relit
-    settings = {"length": 4, "shrinkage": 0.01, "reach": 1.5, "smoothing": 0.5, "border": 0}
-    return position_density.fit(
+    settings = {"length": 4, "shrinkage": 0.01, "reach": 1.5, "smoothing": 0.5, "border": 0, "pooled": False}
+    return density_fit.fit(
         descriptors.split(1), lambda x: x, [relit], **settings, each=lambda f, n: [f(i) for i in range(n)]
     )
 
@@ -81,7 +81,7 @@ def fitted(shift=0.0):
 @pytest.mark.parametrize("kernels", [10, 100])
 def test_no_image_is_its_own_witness(kernels, monkeypatch):
     """An odd image, kept among the kernels for being odd, stands out when it is left out."""
-    monkeypatch.setattr(position_density, "KERNELS", kernels)
+    monkeypatch.setattr(density_fit, "KERNELS", kernels)
     descriptors = torch.randn((24, 6, 6, 4), generator=torch.Generator().manual_seed(1))
     descriptors[5, 2, 2] = 6.0
     _, heights = fit(descriptors)
@@ -152,9 +152,9 @@ def test_who_stands_in_is_who_would_have_been_kept():
 
 def test_left_out_distances_are_those_from_a_bank_that_never_had_the_image(monkeypatch):
     """Left out alone, an image leaves a gap; with its stand-in there is none."""
-    monkeypatch.setattr(position_density, "KERNELS", 12)
+    monkeypatch.setattr(density_fit, "KERNELS", 12)
     descriptors = torch.randn((40, 6, 6, 4), generator=torch.Generator().manual_seed(6))
-    monkeypatch.setattr(position_density, "whitening", lambda *_: torch.eye(4))
+    monkeypatch.setattr(density_fit, "whitening", lambda *_: torch.eye(4))
     measured = []
     monkeypatch.setattr(left_out, "standardised", lambda density, found: (measured.append(found), density))
     fit(descriptors)
@@ -176,7 +176,7 @@ def test_what_another_lamp_changes_counts_little():
 
 
 def test_no_more_kernels_than_asked_for(monkeypatch):
-    monkeypatch.setattr(position_density, "KERNELS", 10)
+    monkeypatch.setattr(density_fit, "KERNELS", 10)
     descriptors, thinned, _ = fitted()
     assert thinned.bank.shape == (36, 5, 10)
     monkeypatch.undo()
@@ -200,17 +200,17 @@ def test_more_than_whitening_the_projection_keeps_what_tells_places_apart():
     places = np.zeros((1, 8, 8, 5))
     places[..., 2] = random.normal(0, 10, (8, 8))
     batch = torch.from_numpy(places + random.normal(0, [3, 1, 1, 1, 1], (40, 8, 8, 5))).float()
-    within, total, count = position_density.scatter(batch.split(7))
+    within, total, count = whitening.scatter(batch.split(7))
     assert count == 40 * 64
     np.testing.assert_allclose(within.diag(), [9, 1, 1, 1, 1], rtol=0.1)
-    projection = position_density.whitening(within, total, 1)
+    projection = whitening.whitening(within, total, 1)
     assert int(projection[:, 0].abs().argmax()) == 2
     assert float((batch @ projection).var(dim=0).mean()) == pytest.approx(1, rel=0.1)
 
 
 def test_arrays_and_back():
     descriptors, density, _ = fitted()
-    again = position_density.from_arrays(position_density.arrays(density))
+    again = density_fit.from_arrays(density_fit.arrays(density))
     assert torch.equal(maps_of(again, descriptors[:2]), maps_of(density, descriptors[:2]))
 
 

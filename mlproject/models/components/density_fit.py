@@ -1,0 +1,224 @@
+"""Densities of local descriptors fitted to good images, and each image's score by the others.
+
+Kernels stand at each place, or all places of a texture share them.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import torch
+
+from mlproject.models.components import left_out
+from mlproject.models.components.pooled_density import PooledDensity, chosen_of_all
+from mlproject.models.components.position_density import PositionDensity
+from mlproject.models.components.thinning import farthest, stand_ins
+from mlproject.models.components.whitening import scatter, second_moment, whitening
+
+KERNELS = 100  # at each place: of more good images those that differ most are kept
+IMAGES = 8  # whose surroundings are put together at once
+MOST_STORED = 250  # good images whose descriptors are all stored: of more, those alone that count
+TOGETHER = 4  # left-out images that are measured at once: kernels are then read once for all of them
+MANY_CELLS = 512
+PAIRS = 2**22  # of images at a few cells, whose distances are in memory at once
+OTHER_LAMPS = 10.0  # weight of what other lamps change, against what varies between good images
+
+Each = Callable[[Callable[[int], torch.Tensor], int], list[torch.Tensor]]
+
+
+def fit(
+    descriptors: Sequence[torch.Tensor],
+    widen: Callable[[torch.Tensor], torch.Tensor],
+    relit: Sequence[torch.Tensor],
+    *,
+    length: int,
+    shrinkage: float,
+    reach: float,
+    smoothing: float,
+    border: int,
+    pooled: bool,
+    each: Each,
+) -> tuple[PositionDensity, torch.Tensor]:
+    """Return the density of good images' descriptors, and the score (n,) of each image by the others.
+
+    That is the height of its map, where kernels, mean, spread and peak are those of the other images. The
+    whitening alone still knows the image.
+
+    Args:
+        descriptors: (1, rows, columns, c) of each of n good images, at least 3.
+        widen: puts the surroundings into (k, rows, columns, c): (k, rows, columns, C).
+        relit: (k, rows, columns, c) each, how some images' descriptors change under other lamps.
+        length: d, of the whitened values; C at most.
+        shrinkage: share of the mean eigenvalue that is added to each; more where cells are few.
+        reach, smoothing, border: as `PositionDensity` has them.
+        pooled: all places share their kernels; reach counts for nothing.
+        each: calls a function for 0 … n - 1.
+    """
+    n, (rows, columns) = len(descriptors), descriptors[0].shape[1:3]
+
+    def widened() -> Iterator[torch.Tensor]:
+        for start in range(0, n, IMAGES):
+            yield widen(torch.cat(list(descriptors[start : start + IMAGES])))
+
+    # every other row and column of a large grid has cells enough for a covariance
+    every = 2 if rows * columns >= MANY_CELLS else 1
+    within, total, count = scatter(chunk[:, ::every, ::every] for chunk in widened())
+    # few cells in many dimensions: their covariance would call new images unusual
+    ridge = max(shrinkage, 2 * len(within) / count) * within.diagonal().mean()
+    within = within + ridge * torch.eye(len(within), dtype=torch.float64)
+    within = within + OTHER_LAMPS * second_moment(widen(change)[:, ::every, ::every] for change in relit)
+    projection = whitening(within, total, length)
+    spaced = {"reach": reach, "smoothing": smoothing, "border": border}
+    if pooled:
+        return _of_all_places(projection, descriptors, widen, each, **spaced)
+    offset, step, whole = _whole_numbers(lambda: ((chunk @ projection).flatten(1, 2) for chunk in widened()))
+    return _of_whole(projection, offset, step, whole, (rows, columns), each, **spaced)
+
+
+def _of_all_places(
+    projection: torch.Tensor,
+    descriptors: Sequence[torch.Tensor],
+    widen: Callable[[torch.Tensor], torch.Tensor],
+    each: Each,
+    **spaced: Any,
+) -> tuple[PositionDensity, torch.Tensor]:
+    """Return the density of kernels that all places share, and scores as `fit`."""
+    n, (rows, columns) = len(descriptors), descriptors[0].shape[1:3]
+    offset, step, kernels, owners = chosen_of_all(lambda image: widen(descriptors[image]) @ projection, n)
+    one, grid = torch.tensor(1.0), torch.ones(rows, columns)
+    density = PooledDensity(projection, offset, step, kernels, grid, grid, one, **spaced)
+
+    def from_others(image: int) -> torch.Tensor:
+        """Return (1, rows, columns), the distances of a good image from the others."""
+        values = widen(descriptors[image]) @ projection
+        return density.distances(values, without=(owners == image)[None])
+
+    return left_out.standardised(density, torch.cat(each(from_others, n)))
+
+
+def extended(
+    density: PositionDensity,
+    keep: torch.Tensor,
+    added: Sequence[torch.Tensor],
+    widen: Callable[[torch.Tensor], torch.Tensor],
+    each: Each,
+) -> tuple[PositionDensity, torch.Tensor]:
+    """Return the density of some of its images and of more, by the same whitening, and scores as `fit`.
+
+    Where the new values lie out of the range that the whole numbers span, it is widened, and the kept ones
+    are rounded again: each time by up to half a step.
+
+    Args:
+        keep: (n,) bool, which of its images stay.
+        added: (1, rows, columns, c) of each further image.
+        widen, each: as `fit` has them.
+    """
+    offset, step = density.offset, density.step
+    whole = density.kernels[..., keep].permute(2, 0, 1)
+    if added:
+        values = torch.cat([(widen(one) @ density.projection).flatten(1, 2) for one in added])
+        low = torch.minimum(offset - 127 * step, values.amin(dim=0))
+        high = torch.maximum(offset + 127 * step, values.amax(dim=0))
+        wider = (low < offset - 127 * step) | (high > offset + 127 * step)
+        offset, step = (
+            torch.where(wider, new, old)
+            for new, old in (((low + high) / 2, offset), ((high - low) / 254, step))
+        )
+        before = torch.addcmul(density.offset, whole, density.step)
+        whole = ((torch.cat([before, values]) - offset) / step).round().to(torch.int8)
+    spaced = {name: getattr(density, name) for name in ("reach", "smoothing", "border")}
+    shape = (density.mean.shape[0], density.mean.shape[1])
+    return _of_whole(density.projection, offset, step, whole, shape, each, **spaced)
+
+
+def _of_whole(
+    projection: torch.Tensor,
+    offset: torch.Tensor,
+    step: torch.Tensor,
+    whole: torch.Tensor,
+    shape: tuple[int, int],
+    each: Each,
+    **spaced: Any,
+) -> tuple[PositionDensity, torch.Tensor]:
+    """Return the density of n images' whitened values, offset + step × whole, and scores as `fit`.
+
+    Args:
+        whole: (n, rows · columns, d) int8.
+        shape: rows and columns.
+        spaced: reach, smoothing and border.
+    """
+    n, (rows, columns) = len(whole), shape
+    kept, instead = _chosen(whole, step, columns)
+    if n > MOST_STORED:
+        kernels, chosen = torch.stack([whole[images, cell].T for cell, images in enumerate(kept)]), None
+    else:
+        kernels = whole.permute(1, 2, 0).contiguous()
+        chosen = kept.to(torch.int16) if n > KERNELS else None
+    one, grid = torch.tensor(1.0), torch.ones(rows, columns)
+    density = PositionDensity(projection, offset, step, kernels, grid, grid, one, **spaced, kept=chosen)
+    cells = torch.arange(rows * columns)
+
+    def from_others(batch: int) -> torch.Tensor:
+        """Return (TOGETHER at most, rows, columns), the distances of good images from the others."""
+        images = torch.arange(n)[batch * TOGETHER :][:TOGETHER]
+        own = kept == images[:, None, None]
+        values = torch.addcmul(offset, whole[images], step).unflatten(1, (rows, columns))
+        found = density.distances(values, without=own.unflatten(1, (rows, columns)))
+        if instead is None:
+            return found
+        images = instead[cells, own.long().argmax(dim=2)]
+        vectors = torch.addcmul(offset, whole[images, cells], step)
+        vectors = vectors.masked_fill(~own.any(dim=2, keepdim=True), torch.inf)
+        return torch.minimum(found, density.distances_to(values, vectors))
+
+    return left_out.standardised(density, torch.cat(each(from_others, -(-n // TOGETHER))))
+
+
+def _chosen(
+    whole: torch.Tensor, step: torch.Tensor, columns: int
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return (cells, k) the images whose vectors are kept at each cell, and each one's stand-in.
+
+    None where all images are kept.
+    """
+    n = len(whole)
+    together = max(1, min(columns, PAIRS // n**2))
+    kept, instead = [], []
+    for numbers, unit in zip(whole.split(together, dim=1), step.split(together), strict=True):
+        values = numbers.transpose(0, 1) * unit[:, None]
+        kept.append(farthest(values, KERNELS))
+        if n > KERNELS:
+            instead.append(stand_ins(values, kept[-1]))
+    return torch.cat(kept), torch.cat(instead) if instead else None
+
+
+def _whole_numbers(
+    batches: Callable[[], Iterable[torch.Tensor]],
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return offset and step (cells, d), and whole (n, cells, d) int8: values are offset + step × whole.
+
+    Args:
+        batches: gives the values in batches (k, cells, d), twice: they are never all in memory.
+    """
+    ranges = [torch.stack(batch.aminmax(dim=0)) for batch in batches()]
+    lowest, highest = torch.stack(ranges).aminmax(dim=0)
+    low, high = lowest[0], highest[1]
+    offset, step = (low + high) / 2, ((high - low) / 254).clamp_min(1e-8)
+    whole = torch.cat([((batch - offset) / step).round().to(torch.int8) for batch in batches()])
+    return offset, step, whole
+
+
+def arrays(density: PositionDensity) -> dict[str, np.ndarray]:
+    """Return all that `from_arrays` needs."""
+    values = {field.name: getattr(density, field.name) for field in fields(density)}
+    return {name: np.asarray(value) for name, value in values.items() if value is not None}
+
+
+def from_arrays(found: dict[str, np.ndarray]) -> PositionDensity:
+    """Take the arrays of `arrays` back."""
+    tensors = {name: torch.from_numpy(np.array(array)) for name, array in found.items()}
+    reach, smoothing = float(tensors.pop("reach")), float(tensors.pop("smoothing"))
+    border = int(tensors.pop("border"))
+    kind = PooledDensity if len(tensors["kernels"]) < tensors["mean"].numel() else PositionDensity
+    return kind(**tensors, reach=reach, smoothing=smoothing, border=border)

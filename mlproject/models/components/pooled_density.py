@@ -1,0 +1,85 @@
+"""Kernel density of local descriptors whose kernels all positions share: for textures, alike everywhere.
+
+What may lie at one place of a texture may lie at any other, so each place is compared with what good images
+have anywhere: PatchCore's memory (Roth et al. 2022), of hand-made descriptors.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from mlproject.models.components import layers
+from mlproject.models.components.position_density import PositionDensity
+from mlproject.models.components.thinning import farthest_of_many
+
+KERNELS = 2000
+CANDIDATES = 16_000  # vectors, of all images and places, of which the kernels are chosen
+CELLS = 512  # that are compared with all kernels at once
+
+
+class PooledDensity(PositionDensity):
+    """The same kernels at every cell; mean and spread are still each cell's own.
+
+    Attributes:
+        offset, step: (1, d) float32.
+        kernels: (1, d, k) int8, of k vectors of any good image and place.
+        kept: None.
+    """
+
+    @cached_property
+    def centre(self) -> torch.Tensor:
+        return (self.offset + self.step * self.kernels.float().mean(dim=2))[0]
+
+    def distances(self, values: torch.Tensor, without: torch.Tensor | None = None) -> torch.Tensor:
+        """Return (m, rows, columns), from whitened values to the nearest kernel.
+
+        Args:
+            values: (m, rows, columns, d) of m images.
+            without: (m, k) bool, kernels that are left out for each image.
+        """
+        shape = values.shape[1:3]
+        values = (values - self.centre).flatten(1, 2)
+        squares = values.square().sum(dim=2)
+        values, bank = F.pad(values, (0, 1), value=1.0), self.bank[0]
+
+        @torch.inference_mode()
+        def at_cells(first: np.ndarray) -> torch.Tensor:
+            """Return (m, CELLS at most), one image after another: memory."""
+            some = values[:, int(first[0]) : int(first[0]) + CELLS]
+            products = [image @ bank for image in some]
+            if without is not None:
+                for found, left_out in zip(products, without, strict=True):
+                    found[:, left_out] = torch.inf
+            return torch.stack([found.amin(dim=1) for found in products])
+
+        if torch.compiler.is_exporting():  # a graph has all cells and any number of images at once
+            found = (values @ bank).amin(dim=2)
+        else:
+            found = torch.cat(layers.one_by_one(at_cells, np.arange(0, values.shape[1], CELLS)), dim=1)
+        return (found + squares).clamp_min(0).sqrt().unflatten(1, shape)
+
+
+def chosen_of_all(
+    whitened: Callable[[int], torch.Tensor], n: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return `PooledDensity`'s offset, step and kernels, and the number (k,) of the image each kernel is of.
+
+    Args:
+        whitened: returns (1, rows, columns, d) values of an image by its number.
+        n: images.
+    """
+    random = torch.Generator().manual_seed(0)
+    found = []
+    for image in range(n):
+        values = whitened(image).flatten(0, 2)
+        found.append(values[torch.randperm(len(values), generator=random)[: -(-CANDIDATES // n)]])
+    values = torch.stack(found, dim=1).flatten(0, 1)  # of equal vectors the first are taken: of all images
+    chosen = farthest_of_many(values, KERNELS)
+    owners = chosen % n
+    low, high = values.aminmax(dim=0)
+    offset, step = (low + high) / 2, ((high - low) / 254).clamp_min(1e-8)
+    kernels = ((values[chosen] - offset) / step).round().to(torch.int8)
+    return offset[None], step[None], kernels.T.contiguous()[None], owners

@@ -1,0 +1,82 @@
+"""Kernels that all places share: distances are those of brute force, and which images get them."""
+
+import pytest
+import torch
+
+from mlproject.models.components import density_fit, pooled_density, whitening
+from mlproject.models.components.pooled_density import PooledDensity
+
+LENGTH = 4
+EACH = {"each": lambda function, n: [function(i) for i in range(n)]}
+SETTINGS = {"length": LENGTH, "shrinkage": 0.01, "reach": 1.5, "smoothing": 0.01, "border": 0, "pooled": True}
+
+
+def fit(descriptors):
+    relit = [torch.zeros(1, *descriptors.shape[1:])]
+    return density_fit.fit(descriptors.split(1), lambda x: x, relit, **SETTINGS, **EACH)
+
+
+def textures(n, seed=1):
+    return torch.randn((n, 8, 6, LENGTH), generator=torch.Generator().manual_seed(seed))
+
+
+def test_distances_are_those_of_brute_force_but_for_kernels_left_out():
+    density, _ = fit(textures(20))
+    assert isinstance(density, PooledDensity)
+    values = textures(2, seed=2) @ density.projection
+    vectors = (density.offset[..., None] + density.step[..., None] * density.kernels)[0].T
+    without = torch.rand((2, len(vectors)), generator=torch.Generator().manual_seed(3)) < 0.4
+    apart = torch.cdist(values.flatten(1, 2).double(), vectors.double())
+    found = density.distances(values), density.distances(values, without=without)
+    torch.testing.assert_close(found[0].double().flatten(1), apart.amin(dim=2), rtol=1e-4, atol=1e-4)
+    kept = apart.masked_fill(without[:, None], torch.inf).amin(dim=2)
+    torch.testing.assert_close(found[1].double().flatten(1), kept, rtol=1e-4, atol=1e-4)
+
+
+def test_what_is_usual_elsewhere_is_usual_here():
+    descriptors = textures(20)
+    descriptors[:10, 0, 0] = 9.0
+    density, _ = fit(descriptors)
+    moved = descriptors[:1].clone()
+    moved[0, 0, 0], moved[0, 5, 3] = 0.0, 9.0
+    assert float(density.distances(moved @ density.projection)[0, 5, 3]) < 0.5
+
+
+def test_no_image_is_its_own_witness():
+    descriptors = textures(24)
+    descriptors[5, 2, 2] = 6.0
+    _, heights = fit(descriptors)
+    assert int(heights.argmax()) == 5
+
+
+def test_kernels_cover_what_is_rare(monkeypatch):
+    monkeypatch.setattr(pooled_density, "KERNELS", 30)
+    descriptors = textures(20) * 0.1
+    descriptors[3, 4, 4], descriptors[7, 1, 1] = 5.0, -5.0
+    density, _ = fit(descriptors)
+    assert density.kernels.shape == (1, LENGTH, 30)
+    odd = descriptors[[3, 7]] @ density.projection
+    assert density.distances(odd).amax() < 0.5 * odd.norm(dim=-1).amax()
+
+
+def test_equal_images_are_kernels_for_each_other():
+    density, heights = fit(torch.zeros(5, 8, 6, LENGTH))
+    assert torch.isfinite(heights).all()
+    assert density.distances(torch.zeros(1, 8, 6, LENGTH)).amax() < 1e-3
+
+
+def test_arrays_and_back():
+    density, _ = fit(textures(12))
+    again = density_fit.from_arrays(density_fit.arrays(density))
+    assert isinstance(again, PooledDensity)
+    values = textures(2, seed=4) @ density.projection
+    assert torch.equal(again.distances(values), density.distances(values))
+
+
+@pytest.mark.parametrize("images", [8, 60])
+def test_places_that_differ_by_chance_alone_have_no_order(images):
+    within, total, _ = whitening.scatter(textures(images).split(5))
+    assert abs(whitening.order(within, total, images)) < 0.1 * (60 / images) ** 0.5
+    places = textures(1, seed=5)
+    within, total, _ = whitening.scatter((textures(images) + places).split(5))
+    assert whitening.order(within, total, images) > 0.5
