@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
@@ -21,7 +22,7 @@ import numpy as np
 import pandas as pd
 from conftest import ROOT
 from PIL import Image
-from support import shared_services, tls_proxy
+from support import caddy, shared_services, tls_proxy
 from support.pipeline_project import Project, draw, write_category
 from support.shared_services import Services
 from support.tls_proxy import Authority
@@ -33,6 +34,7 @@ PAGE = ROOT / "docs/shared-services.md"
 TABLE = re.compile(r"(?<=<!-- drill: begin -->\n).*?(?=<!-- drill: end -->)", re.DOTALL)
 CATEGORY, NAME = "disc", "photos-disc"
 MODELS = ("patch_kde", "pca")
+MLFLOW, S3 = caddy.SITES
 TRIALS = 8
 ROUNDS = 10  # of each of two processes that promote and promote
 PROMOTE = """
@@ -244,41 +246,54 @@ def predict(services: Services, folder: Path, photos: Path, **changes: str) -> p
     return pd.read_csv(folder / "results.csv", float_precision="round_trip")
 
 
+@contextmanager
+def behind_tls(services: Services, folder: Path) -> Iterator[tuple[str, str, str, Path]]:
+    """Yield what speaks TLS, MLflow's and S3's URLs behind it, and the certificate of its authority.
+
+    That is Caddy with the configuration of compose.yaml, where it is installed.
+    """
+    if caddy.COMMAND:
+        (folder / "caddy").mkdir()
+        with caddy.running(folder / "caddy", {MLFLOW: services.mlflow, S3: services.s3}) as (urls, authority):
+            yield "Caddy", urls[MLFLOW], urls[S3], authority
+        return
+    made = Authority.made(folder)
+    with tls_proxy.running(made, services.mlflow) as mlflow, tls_proxy.running(made, services.s3) as s3:
+        yield "TLS", mlflow, s3, made.certificate
+
+
 def over_tls(
     services: Services, anna: Person, folder: Path, photos: Path, before: pd.DataFrame
 ) -> Iterator[tuple[str, str]]:
     """Do the same through TLS, with certificates of an authority that nobody trusts by itself."""
-    authority, usual = Authority.made(folder), anna.extra
-    own = {"MLFLOW_TRACKING_SERVER_CERT_PATH": str(authority.certificate)}
-    with (
-        tls_proxy.running(authority, services.mlflow) as mlflow,
-        tls_proxy.running(authority, services.s3) as s3,
-    ):
+    usual = anna.extra
+    with behind_tls(services, folder) as (by, mlflow, s3, authority):
+        own = {"MLFLOW_TRACKING_SERVER_CERT_PATH": str(authority)}
         anna.call("mlproject", "register")  # the tuning is news of her models
         had = services.counts()
         anna.extra = dict(usual) | own | {"MLFLOW_TRACKING_URI": mlflow}
         said = anna.call("mlproject", "register", check=False)
         known = said.count("(known)")
-        yield "MLflow behind TLS | register finds every version", wrong(len(MODELS), known, said[-500:])
+        yield f"MLflow behind {by} | register finds every version", wrong(len(MODELS), known, said[-500:])
         found = predict(services, folder / "tls", photos, MLFLOW_TRACKING_URI=mlflow, **own)
-        yield "MLflow behind TLS | predict gives the same scores", wrong(True, found.equals(before))
+        yield f"MLflow behind {by} | predict gives the same scores", wrong(True, found.equals(before))
         anna.extra = dict(usual) | {"MLFLOW_TRACKING_URI": mlflow}
         said = anna.call("mlproject", "register", check=False)
         told = f"error: MLflow at {mlflow} has a certificate that is not trusted here"
         yield (
-            "MLflow behind TLS | an unknown authority is one line that says what to set",
+            f"MLflow behind {by} | an unknown authority is one line that says what to set",
             wrong((1, False), (said.count(told), "Traceback" in said), said[-500:]),
         )
-        anna.extra = dict(usual) | {"AWS_CA_BUNDLE": str(authority.certificate)}
+        anna.extra = dict(usual) | {"AWS_CA_BUNDLE": str(authority)}
         anna.call("dvc", "remote", "modify", "--local", "store", "endpointurl", s3)
         said = anna.call("dvc", "status", "--cloud")
         yield (
-            "S3 behind TLS | `dvc status --cloud` finds all that was pushed",
+            f"S3 behind {by} | `dvc status --cloud` finds all that was pushed",
             wrong(True, "in sync" in said, said[-500:]),
         )
         anna.call("dvc", "remote", "modify", "--local", "--unset", "store", "endpointurl")
         anna.extra = usual
-        yield "behind TLS | nothing is added", wrong(had, services.counts())
+        yield f"behind {by} | nothing is added", wrong(had, services.counts())
 
 
 def tries(arguments: list[str]) -> Iterator[tuple[str, str]]:
