@@ -6,11 +6,14 @@ from io import TextIOWrapper
 
 from mlproject.core.errors import REFUSALS, UserError, refusal
 
+INTERRUPTED = 130  # exit code, as shells report Ctrl-C
 _NO_TEMPORARY_FOLDER = "No usable temporary directory"  # of Python's tempfile, of whatever cause
 
 
 def run(main: Callable[..., None]) -> None:
     """Call `main` with the command line's arguments; print a UserError as text and exit with its code.
+
+    Ctrl-C ends it with a line and exit code INTERRUPTED.
 
     A letter that the terminal's encoding lacks is printed as its escape, such as ``\\xd7`` for ×.
     """
@@ -22,6 +25,9 @@ def run(main: Callable[..., None]) -> None:
     except UserError as error:
         print(f"error: {_printable(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     except OSError as error:
         if _NO_TEMPORARY_FOLDER in str(error):
             text = "no temporary file can be written: the disk is full, or TMPDIR names no folder to write to"
