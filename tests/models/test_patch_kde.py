@@ -1,5 +1,7 @@
 """patch_kde: small defects are seen where they are, whatever the lamp, and in parts of any position."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -165,6 +167,18 @@ def test_a_texture_without_order_is_compared_with_all_places_and_its_defects_are
 
 def test_a_part_is_compared_with_what_is_near(fitted):
     assert not any(isinstance(density, PooledDensity) for density in fitted.densities)
+
+
+def test_a_model_that_was_saved_before_there_was_a_window_gives_the_same_scores(
+    fitted, small_images, tmp_path
+):
+    fitted.save(tmp_path / "model")
+    description = tmp_path / "model/model.json"
+    saved = json.loads(description.read_text())
+    del saved["settings"]["window"]
+    description.write_text(json.dumps(saved))
+    again = models.load(tmp_path / "model")
+    assert again.score(small_images.test).scores.tobytes() == fitted.score(small_images.test).scores.tobytes()
 
 
 def test_too_few_images_are_refused(small_images):

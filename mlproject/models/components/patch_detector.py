@@ -8,9 +8,9 @@ import copy
 import math
 import time
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -83,9 +83,8 @@ class Grid:
         return with_surroundings(descriptors, offsets, weight=0.7)
 
 
-ORDERED = (
-    0.2  # `whitening.order` from which places differ: textures .02, of 12 images .1; weave .5, parts more
-)
+# `whitening.order` from which places differ: textures have .02, of 12 images .1; weave .5, parts more
+ORDERED = 0.2
 RELIT = 12  # training images that are relit
 BORDER = 8  # pixels: what a camera that moved brings in at the border has no likeness among good images
 
@@ -112,6 +111,7 @@ class PatchDetector(Detector):
         "shrinkage": Range(0.0005, 0.1, log=True),
         "smoothing": Range(0, 2),
     }
+    added_settings: ClassVar[Mapping[str, Any]] = {"window": "near"}  # the first of 0.3 knew no other
     multiple: ClassVar[int] = 8
     alignment: Alignment | None = None
     usual: torch.Tensor | None = None
