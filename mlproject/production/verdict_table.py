@@ -178,8 +178,8 @@ class VerdictTable:
         return [Scored(*row) for row in self.database.execute(chosen, (model, version, after, most))]
 
     def add_map(self, number: int, frame_map: bytes) -> None:
-        """Keep the map of the photo whose verdict has that id."""
-        self.database.execute("INSERT INTO frame_maps VALUES (?, ?)", (number, frame_map))
+        """Keep the map of the photo whose verdict has that id, in place of a deleted verdict's."""
+        self.database.execute("REPLACE INTO frame_maps VALUES (?, ?)", (number, frame_map))
 
     def forget_maps(self, model: str, version: str, after: int, last: int) -> None:
         """Remove the maps of a version's photos with an id above `after`, up to `last`."""

@@ -94,6 +94,14 @@ def test_maps_are_kept_of_the_first_photos_and_of_the_window_that_is_not_full(ta
     assert kept == [*range(1, OWN + 1), *range(OWN + drift.WINDOW + 1, OWN + drift.WINDOW + 6)]
 
 
+def test_where_verdicts_were_deleted_by_hand_a_photo_with_a_freed_id_has_its_own_map(table):
+    take(table, monitor(table), verdicts(2), maps(2))
+    table.database.execute("DELETE FROM verdicts")
+    seen = maps(1, dust_from=0)
+    take(table, monitor(table), verdicts(1, first=1000), seen)
+    assert [photo.frame_map for photo in table.scored("sample-bottle", "1", 0, -1)] == seen
+
+
 def test_a_table_of_format_1_goes_on(tmp_path):
     path = tmp_path / "old.db"
     given = verdicts(OWN + 2 * drift.WINDOW, darker_from=OWN + drift.WINDOW)
