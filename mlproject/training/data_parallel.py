@@ -182,6 +182,11 @@ def _faults_of(workers: Sequence[Worker]) -> Iterator[None]:
                 "where memory ends. Run again: the training goes on from its last epoch. A smaller "
                 "training.processes needs less memory, and begins anew."
             ) from None
-        if said := [link.recv() for _, link in workers if link.poll()]:
+        said = []
+        for _, link in workers:
+            with suppress(EOFError):  # it has ended, and all that it said was read
+                if link.poll() and (text := link.recv()):
+                    said.append(text)
+        if said:
             raise RuntimeError("\n".join(said)) from error
         raise

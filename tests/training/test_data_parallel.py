@@ -100,12 +100,26 @@ def fails_elsewhere(net, images):
     return net(images).square().mean()
 
 
-def test_an_error_of_another_process_is_raised_with_its_traceback():
+class NotLoadedElsewhere:
+    """A loss that other processes cannot load."""
+
+    def __getstate__(self):
+        return "anything"
+
+    def __setstate__(self, state):
+        raise ValueError("only in the other process")
+
+    def __call__(self, net, images):
+        return net(images).square().mean()
+
+
+@pytest.mark.parametrize("loss", [fails_elsewhere, NotLoadedElsewhere()])
+def test_an_error_of_another_process_is_raised_with_its_traceback(loss):
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 1))
     images = torch.zeros((4, 1, 8, 8), dtype=torch.uint8)
     with pytest.raises(RuntimeError, match=r"in process 2 of 2:[\s\S]*ValueError: only in the other"):
         loop.train(
-            net, torch.optim.Adam(net.parameters()), whole, fails_elsewhere, images, images,
+            net, torch.optim.Adam(net.parameters()), whole, loss, images, images,
             loop.Schedule(4, 1, 1), RunOptions(0, processes=2),
         )  # fmt: skip
     assert multiprocessing.active_children() == []
