@@ -111,7 +111,7 @@ class PatchDetector(Detector):
         "shrinkage": Range(0.0005, 0.1, log=True),
         "smoothing": Range(0, 2),
     }
-    added_settings: ClassVar[Mapping[str, Any]] = {"window": "near"}  # the first of 0.3 knew no other
+    added_settings: ClassVar[Mapping[str, Any]] = {"window": "near"}  # there was no other
     multiple: ClassVar[int] = 8
     alignment: Alignment | None = None
     usual: torch.Tensor | None = None
