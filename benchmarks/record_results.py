@@ -29,10 +29,7 @@ DECISIVE = ("data", "categories", "detectors", "seed", "prepare", "split", "trai
 def settings(tree: dict[str, Any]) -> dict[str, Any]:
     """Return the part of params.yaml that decides the figures."""
     used = {name: tree["models"][name] for name in tree["detectors"]}
-    found = {name: tree[name] for name in (*DECISIVE, "evaluate")} | {"models": used}
-    if tree["training"]["processes"] == 1:  # as in `identity.run_key`: figures from before are the same
-        found["training"] = {name: value for name, value in tree["training"].items() if name != "processes"}
-    return found
+    return {name: tree[name] for name in (*DECISIVE, "evaluate")} | {"models": used}
 
 
 def table(rows: Iterable[Row]) -> str:
