@@ -124,7 +124,7 @@ class Services:
         port = int(self.mlflow.rpartition(":")[2]) if self.mlflow else free_port()
         command = ["mlflow", "server", "--app-name", "basic-auth", "--workers", "1"]
         command += ["--host", "127.0.0.1", "--port", str(port), "--artifacts-destination", "s3://mlflow"]
-        command += ["--allowed-hosts", "127.0.0.1:*"]
+        command += ["--allowed-hosts", "127.0.0.1:*,localhost:*"]  # as compose.yaml
         self.processes["mlflow"] = self._start("mlflow", command, environment)
         self.mlflow = f"http://127.0.0.1:{port}"
         _wait(f"{self.mlflow}/health")
