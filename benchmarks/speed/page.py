@@ -20,8 +20,7 @@ CAUSES = """\
 - **Training**: convolutions take 58 % of KD-CAE's epoch in float32, 42 % in bfloat16 (copies and sums 13 %
   of each), 58 % of NI-CAE's (copies and sums 19 %): `python benchmarks/profile_training.py kd_cae bfloat16`
   and so on, idle machine, 2026-11-27. On a processor that computes in bfloat16 KD-CAE trained 1.86 times as
-  fast as Keras (`git show c23a1ae:docs/speed.md`); on others bfloat16 is emulated, and `precision: auto` takes
-  float32.
+  fast as Keras (`git show c23a1ae:docs/speed.md`); others emulate it, and there `precision: auto` is float32.
 - **Files to verdicts** include decoding a 256 px PNG on both sides. patch_kde reads the kernels of a place
   once for eight photos; KD-CAE blurs its map by a matrix product. Most of the memory is PyTorch's own, on
   both sides.
