@@ -49,13 +49,9 @@ def running(folder: Path, behind: Mapping[str, str]) -> Iterator[tuple[dict[str,
         text = text.replace(host, address).replace(upstream, passed_on)
     (folder / "Caddyfile").write_text(OPTIONS % folder + text, encoding="utf-8")
     files = ["--config", str(folder / "Caddyfile"), "--pidfile", str(folder / "pid")]
-    # returns once it serves
-    subprocess.run(
-        [COMMAND, "start", "--adapter", "caddyfile", *files],
-        check=True,
-        cwd=folder,
-        env={"HOME": str(folder)},
-    )
+    start = [COMMAND, "start", "--adapter", "caddyfile", *files]  # returns once it serves
+    with (folder / "log").open("wb") as log:
+        subprocess.run(start, check=True, cwd=folder, env={"HOME": str(folder)}, stdout=log, stderr=log)
     authority = folder / "pki/authorities/local/root.crt"
     try:
         for url in urls.values():
