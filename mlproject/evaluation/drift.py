@@ -18,7 +18,7 @@ import numpy as np
 from scipy import stats
 
 from mlproject.evaluation import frame_map, thresholds
-from mlproject.evaluation.frame_map import Place
+from mlproject.evaluation.frame_map import Difference
 
 WINDOW = 50  # photos with a score
 OWN_WINDOWS = 4  # first windows of a version, with which later ones are compared
@@ -67,7 +67,7 @@ class Finding(NamedTuple):
     strongest: str
     before: float
     now: float
-    place: Place | None
+    place: Difference | None
 
 
 def compare(calibration: np.ndarray, own: Photos | None, window: Photos, threshold: float) -> Finding:
@@ -108,7 +108,7 @@ def compare(calibration: np.ndarray, own: Photos | None, window: Photos, thresho
     return Finding(found, min(1.0, len(TESTS) * found[strongest]), strongest, *medians[strongest], place)
 
 
-def _place(first: Photos, recent: Photos) -> Place | None:
+def _place(first: Photos, recent: Photos) -> Difference | None:
     """Compare the maps of photos; return None where too few have one."""
     maps = [photos.maps[~np.isnan(photos.maps[:, 0])] for photos in (first, recent)]
     return frame_map.compare(*maps) if min(map(len, maps)) >= FEWEST else None

@@ -18,8 +18,8 @@ DTYPE = "<f2"  # of a map
 ASPECTS = (*4 * ("light",), *2 * ("detail",))  # of `_views`
 
 
-class Place(NamedTuple):
-    """What `compare` found.
+class Difference(NamedTuple):
+    """The place that differs most clearly, as `compare` finds it.
 
     Attributes:
         p_value: of all places together.
@@ -54,7 +54,7 @@ def frame_map(pixels: np.ndarray) -> np.ndarray:
     return np.concatenate([light.ravel() - light.mean(), detail.ravel()]).astype(DTYPE)
 
 
-def compare(reference: np.ndarray, recent: np.ndarray) -> Place:
+def compare(reference: np.ndarray, recent: np.ndarray) -> Difference:
     """Return the place where recent photos differ most clearly from the reference.
 
     Each value of `_views` is compared by Mann-Whitney's rank test, two-sided. The smallest p-value times
@@ -69,7 +69,7 @@ def compare(reference: np.ndarray, recent: np.ndarray) -> Place:
     clearest = int(np.argmin([found.min() for found in p_values]))
     found = p_values[clearest]
     row, column = (int(index) for index in np.unravel_index(found.argmin(), found.shape))
-    return Place(
+    return Difference(
         min(1.0, sum(map(np.size, p_values)) * float(found.min())),
         ASPECTS[clearest],
         (column + 0.5) / len(found),

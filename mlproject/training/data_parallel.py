@@ -149,7 +149,7 @@ def _work(share: Share, packed: bytes, images: Images, threads: int, meeting: st
         while (number := link.recv()) is not None:
             here(number)
         dist.destroy_process_group()
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001  # whatever it is, the first process is told, and raises it
         link.send(f"in process {share.rank + 1} of {share.processes}:\n{traceback.format_exc()}")
 
 
@@ -179,8 +179,8 @@ def _faults_of(workers: Sequence[Worker]) -> Iterator[None]:
         if any(process.exitcode for process, _ in workers):
             raise UserError(
                 f"One of {len(workers) + 1} processes of this training was killed, which the system does "
-                "where memory ends. Run again: the training goes on from its last epoch. A smaller "
-                "training.processes needs less memory, and begins anew."
+                "where memory ends. Run again: the training goes on from its last epoch. With a smaller "
+                "training.processes it needs less memory, but starts from the first epoch."
             ) from None
         said = []
         for _, link in workers:

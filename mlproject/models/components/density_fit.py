@@ -1,4 +1,4 @@
-"""Densities of local descriptors fitted to good images, and each image's score by the others.
+"""Densities of local descriptors: fitted to good images, extended by more, and as the arrays that are saved.
 
 Kernels stand at each place, or all places of a texture share them.
 """
