@@ -11,7 +11,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from mlproject.models.components.part_pose import MASK_SIZE, Part, all_lone, extent, find_part, moments
+from mlproject.models.components import layers
+from mlproject.models.components.part_pose import (
+    MASK_SIZE,
+    Part,
+    all_lone,
+    extent,
+    find_part,
+    moments,
+    plane_of,
+)
 
 ELONGATED = 1.5  # ratio of the principal axes from which their direction can be trusted
 TEMPLATE_SIZE = 128  # longer side of the template, pixels
@@ -21,15 +30,16 @@ CLOSER_TURNS = (-6.0, -4.5, -3.0, -1.5, 0.0, 1.5, 3.0, 4.5, 6.0)
 LAST_TURNS = (-0.7, -0.35, 0.0, 0.35, 0.7)
 SHIFT = 3  # pixels of the template
 GROWTH = 2.0  # most times that a crop is enlarged
-ROUNDS = 3  # of matching all good images with the template
+MATCHED = 60  # good images at most whose mean is the template
+ROUNDS = 3  # of matching them with it
 MARGIN = 1.08  # of the crop, times the largest usual part
 TRIED = 40  # good images that say whether aligning helps
 WHOLE_SIZE = 64  # side at which whole photos are compared, pixels
-FIXED = (
-    0.35  # distance to the nearest fellow, in units of the photo's own contrast, up to which parts are fixed
-)
-GAIN = 0.5  # share of the distance as photos are, which the aligned one must stay below
-LEVEL = 0.6  # grey that the background becomes
+FIXED = 0.07  # distance to the nearest fellow, in units of the contrast, below which parts are fixed
+GAIN = 0.6  # share of the distance as photos are, which the aligned one must stay below
+DETAIL = 4  # pixels of the template that are averaged first: grain varies however parts are aligned
+DARK = 0.2  # level of the background below which it says less about the lamp
+LEVEL = 0.6  # of the background in crops of a release that did not keep what is usual
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,7 @@ class Alignment:
         rows, columns: of the crop, pixels.
         elongated: the axis is known from moments; else every angle is tried.
         template: (4, h, w) float32, the usual part as `Part.contrast` has it.
+        background: (3,) float32, its usual level in each colour, which it gets in a crop whatever the lamp.
     """
 
     half_length: float
@@ -70,29 +81,38 @@ class Alignment:
     columns: int
     elongated: bool
     template: torch.Tensor
+    background: torch.Tensor
 
     def crop(self, photo: torch.Tensor) -> tuple[torch.Tensor, Pose]:
-        """Return the part of a (3, s, s) photo in [0, 1], (3, rows, columns), and its pose.
-
-        The background becomes LEVEL everywhere, whatever the lamp.
-        """
+        """Return the part of a (3, s, s) photo in [0, 1], (3, rows, columns), and its pose."""
         part = find_part(photo)
         pose = self.pose(part)
-        crop = self.sample(part.level * LEVEL, [pose], self.rows, self.columns)[0]
+        crop = self.sample(self.levelled(photo, part), [pose], self.rows, self.columns)[0]
         return crop.clamp(0, 1), pose
 
-    def pose(self, part: Part) -> Pose:
-        """Return the pose whose crop is nearest to the template."""
-        best = self._nearest(part.contrast, rough_poses(part.mask, self.elongated), SHIFT)
-        if not self.elongated:
-            best = self._nearest(part.contrast, [best.turned(turn) for turn in CLOSER_TURNS], SHIFT)
-        return self._nearest(part.contrast, [best.turned(turn) for turn in LAST_TURNS], SHIFT)
+    def levelled(self, photo: torch.Tensor, part: Part) -> torch.Tensor:
+        """Return the (3, s, s) photo of a part as if its background were the usual one everywhere.
 
-    def _nearest(self, contrast: torch.Tensor, poses: list[Pose], reach: int) -> Pose:
-        """Return the pose, moved by up to `reach` template pixels, with the least squared difference."""
-        rows, columns = self.template.shape[-2:]
+        A dark background says little about the lamp, and its small differences would be large factors: there
+        the photo stays nearly as it is.
+        """
+        usual = self.background[:, None, None]
+        more = (DARK - usual).clamp_min(0)
+        return photo * (usual + more) / (plane_of(part.background, photo.shape[-1]) + more)
+
+    def pose(self, part: Part) -> Pose:
+        """Return the pose whose crop is nearest to the template; first coarsely, among many."""
+        best = self._nearest(part.contrast, rough_poses(part.mask, self.elongated), shrink=4)
+        best = self._nearest(part.contrast, [best.turned(turn) for turn in CLOSER_TURNS], shrink=2)
+        return self._nearest(part.contrast, [best.turned(turn) for turn in LAST_TURNS], shrink=1)
+
+    def _nearest(self, contrast: torch.Tensor, poses: list[Pose], shrink: int) -> Pose:
+        """Return the pose, moved by up to SHIFT pixels of the smaller template, with the least difference."""
+        template = F.avg_pool2d(self.template, shrink)
+        rows, columns = template.shape[-2:]
+        reach = min(SHIFT, (min(rows, columns) - 1) // 4)
         crops = self.sample(contrast, poses, rows, columns)
-        inner = self.template[:, reach : rows - reach, reach : columns - reach]
+        inner = template[:, reach : rows - reach, reach : columns - reach]
         squares = F.avg_pool2d(crops.square().sum(dim=1, keepdim=True), inner.shape[-2:], 1)
         differences = squares * inner[0].numel() - 2 * F.conv2d(crops, inner[None])
         number = int(differences.flatten(1).amin(dim=1).argmin())
@@ -149,7 +169,7 @@ def fit(parts: list[Part], size: int, image_size: int, multiple: int) -> Alignme
     """Return how the parts of good photos are cropped; None if there is no lone part in them.
 
     Args:
-        parts: one a photo; `level` is not needed.
+        parts: one a photo.
         size: side of the photos, pixels.
         image_size: the crop has about image_size² pixels, but is enlarged by no more than GROWTH.
         multiple: its sides are multiples of this, pixels.
@@ -170,13 +190,25 @@ def fit(parts: list[Part], size: int, image_size: int, multiple: int) -> Alignme
     # the photo whose part is most usual in size starts; then all are matched with the mean so far
     usual = int(np.abs(boxes - np.median(boxes, axis=0)).sum(axis=1).argmin())
     start = rough_poses(parts[usual].mask, elongated)[len(FINE_TURNS) // 2 if elongated else 0]
-    alignment = Alignment(half_length, half_width, rows, columns, elongated, torch.zeros(4, *shape))
+    background = torch.stack([part.background[:, 0] for part in parts]).median(dim=0).values
+    blank = torch.zeros(4, *shape)
+    alignment = Alignment(half_length, half_width, rows, columns, elongated, blank, background)
     template = alignment.sample(parts[usual].contrast, [start], *shape)[0]
     for _ in range(ROUNDS):
         alignment = replace(alignment, template=template)
-        crops = [alignment.sample(part.contrast, [alignment.pose(part)], *shape) for part in parts]
-        template = torch.cat(crops).mean(dim=0)
+        template = _aligned(parts[:: math.ceil(len(parts) / MATCHED)], alignment).mean(dim=0)
     return replace(alignment, template=template)
+
+
+def _aligned(parts: list[Part], alignment: Alignment) -> torch.Tensor:
+    """Return (n, 4, h, w), the parts as the template has them."""
+    rows, columns = alignment.template.shape[-2:]
+
+    def aligned(number: np.ndarray) -> torch.Tensor:
+        part = parts[int(number[0])]
+        return alignment.sample(part.contrast, [alignment.pose(part)], rows, columns)
+
+    return torch.cat(layers.one_by_one(aligned, np.arange(len(parts))))
 
 
 def thumbnail(part: Part) -> torch.Tensor:
@@ -193,14 +225,15 @@ def helps(parts: list[Part], alignment: Alignment) -> bool:
     """Whether good photos are far nearer to each other once aligned.
 
     Args:
-        parts: of good photos; `level` is not needed.
+        parts: of good photos.
         alignment: fitted to them.
     """
     rows, columns = alignment.template.shape[-2:]
     area = 4 * alignment.half_length * alignment.half_width  # share of the photo: the same pixels on the part
     some = parts[:: max(1, len(parts) // TRIED)][:TRIED]
     before = _whole(some, round(math.sqrt(rows * columns / area)))
-    after = torch.cat([alignment.sample(p.contrast, [alignment.pose(p)], rows, columns) for p in some])
+    after = _aligned(some, alignment)
+    before, after = (F.avg_pool2d(contrasts, DETAIL) for contrasts in (before, after))
     return _to_nearest(after) < GAIN * _to_nearest(before)
 
 
@@ -223,5 +256,9 @@ def arrays(alignment: Alignment) -> dict[str, np.ndarray]:
 
 def from_arrays(found: dict[str, np.ndarray]) -> Alignment:
     """Take the arrays of `arrays` back."""
-    values = {name: array.item() for name, array in found.items() if name != "template"}
-    return Alignment(**values, template=torch.from_numpy(np.array(found["template"])))
+    found = {"background": np.full(3, LEVEL, dtype=np.float32)} | found
+    template, background = (
+        torch.from_numpy(np.array(found.pop(name))) for name in ("template", "background")
+    )
+    values = {name: array.item() for name, array in found.items()}
+    return Alignment(**values, template=template, background=background)

@@ -11,6 +11,7 @@ from scipy import ndimage
 MASK_SIZE = 192  # side at which parts are looked for
 BORDER = 0.05  # share of the side that is taken to be background
 CONTRAST = 0.08  # share of the background's level by which a part differs at least
+CLOSING = 2  # pixels: gaps that belong to a part
 NOISE = 6.0  # times the border's median deviation, by which it differs at least
 LARGEST, SMALLEST = 0.7, 0.005  # share of the image
 DARKEST = 0.02  # level below which a background is not brightened further
@@ -21,17 +22,18 @@ class Part:
     """A part that was found.
 
     Attributes:
-        level: (3, s, s), the photo divided by its background, 1 where it is bare; empty if not asked for.
-        contrast: (4, m, m), each colour's difference from the background, and the part's outline.
+        background: (3, 3), each colour's level, slope across and slope down.
+        contrast: (4, m, m), each colour's difference from the background, as a share of the largest that its
+            level allows, and the part's outline.
         mask: (m, m) bool, where the part is; m is MASK_SIZE at most.
     """
 
-    level: torch.Tensor
+    background: torch.Tensor
     contrast: torch.Tensor
     mask: torch.Tensor
 
 
-def find_part(photo: torch.Tensor, level: bool = True) -> Part:
+def find_part(photo: torch.Tensor) -> Part:
     """Return the largest piece of a (3, s, s) photo in [0, 1] that differs from its background.
 
     The background is a plane in each colour, fitted to the border. If nothing differs the mask is empty.
@@ -41,24 +43,25 @@ def find_part(photo: torch.Tensor, level: bool = True) -> Part:
     if size > MASK_SIZE:
         small = F.interpolate(photo[None], (MASK_SIZE, MASK_SIZE), mode="area")[0]
     plane, noise = _background(small)
-    difference = small / _drawn(plane, small.shape[-1]) - 1
-    differs = F.avg_pool2d(difference[None], 3, 1, 1)[0].abs().amax(dim=0)
-    mask = ndimage.binary_closing((differs > max(CONTRAST, NOISE * noise)).numpy(), iterations=2)
+    drawn = plane_of(plane, small.shape[-1])
+    differs = F.avg_pool2d((small / drawn - 1)[None], 3, 1, 1)[0].abs().amax(dim=0)
+    # padded: closing takes what lies beyond the photo for background, and would clear a part off the border
+    mask = np.pad((differs > max(CONTRAST, NOISE * noise)).numpy(), CLOSING, mode="edge")
+    mask = ndimage.binary_closing(mask, iterations=CLOSING)[CLOSING:-CLOSING, CLOSING:-CLOSING]
     pieces, count = ndimage.label(mask, structure=np.ones((3, 3)))
     if count:
         sizes = np.bincount(pieces.ravel())
         sizes[0] = 0
         mask = ndimage.binary_fill_holes(pieces == sizes.argmax())
     outline = torch.from_numpy(mask)
-    contrast = torch.cat([difference.clamp(-1, 1), outline[None].float()])
-    levelled = photo / _drawn(plane, size) if level else photo.new_empty(0)
-    return Part(levelled, contrast, outline)
+    contrast = (small - drawn) / torch.maximum(drawn, 1 - drawn)
+    return Part(plane, torch.cat([contrast.clamp(-1, 1), outline[None].float()]), outline)
 
 
-def _drawn(plane: torch.Tensor, size: int) -> torch.Tensor:
-    """Return (3, size, size) of a plane's level, slope across and slope down."""
+def plane_of(background: torch.Tensor, size: int) -> torch.Tensor:
+    """Return (3, size, size), a plane in each colour, of (3, 3) as `Part.background`."""
     steps = (torch.arange(size) + 0.5) / size * 2 - 1
-    level, across, down = plane[:, :, None, None].unbind(1)
+    level, across, down = background[:, :, None, None].unbind(1)
     return (level + across * steps + down * steps[:, None]).clamp_min(DARKEST)
 
 

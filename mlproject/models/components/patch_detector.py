@@ -362,8 +362,8 @@ def _pixels(images: np.ndarray) -> torch.Tensor:
 
 
 def _part(image: np.ndarray) -> Part:
-    """Return the part in (1, s, s, 3) uint8, without its levelled photo."""
-    return find_part(_pixels(image)[0], level=False)
+    """Return the part in (1, s, s, 3) uint8."""
+    return find_part(_pixels(image)[0])
 
 
 def bounded(maps: torch.Tensor) -> torch.Tensor:

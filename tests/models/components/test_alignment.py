@@ -9,7 +9,7 @@ from support.parts import SIZE, photo, positions
 
 from mlproject.models.components import alignment
 from mlproject.models.components.alignment import Pose
-from mlproject.models.components.part_pose import extent, find_part, moments
+from mlproject.models.components.part_pose import all_lone, extent, find_part, moments
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +34,54 @@ def test_the_box_is_as_long_and_wide_as_the_part():
     assert half_width * 2 * SIZE == pytest.approx(26, abs=5)
 
 
-def test_a_sloping_lamp_is_divided_out():
-    part = find_part(photo(64, 64, 20, slope=0.3))
-    assert (part.level[:, :20].mean(dim=0) - 1).abs().max() < 0.02
+def test_a_sloping_lamp_is_divided_out(fitted):
+    _, found = fitted
+    image = photo(64, 64, 20, slope=0.3)
+    table = found.levelled(image, find_part(image))[:, :20].mean(dim=0)
+    assert (table / 0.7 - 1).abs().max() < 0.02
+
+
+def test_a_bright_part_on_a_dark_table_keeps_its_grain():
+    """Divided by a background of a few per cent, all of the part was white."""
+    grain = 0.05 * torch.rand((SIZE, SIZE), generator=torch.Generator().manual_seed(0))
+    images = [(1 - photo(*place) - 0.26 + grain).clamp(0, 1) for place in positions()]
+    found = alignment.fit([find_part(image) for image in images], SIZE, 64, 8)
+    assert found is not None
+    crop, _ = found.crop(images[0])
+    assert float(crop.max()) < 0.8
+    part = crop[:, (crop[0] > 0.35) & (crop[0] < 0.5)]
+    assert float(part.std()) > 0.005
+
+
+def test_a_part_that_reaches_over_the_border_is_not_alone():
+    """As a zipper or a cable: a crop of it would leave out all that is beside it."""
+    bands = []
+    for x in np.linspace(50, 78, 12):
+        image = torch.full((3, SIZE, SIZE), 0.7)
+        image[:, :, int(x) - 8 : int(x) + 8] = 0.3
+        bands.append(find_part(image))
+    assert not all_lone([band.mask for band in bands])
+    assert alignment.fit(bands, SIZE, 64, 8) is None
+
+
+def star(x, y, degrees):
+    """A disc with four arms, one of them with a notch: moments tell nothing of how it is turned."""
+    rows, columns = torch.meshgrid(torch.arange(SIZE) + 0.5, torch.arange(SIZE) + 0.5, indexing="ij")
+    radius = torch.hypot(columns - x, rows - y)
+    angle = torch.atan2(rows - y, columns - x) - math.radians(degrees)
+    notch = ((angle.sin() ** 2 < 0.01) & (angle.cos() > 0) & (radius > 15)).float()
+    part = (radius < 22 + 12 * (4 * angle).cos().clamp_min(0)) & (notch == 0)
+    return torch.where(part, 0.4, 0.15).expand(3, -1, -1).clone()
+
+
+def test_a_part_without_an_axis_is_turned_back_too():
+    found = alignment.fit([find_part(star(*place)) for place in positions(12)], SIZE, 64, 8)
+    assert found is not None and not found.elongated
+    reference = found.pose(find_part(star(64, 64, 0)))
+    for place in positions(6, seed=5):
+        pose = found.pose(find_part(star(*place)))
+        turned = math.degrees(pose.angle - reference.angle) - place[2]
+        assert abs((turned + 180) % 360 - 180) < 1.5
 
 
 def test_nothing_on_the_table_is_no_part():
@@ -72,7 +117,7 @@ def test_a_map_of_the_crop_lies_over_the_spot_in_the_photo(fitted):
     whole, spotted = photo(*place, mark=False), photo(*place)
     pose = found.pose(find_part(whole))
     before, after = (
-        found.sample(find_part(image).level, [pose], found.rows, found.columns)[0]
+        found.sample(found.levelled(image, find_part(image)), [pose], found.rows, found.columns)[0]
         for image in (whole, spotted)
     )
     laid = found.to_photo((after - before).abs().sum(dim=0), pose, SIZE)
