@@ -117,9 +117,10 @@ class NoiseStudy(Study):
         inputs = self.inputs
         listed = [name for name in (NOISY, OTHER) if name in inputs.detectors]
         self.folders = {name: artifacts.model_folder(inputs.category, name) for name in listed}
-        if NOISY not in listed or not inputs.settings_of(NOISY)["noise"]:
+        own = inputs.settings_of(NOISY)
+        if NOISY not in listed or not own["noise"] or own["skips"]:
             return
-        settings = fitting.overridden(NOISY, inputs.settings_of(NOISY), self.settings.overrides, "noise")
+        settings = fitting.overridden(NOISY, own, self.settings.overrides, "noise")
         retrained = {WITHOUT: settings | {"noise": None}}
         if self.shortened:
             retrained[NOISY] = settings
@@ -186,6 +187,11 @@ class NoiseStudy(Study):
         ]
         if NOISY not in self.folders:
             notes.append(f"{NOISY} is not among the detectors: only {OTHER} was looked at.")
+        elif self.inputs.settings_of(NOISY)["skips"]:
+            notes.append(
+                f"{NOISY} has skip connections: trained without noise it would copy its input, so there is "
+                "no other one to compare it with."
+            )
         elif WITHOUT not in self.folders:
             notes.append(f"{NOISY} was trained without noise: there is no other one to compare it with.")
         elif self.shortened:

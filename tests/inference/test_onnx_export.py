@@ -43,11 +43,13 @@ WINDOW = {"pretrained_patch_kde": "all"}  # where patch_kde compares with what i
 LINEAGE = {"name": "sample-bracket", "version": "3"}
 
 
-def detector(name, small_images, **map_settings) -> base.Detector:
+def detector(name, small_images, skips=False, **map_settings) -> base.Detector:
     chosen = SMALL | {"image_size": 96} if models.detector_class(name).supervised else SMALL
     settings = {key: chosen.get(key, value) for key, value in defaults(name).items()}
     if name in WINDOW:
         settings["window"] = WINDOW[name]
+    if skips:
+        settings["skips"] = True
     if map_settings:
         settings["map"] = DEFAULTS[name]["map"] | map_settings
     made = models.create(name, settings)
@@ -91,6 +93,14 @@ def test_every_model_scores_the_same_in_onnx_runtime(name, small_images, tmp_pat
     assert (found["defective"] == (found["score"] > threshold)).all()
     alone = [outputs(path, small_images.test[i : i + 1])["score"][0] for i in range(3)]
     np.testing.assert_allclose(alone, found["score"][:3], rtol=1e-5)
+
+
+def test_skip_connections_are_exported(small_images, tmp_path):
+    made, path = detector("ni_cae", small_images, skips=True), tmp_path / "model.onnx"
+    threshold = write(path, made, small_images.test[:4])
+    scores = made.score(small_images.test).scores
+    found = outputs(path, small_images.test)["score"]
+    np.testing.assert_allclose(found, scores, rtol=RELATIVE, atol=RELATIVE * abs(threshold))
 
 
 def test_every_value_of_a_maps_settings_is_exported_above():

@@ -17,11 +17,15 @@ from mlproject import models
 from mlproject.commands.preset import presets
 from mlproject.core import params
 from mlproject.core.errors import UserError
+from mlproject.data import tensors
 from mlproject.models.components import detector as base
+from mlproject.models.components import noise
 from mlproject.training.run_options import RunOptions
 
 PAPER = presets()["paper"]["models"]
 DEFAULTS = params.load_file()["models"]
+# beside what params.yaml has; fewer epochs than the floor below asks for
+SKIPS = {"ni_cae, skips": {"skips": True, "epochs": 10}}
 # what a GAN gets from 48 images says little of it (.62 here); test_anogan.py has what it does learn
 FLOORS = {"anogan": 0.55}
 
@@ -40,15 +44,26 @@ def fit(detector, small_images, train=None, seed=0):
     return detector
 
 
-@pytest.fixture(scope="module", params=models.names())
+@pytest.fixture(scope="module", params=[*models.names(), *SKIPS])
 def fitted(request, small_images):
     """Every detector, trained for real on small sample images."""
-    return fit(models.create(request.param, small(request.param)), small_images)
+    name = request.param.partition(",")[0]
+    return fit(models.create(name, small(name) | SKIPS.get(request.param, {})), small_images)
 
 
 @pytest.mark.parametrize(("name", "count"), [("kd_cae", 333_955), ("ni_cae", 191_481), ("cnn", 622_753)])
 def test_parameter_counts_are_the_papers(name, count):
     assert models.create(name, PAPER[name]).parameter_count() == count
+
+
+def test_skip_connections_need_no_parameter_more():
+    assert models.create("ni_cae", PAPER["ni_cae"] | {"skips": True}).parameter_count() == 191_481
+
+
+@pytest.mark.parametrize("injected", [None, DEFAULTS["ni_cae"]["noise"] | {"target": "noisy"}])
+def test_skip_connections_without_noise_to_remove_are_refused(injected):
+    with pytest.raises(UserError, match=r"learns to copy its input.* Set skips: false, or a noise"):
+        models.create("ni_cae", DEFAULTS["ni_cae"] | {"skips": True, "noise": injected})
 
 
 def test_paper_code_sizes():
@@ -92,8 +107,20 @@ def test_learns_defects_from_good_images_alone(fitted, small_images):
     name = type(fitted).__module__.rsplit(".", 1)[-1]
     if name == "vae":
         pytest.skip("as long a training as kd_cae's: tests/models/test_vae.py has the floor of a short one")
+    if getattr(fitted.settings, "skips", False):
+        pytest.skip("trained too briefly: test_skip_connections_do_not_copy_the_noise has what it must learn")
     auroc = roc_auc_score(small_images.labels, fitted.score(small_images.test).scores)
     assert auroc >= FLOORS.get(name, 0.7)
+
+
+@pytest.mark.parametrize("fitted", SKIPS, indirect=True)
+def test_skip_connections_do_not_copy_the_noise(fitted, small_images):
+    """A copy of its input would be as far from the clean image as the input is."""
+    clean = tensors.network_images(small_images.validation, 64, "grey").float() / 255
+    noisy = noise.structured(clean, 0.2, torch.Generator().manual_seed(0)).clamp(0, 1)
+    with torch.inference_mode():
+        made = fitted.encode_decode(noisy)[1]
+    assert (made - clean).square().mean() < 0.75 * (noisy - clean).square().mean()
 
 
 def test_load_of_save_scores_identically(fitted, small_images, tmp_path):
@@ -273,6 +300,18 @@ def test_a_model_that_release_0_1_saved_still_scores(tmp_path):
     old = models.load(tmp_path / "model")
     assert (old.settings.density_weight, old.heat_scale) == (1.0, None)
     assert (old.score(images).scores == old.combination.apply(today.measure(images).parts)).all()
+
+
+def test_a_ni_cae_of_before_skip_connections_has_none(tmp_path, small_images):
+    settings = small("ni_cae") | {"image_size": 32, "epochs": 1}
+    today = fit(models.create("ni_cae", settings), small_images, small_images.train[:20])
+    today.save(tmp_path / "model")
+    description = tmp_path / "model/model.json"
+    saved = json.loads(description.read_text())
+    del saved["settings"]["skips"]
+    description.write_text(json.dumps(saved))
+    scores = models.load(tmp_path / "model").score(small_images.test[:9]).scores
+    assert scores.tobytes() == today.score(small_images.test[:9]).scores.tobytes()
 
 
 def test_a_setting_is_filled_in_only_where_a_release_had_none():

@@ -91,6 +91,19 @@ def test_a_strict_threshold_is_strict_in_studies_too(restored):
         opened("noise").threshold_of(noise.WITHOUT)
 
 
+def test_a_ni_cae_with_skips_has_no_twin_without_noise(made):
+    """It would be trained to copy its input."""
+    description = artifacts.model_folder(CATEGORY, "ni_cae") / "model.json"
+    without = description.read_text()
+    description.write_text(without.replace('"skips": false', '"skips": true'))
+    try:
+        study = opened("noise")
+        assert {cell.arm for cell in study.cells()} == {"ni_cae", "kd_cae"}
+        assert "trained without noise it would copy its input" in " ".join(study.notes())
+    finally:
+        description.write_text(without)
+
+
 @pytest.mark.parametrize(("epochs", "fewer"), [(2, 1), (5, 2), (6, 3)])
 def test_both_ways_the_training_shows_as_many_images(restored, epochs, fewer):
     project.edit_study("generated", **dict.fromkeys(("cnn", "kd_cae"), SHORT | {"epochs": epochs}))

@@ -79,6 +79,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     },
     "ni_cae": {
         "image_size": 256, "colour": "grey", "filters": [128, 64, 16, 8, 4], "latent_channels": 512,
+        "skips": False,
         "noise.kind": "gaussian", "noise.variance": 0.001, "noise.share": 0.1, "noise.redraw": False,
         "noise.target": "clean",
         "map.kind": "ssim", "map.ignore_offset": False, "map.normalise": False,
