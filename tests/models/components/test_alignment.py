@@ -144,6 +144,13 @@ def test_arrays_and_back(fitted):
     assert torch.equal(again.crop(photo(60, 60, 77))[0], found.crop(photo(60, 60, 77))[0])
 
 
+def test_an_alignment_of_an_earlier_release_keeps_its_grey_table(fitted):
+    _, found = fitted
+    before = {name: value for name, value in alignment.arrays(found).items() if name != "background"}
+    crop, _ = alignment.from_arrays(before).crop(photo(60, 60, 77))
+    assert float(crop[:, 0].mean()) == pytest.approx(0.6, abs=0.02)
+
+
 def test_a_pose_moves_along_its_own_axis():
     moved = Pose(0.5, 0.5, math.pi / 2).moved(0.1, 0.0)
     assert (moved.x, moved.y) == (pytest.approx(0.5), pytest.approx(0.6))
