@@ -119,7 +119,12 @@ def mlproject(monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
 
 @dataclass(frozen=True)
 class SmallImages:
-    """Bracket images of the built-in sample, 64 px: (n, 64, 64, 3) uint8; labels (n_test,)."""
+    """Bracket images of the built-in sample, 64 px, with its largest defects.
+
+    Attributes:
+        train: (n, 64, 64, 3) uint8, as are validation and test.
+        labels: (n_test,).
+    """
 
     train: np.ndarray
     validation: np.ndarray
@@ -142,7 +147,7 @@ def small_images(tmp_path_factory, worker_id) -> SmallImages:
 
 def draw_small_images() -> SmallImages:
     from mlproject.data.decode import fit_array
-    from mlproject.data.sample import build
+    from mlproject.data.sample import bracket, build
 
     def images(subset, defective, count):
         chosen = [
@@ -154,5 +159,8 @@ def draw_small_images() -> SmallImages:
         return np.stack([fit_array(build.render(chosen[i])[0], 64) for i in spread])
 
     good = images("train", False, 60)
-    test = np.concatenate([images("test", False, 15), images("test", True, 20)])
+    with pytest.MonkeyPatch.context() as largest:  # the smaller ones are a few pixels here, or one
+        largest.setattr(bracket, "SMALLEST", 1.0)
+        largest.setattr(bracket, "FAINTEST", 1.0)
+        test = np.concatenate([images("test", False, 15), images("test", True, 20)])
     return SmallImages(good[:48], good[48:], test, np.repeat([0, 1], [15, 20]))

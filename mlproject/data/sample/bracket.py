@@ -28,10 +28,13 @@ HOLES = (
     (66.0, 58.0, 66.0, 58.0, 11.0),
 )
 RIB = (-40.0, 6.0, -6.0, 40.0, 5.0)
-EDGE_POINTS = ((-88, -45), (-24, -50), (-56, -92), (-88, 10), (-10, 90), (45, 90), (92, 58))
 RUST = np.array([0.12, 0.045, 0.018])
 STEEL = np.array([0.46, 0.48, 0.50])
 TABLE = np.array([0.46, 0.44, 0.405])
+
+# A defect's size and contrast as shares of the largest and strongest, drawn evenly on a log scale. The
+# smaller a defect, the less faint: each can be seen.
+SMALLEST, FAINTEST = 0.15, 0.4
 
 
 @dataclass
@@ -102,43 +105,57 @@ def _table(surface: _Surface, steel: Field, part: np.random.Generator, capture: 
 
 
 def _broken_edge(surface: _Surface, flaw: np.random.Generator) -> None:
-    px, py = np.array(EDGE_POINTS[flaw.integers(len(EDGE_POINTS))]) + flaw.uniform(-8, 8, 2)
-    radius = flaw.uniform(14, 19)
-    bite = radius - length(surface.x - px, surface.y - py) + 2.2 * noise_field(flaw, 3.5)
+    size = SMALLEST ** flaw.random()
+    px, py = _place(surface, flaw, np.abs(surface.outside) < 1)
+    radius = size * flaw.uniform(14, 19)
+    bite = radius - length(surface.x - px, surface.y - py) + 2.2 * size * noise_field(flaw, 1 + 2.5 * size)
     surface.outside = np.maximum(surface.outside, bite)
-    surface.bare = np.maximum(surface.bare, smooth_step(bite, -5, -2))
+    surface.bare = np.maximum(surface.bare, smooth_step(bite, -1 - 4 * size, -2 * size))
 
 
 def _dent(surface: _Surface, flaw: np.random.Generator) -> None:
+    size = SMALLEST ** flaw.random()
+    contrast = FAINTEST ** (size * flaw.random())
     px, py = _spot(surface, flaw, 12)
-    radius, squeeze, turn = flaw.uniform(9, 14), flaw.uniform(0.6, 1), flaw.uniform(0, np.pi)
+    radius, squeeze, turn = size * flaw.uniform(9, 14), flaw.uniform(0.6, 1), flaw.uniform(0, np.pi)
     dx, dy = surface.x - px, surface.y - py
     along, across = turned(dx, dy, turn)
     reach = (along**2 + (across / squeeze) ** 2) / radius**2
-    surface.relief = surface.relief - flaw.uniform(4.5, 6.5) * np.exp(-(reach**1.5))
+    surface.relief = surface.relief - size * contrast * flaw.uniform(4.5, 6.5) * np.exp(-(reach**1.5))
 
 
 def _missing_hole(surface: _Surface, flaw: np.random.Generator) -> None:
-    surface.holes.pop(int(flaw.integers(len(surface.holes))))
+    """Leave a hole unpunched, whole or from one side on."""
+    number = int(flaw.integers(len(surface.holes)))
+    (ax, ay, bx, by, radius), turn = HOLES[number], flaw.uniform(0, 2 * np.pi)
+    along, _ = turned(surface.x - (ax + bx) / 2, surface.y - (ay + by) / 2, turn)
+    reach = radius + abs(np.cos(turn) * (bx - ax) / 2 + np.sin(turn) * (by - ay) / 2)
+    filled = 0.3 * reach * 10 ** flaw.random()  # from 2 * reach on, the whole hole
+    surface.holes[number] = np.maximum(surface.holes[number], filled - reach - along)
 
 
 def _rust(surface: _Surface, flaw: np.random.Generator) -> None:
+    size = SMALLEST ** flaw.random()
+    contrast = FAINTEST ** (size * flaw.random())
     px, py = _spot(surface, flaw, 8)
-    spread = flaw.uniform(12, 17) - length(surface.x - px, surface.y - py)
-    eaten = spread + 3.5 * noise_field(flaw, 6) + 1.8 * noise_field(flaw, 1.8)
-    surface.rust = 0.9 * smooth_step(eaten, -1.5, 2.5)
+    spread = size * flaw.uniform(12, 17) - length(surface.x - px, surface.y - py)
+    eaten = spread + size * (3.5 * noise_field(flaw, 1 + 5 * size) + 1.8 * noise_field(flaw, 1 + 0.8 * size))
+    surface.rust = 0.9 * contrast * smooth_step(eaten, -1.5, 0.5 + 2 * size)
     surface.relief = surface.relief - 0.5 * surface.rust * (1 + noise_field(flaw, 1.2))
 
 
 def _scratch(surface: _Surface, flaw: np.random.Generator) -> None:
+    size = SMALLEST ** flaw.random()
+    contrast = FAINTEST ** (size * flaw.random())
     px, py = _spot(surface, flaw, 14)
-    turn, reach, bend = flaw.uniform(0, np.pi), flaw.uniform(26, 44), flaw.uniform(-0.006, 0.006)
+    turn, reach, bend = flaw.uniform(0, np.pi), size * flaw.uniform(26, 44), flaw.uniform(-0.006, 0.006)
     dx, dy = surface.x - px, surface.y - py
     along, across = turned(dx, dy, turn)
     across = across + bend * along**2 + 0.6 * noise_field(flaw, 8)
-    groove = np.exp(-((across / flaw.uniform(2, 2.8)) ** 2)) * smooth_step(-np.abs(along), -reach, -reach + 8)
-    surface.relief = surface.relief - 2.6 * groove
-    surface.bare = np.maximum(surface.bare, groove)
+    width = (0.4 + 0.6 * size) * flaw.uniform(2, 2.8)
+    groove = np.exp(-((across / width) ** 2)) * smooth_step(-np.abs(along), -reach, -reach + 8 * size)
+    surface.relief = surface.relief - 1.1 * width * contrast * groove
+    surface.bare = np.maximum(surface.bare, contrast * groove)
 
 
 _FLAWS = {
@@ -153,7 +170,12 @@ _FLAWS = {
 def _spot(surface: _Surface, flaw: np.random.Generator, margin: float) -> tuple[float, float]:
     """Return a place on the steel at least `margin` pixels from every edge."""
     depth = np.minimum(-surface.outside, np.minimum.reduce(surface.holes))
-    places = np.flatnonzero(depth > margin)
+    return _place(surface, flaw, depth > margin)
+
+
+def _place(surface: _Surface, flaw: np.random.Generator, allowed: np.ndarray) -> tuple[float, float]:
+    """Return a pixel of those that `allowed` (SIZE, SIZE) marks, in the bracket's coordinates."""
+    places = np.flatnonzero(allowed)
     place = places[flaw.integers(len(places))]
     return float(surface.x.flat[place]), float(surface.y.flat[place])
 

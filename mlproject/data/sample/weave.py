@@ -14,6 +14,10 @@ BLUE = np.array([0.13, 0.19, 0.30])
 PALE = np.array([0.50, 0.46, 0.39])
 BACKING = np.array([0.018, 0.017, 0.016])
 
+# A defect's size and contrast as shares of the largest and strongest, drawn evenly on a log scale. The
+# smaller a defect, the less faint: each can be seen.
+SMALLEST, FAINTEST = 0.25, 0.65
+
 
 @dataclass
 class _Cloth:
@@ -92,40 +96,41 @@ def _slubs(part: np.random.Generator) -> np.ndarray:
 
 
 def _hole(cloth: _Cloth, flaw: np.random.Generator) -> None:
+    size = SMALLEST ** flaw.random()
     px, py = flaw.uniform(-90, 90, 2)
-    radius = flaw.uniform(9, 15)
+    radius = size * flaw.uniform(9, 15)
     inside = radius - length(cloth.x - px, (cloth.y - py) * flaw.uniform(0.8, 1.25))
+    ragged = size * flaw.uniform(-5, 5, (2, THREADS))
     cloth.cut_warp, cloth.cut_weft = (
-        smooth_step(
-            inside + flaw.uniform(-5, 5, THREADS)[_number(across)] + noise_field(flaw, 1.2), -1.5, 1.5
-        )
-        for across in (cloth.x, cloth.y)
+        smooth_step(inside + ends[_number(across)] + size * noise_field(flaw, 1.2), -1.5, 1.5)
+        for across, ends in zip((cloth.x, cloth.y), ragged, strict=True)
     )
-    cloth.tint = 1 - 0.35 * smooth_step(inside, -7, 0)[..., None]
+    cloth.tint = 1 - 0.35 * smooth_step(inside, -7 * size, 0)[..., None]
 
 
 def _pulled_thread(cloth: _Cloth, flaw: np.random.Generator) -> None:
+    size = SMALLEST ** flaw.random()
+    contrast = FAINTEST ** (size * flaw.random())
     px, thread = flaw.uniform(-50, 50), int(flaw.integers(-8, 8))
-    centre, reach = (thread + 0.5) * PITCH, flaw.uniform(28, 55)
-    window = smooth_step(-np.abs(cloth.x - px), -reach, -reach + 14)
+    centre, reach = (thread + 0.5) * PITCH, size * flaw.uniform(28, 55)
+    window = contrast * smooth_step(-np.abs(cloth.x - px), -reach, -reach + 14 * size)
     on_thread = np.abs(cloth.y - centre) < PITCH / 2
     cloth.lift = 2.4 * window * on_thread
     offset = (cloth.y - centre) / PITCH
-    cloth.y = (
-        cloth.y
-        + 0.4 * PITCH * window * np.sign(offset) * np.exp(-2 * (np.abs(offset) - 0.5) ** 2) * ~on_thread
-    )
+    aside = np.sign(offset) * np.exp(-2 * (np.abs(offset) - 0.5) ** 2) * ~on_thread
+    cloth.y = cloth.y + 0.4 * size * PITCH * window * aside
 
 
 def _stain(cloth: _Cloth, flaw: np.random.Generator) -> None:
+    size = SMALLEST ** flaw.random()
+    contrast = FAINTEST ** (size * flaw.random())
     px, py = flaw.uniform(-85, 85, 2)
-    radius = flaw.uniform(15, 24)
-    inside = (
-        radius - length(cloth.x - px, cloth.y - py) + 5 * noise_field(flaw, 9) + 1.2 * noise_field(flaw, 2)
-    )
-    soaked = smooth_step(inside, -2.5, 2.5)
-    ring = np.exp(-((inside / 2.5) ** 2))
-    strength = flaw.uniform(0.8, 1.1) * (0.85 * soaked + 0.25 * ring)
+    radius = size * flaw.uniform(15, 24)
+    blot = size * (5 * noise_field(flaw, 1 + 8 * size) + 1.2 * noise_field(flaw, 1 + size))
+    inside = radius - length(cloth.x - px, cloth.y - py) + blot
+    soaked = smooth_step(inside, -0.5 - 2 * size, 0.5 + 2 * size)
+    ring = np.exp(-((inside / (0.5 + 2 * size)) ** 2))
+    strength = contrast * flaw.uniform(0.8, 1.1) * (0.85 * soaked + 0.25 * ring)
     cloth.tint = 1 - strength[..., None] * np.array([0.48, 0.58, 0.68])
 
 
