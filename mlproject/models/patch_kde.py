@@ -6,10 +6,13 @@ its surroundings, for parts that are bent, missing or misplaced. The nearest rel
 al. 2022), which keeps one memory for all positions and needs a pretrained network.
 """
 
+from typing import ClassVar
+
 import torch
 
 from mlproject.models.components.local_descriptors import gradient_descriptors
 from mlproject.models.components.patch_detector import Grid, PatchDetector, PatchParameters
+from mlproject.models.components.search_space import Choice, Space
 
 FINE = Grid(cell=4, pooling=2.0, rings=(), length=29, reach=1.5)
 CONTEXT = Grid(cell=8, pooling=3.0, rings=(2, 4), length=96, reach=2.0)
@@ -39,6 +42,7 @@ class PatchKDE(PatchDetector):
     """
 
     Parameters = Parameters
+    search_space: ClassVar[Space] = {**PatchDetector.search_space, "context": Choice((True, False))}
 
     @property
     def grids(self) -> tuple[Grid, ...]:

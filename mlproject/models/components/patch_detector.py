@@ -26,7 +26,7 @@ from mlproject.models.components.local_descriptors import ring, with_surrounding
 from mlproject.models.components.part_pose import Part, find_part
 from mlproject.models.components.pooled_density import PooledDensity
 from mlproject.models.components.position_density import PositionDensity
-from mlproject.models.components.search_space import THRESHOLD, Range, Space
+from mlproject.models.components.search_space import THRESHOLD, Choice, Range, Space
 from mlproject.training.loop import Epoch, History
 from mlproject.training.run_options import RunOptions
 
@@ -110,6 +110,7 @@ class PatchDetector(Detector):
         **THRESHOLD,
         "shrinkage": Range(0.0005, 0.1, log=True),
         "smoothing": Range(0, 2),
+        "window": Choice(("auto", "near", "all")),
     }
     added_settings: ClassVar[Mapping[str, Any]] = {"window": "near"}  # there was no other
     multiple: ClassVar[int] = 8
