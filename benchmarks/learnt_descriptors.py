@@ -19,11 +19,11 @@ from mlproject import models
 from mlproject.core import params
 from mlproject.data import prepared
 from mlproject.data.split import Roles
+from mlproject.data.tensors import grey
 from mlproject.evaluation import metrics, pixel_metrics, thresholds
 from mlproject.models.components import map_size
 from mlproject.models.components.autoencoder import Autoencoder
 from mlproject.models.components.detector import Detector
-from mlproject.models.components.local_descriptors import LUMA
 from mlproject.models.components.patch_detector import Grid, PatchDetector, PatchParameters
 from mlproject.training.run_options import RunOptions
 
@@ -54,8 +54,8 @@ class EncoderPatches(PatchDetector):
         scale = self.of.image_size / self.settings.image_size
         maps = F.interpolate(crops, scale_factor=scale, mode="bilinear", antialias=True)
         if self.of.colour != "rgb":
-            grey = torch.einsum("nchw,c->nhw", maps, torch.tensor(LUMA))[:, None]
-            maps = grey.expand(-1, 3 if self.of.colour == "grey3" else 1, -1, -1)
+            luminance = grey(maps)[:, None]
+            maps = luminance.expand(-1, 3 if self.of.colour == "grey3" else 1, -1, -1)
         found = []
         for layer in self.encoder.children():
             maps = layer(maps)

@@ -143,7 +143,7 @@ class FaissDensity(PositionDensity):
         made.__dict__["indexes"] = indexes
         return made
 
-    def distances(self, values: torch.Tensor, without: torch.Tensor | None = None) -> torch.Tensor:
+    def distances(self, values: torch.Tensor) -> torch.Tensor:
         """As `PositionDensity.distances`."""
         rows, columns = self.mean.shape
         near = (values - self.centre).flatten(1, 2)[:, self.around].transpose(0, 1).contiguous().numpy()

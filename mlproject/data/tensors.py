@@ -35,6 +35,12 @@ def fit_network(images: torch.Tensor, size: int, colour: Colour) -> torch.Tensor
     return fitted.expand(-1, 3, -1, -1).contiguous() if colour == "grey3" else fitted
 
 
+def grey(images: torch.Tensor) -> torch.Tensor:
+    """Return (n, h, w), the luminance of (n, 3, h, w) float images."""
+    red, green, blue = images.unbind(1)
+    return (LUMA[0] * red).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
+
+
 def display_images(images: torch.Tensor) -> np.ndarray:
     """Return (n, h, w, 3) uint8 for (n, 1 or 3, h, w) float images in [0, 1]."""
     rgb = images.detach().float().cpu().clamp(0, 1).expand(-1, 3, -1, -1)

@@ -13,13 +13,13 @@ import torch
 from mlproject.models.components import left_out
 from mlproject.models.components.pooled_density import PooledDensity, chosen_of_all
 from mlproject.models.components.position_density import PositionDensity
-from mlproject.models.components.thinning import farthest, stand_ins
+from mlproject.models.components.thinning import farthest
 from mlproject.models.components.whitening import scatter, second_moment, whitening
 
 KERNELS = 100  # at each place: of more good images those that differ most are kept
 IMAGES = 8  # whose surroundings are put together at once
 MOST_STORED = 250  # good images whose descriptors are all stored: of more, those alone that count
-TOGETHER = 4  # left-out images that are measured at once: kernels are then read once for all of them
+TOGETHER = 8  # left-out images that are measured at once: kernels are then read once for all of them
 MANY_CELLS = 512
 PAIRS = 2**22  # of images at a few cells, whose distances are in memory at once
 OTHER_LAMPS = 10.0  # weight of what other lamps change, against what varies between good images
@@ -149,7 +149,7 @@ def _of_whole(
         spaced: reach, smoothing and border.
     """
     n, (rows, columns) = len(whole), shape
-    kept, instead = _chosen(whole, step, columns)
+    kept, instead = _chosen(whole, step, columns, each)
     if n > MOST_STORED:
         kernels, chosen = torch.stack([whole[images, cell].T for cell, images in enumerate(kept)]), None
     else:
@@ -158,39 +158,42 @@ def _of_whole(
     one, grid = torch.tensor(1.0), torch.ones(rows, columns)
     density = PositionDensity(projection, offset, step, kernels, grid, grid, one, **spaced, kept=chosen)
     cells = torch.arange(rows * columns)
+    numbers = torch.arange(kept.shape[1], dtype=torch.int16)[:, None].expand(-1, len(cells))
+    # of each image its number among the kept ones of each cell
+    numbers_of = torch.full((n, len(cells)), -1, dtype=torch.int16).scatter_(0, kept.T, numbers)
 
     def from_others(batch: int) -> torch.Tensor:
         """Return (TOGETHER at most, rows, columns), the distances of good images from the others."""
         images = torch.arange(n)[batch * TOGETHER :][:TOGETHER]
-        own = kept == images[:, None, None]
         values = torch.addcmul(offset, whole[images], step).unflatten(1, (rows, columns))
-        found = density.distances(values, without=own.unflatten(1, (rows, columns)))
-        if instead is None:
-            return found
-        images = instead[cells, own.long().argmax(dim=2)]
-        vectors = torch.addcmul(offset, whole[images, cells], step)
-        vectors = vectors.masked_fill(~own.any(dim=2, keepdim=True), torch.inf)
-        return torch.minimum(found, density.distances_to(values, vectors))
+        own, vectors = numbers_of[images].long(), None
+        if instead is not None:
+            others = instead[cells, own.clamp_min(0)]
+            vectors = torch.addcmul(offset, whole[others, cells], step)
+        return density.distances_from_others(values, own, vectors)
 
     return left_out.standardised(density, torch.cat(each(from_others, -(-n // TOGETHER))))
 
 
 def _chosen(
-    whole: torch.Tensor, step: torch.Tensor, columns: int
+    whole: torch.Tensor, step: torch.Tensor, columns: int, each: Each
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Return (cells, k) the images whose vectors are kept at each cell, and each one's stand-in.
 
     None where all images are kept.
     """
     n = len(whole)
+    if n <= KERNELS:
+        return torch.arange(n).expand(len(step), n), None
     together = max(1, min(columns, PAIRS // n**2))
-    kept, instead = [], []
-    for numbers, unit in zip(whole.split(together, dim=1), step.split(together), strict=True):
-        values = numbers.transpose(0, 1) * unit[:, None]
-        kept.append(farthest(values, KERNELS))
-        if n > KERNELS:
-            instead.append(stand_ins(values, kept[-1]))
-    return torch.cat(kept), torch.cat(instead) if instead else None
+
+    def chosen(number: int) -> torch.Tensor:
+        some = slice(number * together, (number + 1) * together)
+        values = whole[:, some].transpose(0, 1) * step[some, None]
+        return torch.stack(farthest(values, KERNELS))
+
+    kept, instead = torch.cat(each(chosen, -(-len(step) // together)), dim=1)
+    return kept, instead
 
 
 def _whole_numbers(

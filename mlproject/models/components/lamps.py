@@ -6,7 +6,7 @@ from functools import partial
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from mlproject.data.tensors import LUMA
+from mlproject.data.tensors import grey
 
 STRENGTH = 0.1  # share by which a lamp's brightness, slope or contrast differs
 THUMBNAIL = 32  # side at which lamps are compared, pixels
@@ -18,8 +18,7 @@ USUAL = 0.02  # relative deviation from the plane from which a place counts less
 
 def luminance(images: torch.Tensor) -> torch.Tensor:
     """Return (n, THUMBNAIL, THUMBNAIL) of (n, 3, h, w) images in [0, 1]."""
-    grey = torch.einsum("nchw,c->nhw", images, torch.tensor(LUMA))
-    return F.interpolate(grey[:, None], (THUMBNAIL, THUMBNAIL), mode="area")[:, 0]
+    return F.interpolate(grey(images)[:, None], (THUMBNAIL, THUMBNAIL), mode="area")[:, 0]
 
 
 def levelled(images: torch.Tensor, usual: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ from functools import lru_cache
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from mlproject.data.tensors import LUMA
+from mlproject.data.tensors import grey
 
 SCALES = (
     1,
@@ -57,33 +57,37 @@ def gradient_descriptors(images: torch.Tensor, grids: Sequence[tuple[int, float]
         One a grid.
     """
     height, width = images.shape[-2:]
-    luminance = torch.einsum("nchw,c->nhw", images, torch.tensor(LUMA, device=images.device))
+    luminance = grey(images)
     mean = luminance.mean(dim=(1, 2), keepdim=True).clamp_min(DARKEST)
     luminance = luminance / mean
     layers: list[list[torch.Tensor]] = [[] for _ in grids]
     for scale in SCALES:
-        energy = _oriented_energy(sample(luminance, height // scale, width // scale, scale) / scale)
+        halves = _oriented_energy(sample(luminance, height // scale, width // scale, scale) / scale)
         for (cell, pooling), found in zip(grids, layers, strict=True):
             grid, reach = (height // cell, width // cell), max(pooling, 2.0 * scale)
-            pooled = sample(energy, *grid, reach / scale).clamp_min(0)
-            found.append((pooled * scale + EPSILON).sqrt())  # × scale: coarse edges count as fine ones
+            pooled = torch.cat([sample(half, *grid, reach / scale) for half in halves], dim=1)
+            # × scale: coarse edges count as fine ones
+            found.append((pooled.clamp_min(0) * scale + EPSILON).sqrt())
             found.append(sample(luminance, *grid, reach)[:, None])
-    red, green, blue = (images / mean[:, None]).unbind(1)
-    chroma = torch.stack([red - green, blue - green], dim=1)
+    chroma = images[:, ::2] - images[:, 1:2]  # red and blue, less green
     for (cell, pooling), found in zip(grids, layers, strict=True):
-        found.append(sample(chroma, height // cell, width // cell, pooling))
+        found.append(sample(chroma, height // cell, width // cell, pooling) / mean[:, None])
     return [torch.cat(found, dim=1).permute(0, 2, 3, 1).contiguous() for found in layers]
 
 
-def _oriented_energy(luminance: torch.Tensor) -> torch.Tensor:
-    """Return (n, ORIENTATIONS, h, w): gradient magnitude × cos³ of the angle to each, if positive."""
+def _oriented_energy(luminance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return gradient magnitude × cos³ of the angle to each orientation, where positive.
+
+    Two of (n, ORIENTATIONS / 2, h, w): half of the orientations, and the opposite ones.
+    """
     padded = F.pad(luminance[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
     across = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / 2
     down = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2
-    angles = torch.arange(ORIENTATIONS, device=luminance.device) * (2 * math.pi / ORIENTATIONS)
-    along = across[:, None] * angles.cos()[:, None, None] + down[:, None] * angles.sin()[:, None, None]
-    along.clamp_min_(0)
-    return (along * along).mul_(along).div_((across * across + down * down + EPSILON)[:, None])
+    angles = torch.arange(ORIENTATIONS // 2, device=luminance.device) * (2 * math.pi / ORIENTATIONS)
+    cosines, sines = (values[:, None, None] for values in (angles.cos(), angles.sin()))
+    along = (across[:, None] * cosines).addcmul_(down[:, None], sines)
+    energy = (along * along).mul_(along).div_((across * across + down * down + EPSILON)[:, None])
+    return energy.clamp_min(0), energy.neg_().clamp_min_(0)
 
 
 def with_surroundings(

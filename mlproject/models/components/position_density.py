@@ -78,8 +78,7 @@ class PositionDensity:
             if self.kept is not None:
                 kernels = kernels.gather(2, self.kept[some].long()[:, None].expand(-1, length, -1))
             offset = (self.offset[some] - self.centre)[..., None]
-            vectors = torch.addcmul(offset, kernels, self.step[some, :, None])
-            bank[some, :length], bank[some, length] = -2 * vectors, vectors.square().sum(dim=1)
+            bank[some] = _with_squares(torch.addcmul(offset, kernels, self.step[some, :, None]))
         return bank
 
     @cached_property
@@ -107,56 +106,69 @@ class PositionDensity:
         inner = maps[:, margin : maps.shape[1] - margin, margin : maps.shape[2] - margin].flatten(1)
         return inner.amax(dim=1) - usual
 
-    def distances(self, values: torch.Tensor, without: torch.Tensor | None = None) -> torch.Tensor:
-        """Return (m, rows, columns), from whitened values to the nearest kernel.
+    def distances(self, values: torch.Tensor) -> torch.Tensor:
+        """Return (m, rows, columns), from whitened values (m, rows, columns, d) to the nearest kernel."""
+        return self.distances_from_others(values, None, None)
+
+    def distances_from_others(
+        self, values: torch.Tensor, own: torch.Tensor | None, instead: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Return as `distances` does, but each of the m images has a kernel at each cell that does not count.
 
         Args:
-            values: (m, rows, columns, d) of m images.
-            without: (m, rows, columns, k) bool, kernels that are left out for each image.
+            values: (m, rows, columns, d).
+            own: (m, rows · columns) int64, that kernel's number, -1 where there is none; None: all count.
+            instead: (m, rows · columns, d), whitened values of the kernel in its place; None: there is none.
         """
         rows, columns = self.mean.shape
-        values = (values - self.centre).flatten(1, 2)
+        values = (values - self.centre).flatten(1, 2).transpose(0, 1)  # (cells, m, d)
         squares = values.square().sum(dim=2)
-        values = F.pad(values, (0, 1), value=1.0)
+        values = F.pad(values, (0, 1), value=1.0).contiguous()
         around, bank = self.around, self.bank  # made here once, not by each thread
+        instead = None if instead is None else _with_squares(instead.permute(1, 2, 0) - self.centre[:, None])
 
-        @torch.inference_mode()
-        def at_kernels(first: np.ndarray) -> torch.Tensor:
-            """Return (m, CELLS at most, offsets), at a few cells' kernels, for each value around them.
+        def at_kernels(some: slice) -> torch.Tensor:
+            """Return (cells, offsets, m), at some cells' kernels, for each image's value around them.
 
-            One image after another: the processor's cache holds the kernels meanwhile, and what comes of an
-            image does not depend on the others.
+            All images in one product: a row of it is added up in the same order, however many rows there are.
             """
-            some = slice(int(first[0]), int(first[0]) + CELLS)
-            near = values.index_select(1, around[some].flatten()).unflatten(1, around[some].shape)
-            products = (torch.bmm(image, bank[some]) for image in near)
-            if without is not None:
-                left_out = without.flatten(1, 2)[:, some, None]
-                pairs = zip(products, left_out, strict=True)
-                products = (found.masked_fill_(mask, torch.inf) for found, mask in pairs)
-            return torch.stack([found.amin(dim=2) for found in products])
+            shape = (around.shape[1], values.shape[1])
+            near = values.index_select(0, around[some].flatten()).unflatten(0, (-1, shape[0])).flatten(1, 2)
+            found = torch.bmm(near, bank[some]).unflatten(1, shape)
+            if own is None:
+                return found.amin(dim=3)
+            numbers = own.T[some, None, :, None].expand(-1, shape[0], -1, -1)
+            none = numbers < 0
+            found.scatter_add_(3, numbers.clamp_min(0), torch.where(none, 0.0, torch.inf))
+            nearest = found.amin(dim=3)
+            if instead is None:
+                return nearest
+            others = torch.bmm(near, instead[some]).unflatten(1, shape).diagonal(dim1=2, dim2=3)
+            return torch.minimum(nearest, others.masked_fill(none[..., 0], torch.inf))
 
-        if torch.compiler.is_exporting():  # a graph has all cells and any number of images at once
-            found = (values[:, around] @ bank).amin(dim=3)
+        if torch.compiler.is_exporting():  # a graph has all cells at once
+            found = at_kernels(slice(None))
         else:
-            found = torch.cat(layers.one_by_one(at_kernels, np.arange(0, rows * columns, CELLS)), dim=1)
-        return (self._at_places(found) + squares).clamp_min(0).sqrt().unflatten(1, (rows, columns))
+            found = values.new_empty(len(values), around.shape[1], values.shape[1])
 
-    def distances_to(self, values: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-        """Return (m, rows, columns), from whitened values to one vector at each cell, other for each image.
+            @torch.inference_mode()
+            def fill(first: np.ndarray) -> None:
+                some = slice(int(first[0]), int(first[0]) + CELLS)
+                found[some] = at_kernels(some)
 
-        Args:
-            values: (m, rows, columns, d) of m images.
-            vectors: (m, rows · columns, d), infinite where there is none.
-        """
-        pairs = zip(values.flatten(1, 2), vectors, strict=True)
-        found = [(image[self.around] - own[:, None]).square().sum(dim=2) for image, own in pairs]
-        return self._at_places(torch.stack(found)).sqrt().unflatten(1, tuple(self.mean.shape))
+            layers.one_by_one(fill, np.arange(0, len(values), CELLS))
+        nearest = self._at_places(found.permute(2, 0, 1)) + squares.T
+        return nearest.clamp_min(0).sqrt().unflatten(1, (rows, columns))
 
     def _at_places(self, found: torch.Tensor) -> torch.Tensor:
         """Return (m, cells), the least at each place of (m, cells, offsets) at each cell's kernels."""
         by_offset = found.unflatten(1, tuple(self.mean.shape)).permute(3, 0, 1, 2)
         return _nearest(by_offset, disc(self.reach), int(self.reach)).flatten(1)
+
+
+def _with_squares(vectors: torch.Tensor) -> torch.Tensor:
+    """Return (cells, d + 1, k) of vectors (cells, d, k), as `PositionDensity.bank` has them."""
+    return torch.cat([-2 * vectors, vectors.square().sum(dim=1, keepdim=True)], dim=1)
 
 
 def disc(radius: float) -> list[tuple[int, int]]:

@@ -3,22 +3,39 @@
 import torch
 
 
-def farthest(values: torch.Tensor, count: int) -> torch.Tensor:
-    """Return (cells, count at most) numbers of the vectors (cells, n, d) that cover all of them best.
+def farthest(values: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return (cells, count) numbers of the vectors (cells, n, d) that cover all of them best, and stand-ins.
 
     Greedy k-centre (Gonzalez 1985): first the one next to the mean, then always the one that is farthest from
     those already taken. PatchCore (Roth et al. 2022) thins its memory so.
+
+    A stand-in is the vector that would be kept if a kept one had never been there: where a vector is left out
+    alone, those that it covered are not covered either, and distances from the others are larger than a new
+    image's. So the one that is then farthest from the others takes its place.
+
+    Args:
+        values: of them n > count.
+        count: at least 2.
     """
-    cells, n, _ = values.shape
-    if n <= count:
-        return torch.arange(n).expand(cells, n)
-    every, apart = torch.arange(cells), _squared_distances(values)
-    taken = [(values - values.mean(dim=1, keepdim=True)).square().sum(dim=2).argmin(dim=1)]
-    nearest = apart[every, taken[0]]
+    centred = values - values.mean(dim=1, keepdim=True)
+    squares = centred.square().sum(dim=2)
+    products = torch.baddbmm(squares[:, None], centred, centred.transpose(1, 2), alpha=-2)
+    apart = products.add_(squares[..., None])  # (cells, n, n)
+    apart.diagonal(dim1=1, dim2=2).fill_(-1.0)  # of equal vectors others are taken, not one again
+    every = torch.arange(len(values))
+    taken = [squares.argmin(dim=1)]
+    to_taken = [apart[every, taken[0]]]
+    nearest = to_taken[0]
     while len(taken) < count:
         taken.append(nearest.argmax(dim=1))
-        nearest = torch.minimum(nearest, apart[every, taken[-1]])
-    return torch.stack(taken, dim=1)
+        to_taken.append(apart[every, taken[-1]])
+        nearest = torch.minimum(nearest, to_taken[-1])
+    kept, to_kept = torch.stack(taken, dim=1), torch.stack(to_taken, dim=1)
+    nearest, covering = to_kept.min(dim=1)
+    second = to_kept.scatter_(1, covering[:, None], torch.inf).amin(dim=1)
+    second.scatter_(1, kept, -1.0)
+    alone = covering[:, None] == torch.arange(count)[:, None]  # (cells, count, n): which are covered by which
+    return kept, torch.where(alone, second[:, None], nearest[:, None]).argmax(dim=2)
 
 
 def farthest_of_many(values: torch.Tensor, count: int) -> torch.Tensor:
@@ -32,29 +49,3 @@ def farthest_of_many(values: torch.Tensor, count: int) -> torch.Tensor:
         nearest[taken[-1]] = -1.0  # of equal vectors others are taken, not one again
         taken.append(int(nearest.argmax()))
     return torch.tensor(taken)
-
-
-def stand_ins(values: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-    """Return (cells, k), which vector would be kept if a kept one had never been there.
-
-    Where a vector is left out alone, those that it covered are not covered either, and distances from the
-    others are larger than a new image's. So the one that is then farthest from the others takes its place.
-
-    Args:
-        values: (cells, n, d).
-        kept: (cells, k) numbers of the vectors that `farthest` chose, 2 ≤ k < n.
-    """
-    n, k = values.shape[1], kept.shape[1]
-    to_kept = _squared_distances(values).gather(1, kept[..., None].expand(-1, -1, n))
-    (nearest, second), slots = (found.unbind(1) for found in to_kept.topk(2, dim=1, largest=False))
-    nearest, second = (found.scatter(1, kept, -1.0) for found in (nearest, second))
-    alone = slots[0][:, None] == torch.arange(k)[:, None]  # (cells, k, n): which are covered by which
-    return torch.where(alone, second[:, None], nearest[:, None]).argmax(dim=2)
-
-
-def _squared_distances(values: torch.Tensor) -> torch.Tensor:
-    """Return (cells, n, n) of (cells, n, d)."""
-    centred = values - values.mean(dim=1, keepdim=True)
-    squares = centred.square().sum(dim=2)
-    products = torch.baddbmm(squares[:, None], centred, centred.transpose(1, 2), alpha=-2)
-    return products + squares[..., None]

@@ -7,7 +7,7 @@ import torch
 from mlproject.models.components import density_fit, left_out, whitening
 from mlproject.models.components.local_descriptors import sample
 from mlproject.models.components.position_density import PositionDensity, disc
-from mlproject.models.components.thinning import farthest, stand_ins
+from mlproject.models.components.thinning import farthest
 
 ROWS, COLUMNS, IMAGES, LENGTH = 5, 4, 6, 3
 RANDOM = torch.Generator().manual_seed(0)
@@ -29,27 +29,59 @@ def maps_of(density, descriptors):
     return density.standardise(density.distances(descriptors @ density.projection))
 
 
-def brute_force(values, reach, left_out):
+def brute_force(values, reach, left_out, bank=BANK):
     """Return (ROWS, COLUMNS) distances, one place after another."""
     nearest = torch.full((ROWS, COLUMNS), torch.inf, dtype=torch.float64)
     for row, column in np.ndindex(ROWS, COLUMNS):
         for down, right in disc(reach):
             if 0 <= row + down < ROWS and 0 <= column + right < COLUMNS:
                 kept = [image for image in range(IMAGES) if not left_out[row + down, column + right, image]]
-                vectors = BANK[row + down, column + right][:, kept].T
+                vectors = bank[row + down, column + right][:, kept].T
                 away = (vectors - values[row, column].double()).norm(dim=1).amin()
                 nearest[row, column] = torch.minimum(nearest[row, column], away)
     return nearest
 
 
-@pytest.mark.parametrize("some", [False, True])
 @pytest.mark.parametrize("reach", [0, 1, 1.5, 2.0])
-def test_distances_are_those_of_brute_force(reach, some):
-    shape = (2, ROWS, COLUMNS, IMAGES)
-    left_out = torch.rand(shape, generator=torch.Generator().manual_seed(2)) < 0.4 * some
-    found = density(reach).distances(VALUES, without=left_out if some else None)
-    for one, values, without in zip(found, VALUES, left_out, strict=True):
-        torch.testing.assert_close(one.double(), brute_force(values, reach, without), rtol=1e-4, atol=1e-4)
+def test_distances_are_those_of_brute_force(reach):
+    none = torch.zeros(ROWS, COLUMNS, IMAGES, dtype=torch.bool)
+    for one, values in zip(density(reach).distances(VALUES), VALUES, strict=True):
+        torch.testing.assert_close(one.double(), brute_force(values, reach, none), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("reach", [0, 1.5])
+def test_distances_from_others_are_those_of_brute_force_where_own_kernels_are_gone_or_others(reach):
+    random = torch.Generator().manual_seed(2)
+    own = torch.randint(-1, IMAGES, (2, ROWS * COLUMNS), generator=random)
+    instead = torch.randn((2, ROWS * COLUMNS, LENGTH), generator=random)
+    found = (density(reach).distances_from_others(VALUES, own, vectors) for vectors in (None, instead))
+    for image, (gone, replaced) in enumerate(zip(*found, strict=True)):
+        left_out = own[image, :, None] == torch.arange(IMAGES)
+        bank = BANK.clone()
+        exact = brute_force(VALUES[image], reach, left_out.unflatten(0, (ROWS, COLUMNS)))
+        torch.testing.assert_close(gone.double(), exact, rtol=1e-4, atol=1e-4)
+        for cell, number in enumerate(own[image].tolist()):
+            if number >= 0:
+                bank[cell // COLUMNS, cell % COLUMNS, :, number] = instead[image, cell]
+        exact = brute_force(VALUES[image], reach, torch.zeros(ROWS, COLUMNS, IMAGES, dtype=torch.bool), bank)
+        torch.testing.assert_close(replaced.double(), exact, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("length", "reach"), [(29, 1.5), (96, 2.0)])
+@pytest.mark.parametrize("kernels", [96, 100])
+def test_distances_of_an_image_are_the_same_bits_whatever_comes_with_it(length, reach, kernels):
+    """As patch_kde's two grids have them: rows of one product are added up alike, however many there are."""
+    random = torch.Generator().manual_seed(5)
+    shape, grid = (64, length, kernels), torch.ones(8, 8)
+    whole = torch.randint(-127, 128, shape, generator=random, dtype=torch.int8)
+    offset, step = torch.randn(shape[:2], generator=random), torch.rand(shape[:2], generator=random) / 50
+    density = PositionDensity(
+        torch.eye(length), offset, step, whole, grid, grid, torch.tensor(1.0), reach, smoothing=1.0, border=0
+    )
+    values = torch.randn((8, 8, 8, length), generator=random)
+    alone = torch.cat([density.distances(value[None]) for value in values])
+    for count in range(2, 9):
+        assert torch.equal(density.distances(values[:count]), alone[:count])
 
 
 def test_distances_of_long_vectors_that_differ_little_are_exact():
@@ -135,17 +167,23 @@ def test_the_border_is_left_out_of_heights_where_there_is_enough_else():
 def test_kernels_that_cover_all_are_kept():
     near = torch.randn((1, 30, 2), generator=torch.Generator().manual_seed(3)) * 0.01
     values = torch.cat([near, torch.tensor([[[9.0, 0.0], [0.0, 9.0], [-9.0, -9.0]]])], dim=1)
-    kept = farthest(values, 4)
+    kept, _ = farthest(values, 4)
     assert set(kept[0, 1:].tolist()) == {30, 31, 32}
-    assert farthest(values, 50)[0].tolist() == list(range(33))
+
+
+def test_of_equal_vectors_none_is_kept_twice():
+    values = torch.zeros(1, 30, 2)
+    values[0, 0] = 9.0
+    kept, _ = farthest(values, 10)
+    assert len(set(kept[0].tolist())) == 10
+    assert 0 in kept[0]
 
 
 def test_who_stands_in_is_who_would_have_been_kept():
     """Three groups far from one another, each with one kept: without it, another of the group is kept."""
     groups = torch.tensor([[0.0, 0.0], [50.0, 0.0], [0.0, 50.0]]).repeat_interleave(10, dim=0)
     values = (groups + torch.randn((30, 2), generator=torch.Generator().manual_seed(4)))[None]
-    kept = farthest(values, 3)
-    instead = stand_ins(values, kept)
+    kept, instead = farthest(values, 3)
     assert (instead // 10 == kept // 10).all()
     assert (instead != kept).all()
 
