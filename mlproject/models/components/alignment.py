@@ -30,10 +30,9 @@ CLOSER_TURNS = (-6.0, -4.5, -3.0, -1.5, 0.0, 1.5, 3.0, 4.5, 6.0)
 LAST_TURNS = (-0.7, -0.35, 0.0, 0.35, 0.7)
 SHIFT = 3  # pixels of the template
 GROWTH = 2.0  # most times that a crop is enlarged
-MATCHED = 60  # good images at most whose mean is the template
+ENOUGH = 60  # good images that say how parts lie, and whose mean is the template
 ROUNDS = 3  # of matching them with it
 MARGIN = 1.08  # of the crop, times the largest usual part
-TRIED = 40  # good images that say whether aligning helps
 WHOLE_SIZE = 64  # side at which whole photos are compared, pixels
 FIXED = 0.07  # distance to the nearest fellow, in units of the contrast, below which parts are fixed
 GAIN = 0.6  # share of the distance as photos are, which the aligned one must stay below
@@ -196,7 +195,7 @@ def fit(parts: list[Part], size: int, image_size: int, multiple: int) -> Alignme
     template = alignment.sample(parts[usual].contrast, [start], *shape)[0]
     for _ in range(ROUNDS):
         alignment = replace(alignment, template=template)
-        template = _aligned(parts[:: math.ceil(len(parts) / MATCHED)], alignment).mean(dim=0)
+        template = _aligned(parts, alignment).mean(dim=0)
     return replace(alignment, template=template)
 
 
@@ -211,14 +210,9 @@ def _aligned(parts: list[Part], alignment: Alignment) -> torch.Tensor:
     return torch.cat(layers.one_by_one(aligned, np.arange(len(parts))))
 
 
-def thumbnail(part: Part) -> torch.Tensor:
-    """Return (1, 4, WHOLE_SIZE, WHOLE_SIZE), the contrast of a whole photo, as `varies` takes it."""
-    return _whole([part], WHOLE_SIZE)
-
-
-def varies(thumbnails: torch.Tensor) -> bool:
-    """Whether good photos, taken as they are, are far from their nearest fellow; of (n, 4, s, s)."""
-    return _to_nearest(thumbnails) > FIXED
+def varies(parts: list[Part]) -> bool:
+    """Whether good photos, taken as they are, are far from their nearest fellow."""
+    return _to_nearest(_whole(parts, WHOLE_SIZE)) > FIXED
 
 
 def helps(parts: list[Part], alignment: Alignment) -> bool:
@@ -230,9 +224,8 @@ def helps(parts: list[Part], alignment: Alignment) -> bool:
     """
     rows, columns = alignment.template.shape[-2:]
     area = 4 * alignment.half_length * alignment.half_width  # share of the photo: the same pixels on the part
-    some = parts[:: max(1, len(parts) // TRIED)][:TRIED]
-    before = _whole(some, round(math.sqrt(rows * columns / area)))
-    after = _aligned(some, alignment)
+    before = _whole(parts, round(math.sqrt(rows * columns / area)))
+    after = _aligned(parts, alignment)
     before, after = (F.avg_pool2d(contrasts, DETAIL) for contrasts in (before, after))
     return _to_nearest(after) < GAIN * _to_nearest(before)
 

@@ -213,12 +213,10 @@ class PatchDetector(Detector):
     def _chosen_alignment(self, train: np.ndarray) -> Alignment | None:
         if self.settings.align == "none":
             return None
+        parts = layers.one_by_one(_part, train[:: math.ceil(len(train) / alignment.ENOUGH)])
         auto = self.settings.align == "auto"
-        if auto and not alignment.varies(
-            torch.cat(layers.one_by_one(lambda image: alignment.thumbnail(_part(image)), train))
-        ):
+        if auto and not alignment.varies(parts):
             return None
-        parts = layers.one_by_one(_part, train)
         found = alignment.fit(parts, train.shape[1], self.settings.part_size, multiple=self.multiple)
         return None if found is None or (auto and not alignment.helps(parts, found)) else found
 
