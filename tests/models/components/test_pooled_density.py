@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mlproject.models.components import density_fit, pooled_density, whitening
+from mlproject.models.components.patch_detector import ORDERED
 from mlproject.models.components.pooled_density import PooledDensity
 
 LENGTH = 4
@@ -80,3 +81,14 @@ def test_places_that_differ_by_chance_alone_have_no_order(images):
     places = textures(1, seed=5)
     within, total, _ = whitening.scatter((textures(images) + places).split(5))
     assert whitening.order(within, total, images) > 0.5
+
+
+@pytest.mark.parametrize(("share", "ordered"), [(0.1, False), (0.5, True)])
+def test_a_lamp_that_falls_off_is_no_order(share, ordered):
+    """It makes few directions differ from place to place, in a texture too: a part makes many."""
+    length = 20
+    random = torch.Generator().manual_seed(6)
+    images = torch.randn((30, 8, 6, length), generator=random)
+    images[..., : int(share * length)] += 3 * torch.randn((8, 6, int(share * length)), generator=random)
+    within, total, _ = whitening.scatter(images.split(5))
+    assert (whitening.order(within, total, len(images)) > ORDERED) == ordered
