@@ -85,14 +85,21 @@ def _of_all_places(
 ) -> tuple[PositionDensity, torch.Tensor]:
     """Return the density of kernels that all places share, and scores as `fit`."""
     n, (rows, columns) = len(descriptors), descriptors[0].shape[1:3]
-    offset, step, kernels, owners = chosen_of_all(lambda image: widen(descriptors[image]) @ projection, n)
+    offset, step, kernels, owners, instead = chosen_of_all(
+        lambda image: widen(descriptors[image]) @ projection, n
+    )
     one, grid = torch.tensor(1.0), torch.ones(rows, columns)
     density = PooledDensity(projection, offset, step, kernels, grid, grid, one, **spaced)
 
     def from_others(image: int) -> torch.Tensor:
         """Return (1, rows, columns), the distances of a good image from the others."""
         values = widen(descriptors[image]) @ projection
-        return density.distances(values, without=(owners == image)[None])
+        found = density.distances(values, without=(owners == image)[None])
+        if not len(instead[image]):
+            return found
+        return torch.minimum(
+            found, torch.cdist(values.flatten(1, 2), instead[image]).amin(dim=2).view_as(found)
+        )
 
     return left_out.standardised(density, torch.cat(each(from_others, n)))
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from mlproject.models.components import layers
 from mlproject.models.components.position_density import PositionDensity
-from mlproject.models.components.thinning import farthest_of_many
+from mlproject.models.components.thinning import farthest_of_many, stand_ins_of_many
 
 KERNELS = 2000
 CANDIDATES = 16_000  # vectors, of all images and places, of which the kernels are chosen
@@ -64,8 +64,10 @@ class PooledDensity(PositionDensity):
 
 def chosen_of_all(
     whitened: Callable[[int], torch.Tensor], n: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return `PooledDensity`'s offset, step and kernels, and the number (k,) of the image each kernel is of.
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, list[torch.Tensor]]:
+    """Return `PooledDensity`'s offset, step and kernels, whose image each is, and each image's stand-ins.
+
+    The images are (k,) numbers; the stand-ins, (some, d) values, are what would be kernels without the image.
 
     Args:
         whitened: returns (1, rows, columns, d) values of an image by its number.
@@ -82,4 +84,5 @@ def chosen_of_all(
     low, high = values.aminmax(dim=0)
     offset, step = (low + high) / 2, ((high - low) / 254).clamp_min(1e-8)
     kernels = ((values[chosen] - offset) / step).round().to(torch.int8)
-    return offset[None], step[None], kernels.T.contiguous()[None], owners
+    instead = [values[some] for some in stand_ins_of_many(values, chosen, torch.arange(len(values)) % n)]
+    return offset[None], step[None], kernels.T.contiguous()[None], owners, instead

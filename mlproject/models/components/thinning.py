@@ -2,6 +2,8 @@
 
 import torch
 
+LIKELY = 20  # vectors for each kept one: the least covered, among which stand-ins are looked for
+
 
 def farthest(values: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return (cells, count) numbers of the vectors (cells, n, d) that cover all of them best, and stand-ins.
@@ -49,3 +51,36 @@ def farthest_of_many(values: torch.Tensor, count: int) -> torch.Tensor:
         nearest[taken[-1]] = -1.0  # of equal vectors others are taken, not one again
         taken.append(int(nearest.argmax()))
     return torch.tensor(taken)
+
+
+def stand_ins_of_many(values: torch.Tensor, kept: torch.Tensor, owners: torch.Tensor) -> list[torch.Tensor]:
+    """Return, for each owner, the numbers of the vectors that would be kept if its own had never been there.
+
+    As many as it has among those kept, each the farthest from what the others keep.
+
+    Args:
+        values: (n, d).
+        kept: (k,) numbers of the vectors that are kept.
+        owners: (n,) whose each vector is: 0 … m - 1.
+    """
+    centred = values - values.mean(dim=0)
+    squares = centred.square().sum(dim=1)
+    own = [kept[owners[kept] == owner] for owner in range(int(owners.max()) + 1)]
+    nearest = torch.full((len(own), len(values)), torch.inf)
+    for owner, some in enumerate(own):
+        if len(some):
+            apart = torch.addmm(squares[some], centred, centred[some].T, alpha=-2)
+            nearest[owner] = apart.amin(dim=1) + squares
+    first, whose = nearest.min(dim=0)
+    second = nearest.scatter_(0, whose[None], torch.inf).amin(dim=0)
+    found = []
+    for owner, some in enumerate(own):
+        uncovered = torch.where(whose == owner, second, first)
+        uncovered[owners == owner] = uncovered[kept] = -1.0
+        likely = uncovered.topk(min(LIKELY * len(some), len(values))).indices
+        uncovered, taken = uncovered[likely], likely[:0]
+        for _ in some:
+            taken = torch.cat([taken, likely[uncovered.argmax()][None]])
+            uncovered = torch.minimum(uncovered, (values[likely] - values[taken[-1]]).square().sum(dim=1))
+        found.append(taken)
+    return found

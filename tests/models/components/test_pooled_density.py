@@ -92,3 +92,18 @@ def test_a_lamp_that_falls_off_is_no_order(share, ordered):
     images[..., : int(share * length)] += 3 * torch.randn((8, 6, int(share * length)), generator=random)
     within, total, _ = whitening.scatter(images.split(5))
     assert (whitening.order(within, total, len(images)) > ORDERED) == ordered
+
+
+def test_a_left_out_image_is_as_far_off_as_a_new_one(monkeypatch):
+    """Without stand-ins it left gaps, and a pattern that lies elsewhere in each image raised thresholds."""
+    monkeypatch.setattr(pooled_density, "KERNELS", 120)
+    random = torch.Generator().manual_seed(7)
+    place = torch.stack(torch.meshgrid(torch.arange(8.0), torch.arange(6.0), indexing="ij"), dim=-1)
+
+    def patterns(n):
+        phase = 0.7 * place + 6.28 * torch.rand((n, 1, 1, 2), generator=random)
+        return torch.cat([phase.sin(), phase.cos()], dim=-1)
+
+    density, scores = fit(patterns(60))
+    new = density.heights(density.standardise(density.distances(patterns(200) @ density.projection)))
+    assert float(scores.mean()) == pytest.approx(float(new.mean()), rel=0.05)
