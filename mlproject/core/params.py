@@ -155,4 +155,7 @@ def check(tree: Any, schema: type[S], where: str) -> S:
             raise unknown_name(place, str(first["loc"][-1]), schema.model_fields) from None
         if first["type"] == "missing":
             raise UserError(f"{place} is missing. It must be set.") from None
-        raise UserError(f"{place} is {first['input']!r}: {first['msg']}") from None
+        reason = first["msg"].removeprefix("Value error, ")
+        if not first["loc"]:  # a rule about several keys, each of which is right
+            raise UserError(f"{place}: {reason}") from None
+        raise UserError(f"{place} is {first['input']!r}: {reason}") from None

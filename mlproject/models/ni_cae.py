@@ -22,8 +22,8 @@ class Parameters(AutoencoderParameters):
         filters: of the encoder's convolutions, each followed by a halving; the paper: 128, 64, 16, 8, 4.
         latent_channels: width of the dense layer applied at each position of the code; the paper: 512.
         skips: whether what the encoder has before each halving is added to the decoder's values of that size.
-            Details then need not pass through the code, but nor need defects: nothing but the noise keeps the
-            network from copying its input, so only structured noise, which looks like defects, makes sense.
+            Details can then bypass the code, and so can defects: nothing but the noise keeps the network from
+            copying its input, so only structured noise, which looks like defects, makes sense.
     """
 
     filters: layers.Filters
@@ -36,10 +36,12 @@ class Parameters(AutoencoderParameters):
 
     @model_validator(mode="after")
     def _not_the_identity(self) -> Self:
-        if self.skips and (self.noise is None or self.noise.target == "noisy"):
+        noise = self.noise
+        removed = noise is not None and noise.target == "clean" and noise.variance > 0 and noise.share > 0
+        if self.skips and not removed:
             raise ValueError(
                 "with skips: true and no noise to remove the network learns to copy its input, defects too. "
-                "Set skips: false, or a noise with target: clean"
+                "Set skips: false, or a noise with a variance and a share above 0 and target: clean"
             )
         return self
 

@@ -117,8 +117,10 @@ class NoiseStudy(Study):
         inputs = self.inputs
         listed = [name for name in (NOISY, OTHER) if name in inputs.detectors]
         self.folders = {name: artifacts.model_folder(inputs.category, name) for name in listed}
+        if NOISY not in listed:
+            return
         own = inputs.settings_of(NOISY)
-        if NOISY not in listed or not own["noise"] or own["skips"]:
+        if not own["noise"] or own["skips"]:
             return
         settings = fitting.overridden(NOISY, own, self.settings.overrides, "noise")
         retrained = {WITHOUT: settings | {"noise": None}}

@@ -1,6 +1,7 @@
 """What a study's settings may be, and what it says of trainings that they change."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,19 @@ def test_a_strict_threshold_is_strict_in_studies_too(restored):
     Path("params.yaml").write_text(yaml.safe_dump(params))
     with pytest.raises(TooFewImages, match="support a false-alarm rate"):
         opened("noise").threshold_of(noise.WITHOUT)
+
+
+def test_a_model_saved_before_a_setting_existed_is_studied_as_it_was(made):
+    description = artifacts.model_folder(CATEGORY, "ni_cae") / "model.json"
+    saved = description.read_text()
+    settings = json.loads(saved)
+    assert settings["settings"].pop("skips") is False
+    description.write_text(json.dumps(settings))
+    try:
+        assert opened("noise").inputs.settings_of("ni_cae")["skips"] is False
+        assert "skip connections" not in " ".join(opened("noise").notes())
+    finally:
+        description.write_text(saved)
 
 
 def test_a_ni_cae_with_skips_has_no_twin_without_noise(made):

@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from mlproject.models.components import layers
 from mlproject.models.components.part_pose import (
+    DARKEST,
     MASK_SIZE,
     Part,
     all_lone,
@@ -31,11 +32,11 @@ LAST_TURNS = (-0.7, -0.35, 0.0, 0.35, 0.7)
 SHIFT = 3  # pixels of the template
 GROWTH = 2.0  # most times that a crop is enlarged
 ENOUGH = 60  # good images that say how parts lie, and whose mean is the template
-ROUNDS = 3  # of matching them with it
+ROUNDS = 3  # of matching the images with the template
 MARGIN = 1.08  # of the crop, times the largest usual part
 WHOLE_SIZE = 64  # side at which whole photos are compared, pixels
 FIXED = 0.07  # distance to the nearest fellow, in units of the contrast, below which parts are fixed
-GAIN = 0.6  # share of the distance as photos are, which the aligned one must stay below
+GAIN = 0.6  # share of the distance at one pose for all, below which aligning must bring it
 DETAIL = 4  # pixels of the template that are averaged first: grain varies however parts are aligned
 DARK = 0.2  # level of the background below which it says less about the lamp
 LEVEL = 0.6  # of the background in crops of a release that did not keep what is usual
@@ -97,7 +98,8 @@ class Alignment:
         """
         usual = self.background[:, None, None]
         more = (DARK - usual).clamp_min(0)
-        return photo * (usual + more) / (plane_of(part.background, photo.shape[-1]) + more)
+        background = plane_of(part.background, photo.shape[-1]).clamp_min(DARKEST)
+        return photo * (usual.clamp_min(DARKEST) + more) / (background + more)
 
     def pose(self, part: Part) -> Pose:
         """Return the pose whose crop is nearest to the template; first coarsely, among many."""
@@ -107,10 +109,12 @@ class Alignment:
 
     def _nearest(self, contrast: torch.Tensor, poses: list[Pose], shrink: int) -> Pose:
         """Return the pose, moved by up to SHIFT pixels of the smaller template, with the least difference."""
-        template = F.avg_pool2d(self.template, shrink)
-        rows, columns = template.shape[-2:]
+        shape = self.template.shape[-2:]
+        rows, columns = (max(4, side // shrink) for side in shape)
         reach = min(SHIFT, (min(rows, columns) - 1) // 4)
-        crops = self.sample(contrast, poses, rows, columns)
+        # both are averaged alike, from the same pixels
+        crops = F.interpolate(self.sample(contrast, poses, *shape), (rows, columns), mode="area")
+        template = F.interpolate(self.template[None], (rows, columns), mode="area")[0]
         inner = template[:, reach : rows - reach, reach : columns - reach]
         squares = F.avg_pool2d(crops.square().sum(dim=1, keepdim=True), inner.shape[-2:], 1)
         differences = squares * inner[0].numel() - 2 * F.conv2d(crops, inner[None])
@@ -195,19 +199,19 @@ def fit(parts: list[Part], size: int, image_size: int, multiple: int) -> Alignme
     template = alignment.sample(parts[usual].contrast, [start], *shape)[0]
     for _ in range(ROUNDS):
         alignment = replace(alignment, template=template)
-        template = _aligned(parts, alignment).mean(dim=0)
+        template = _crops(parts, _poses(parts, alignment), alignment).mean(dim=0)
     return replace(alignment, template=template)
 
 
-def _aligned(parts: list[Part], alignment: Alignment) -> torch.Tensor:
-    """Return (n, 4, h, w), the parts as the template has them."""
-    rows, columns = alignment.template.shape[-2:]
+def _poses(parts: list[Part], alignment: Alignment) -> list[Pose]:
+    return layers.one_by_one(lambda number: alignment.pose(parts[int(number[0])]), np.arange(len(parts)))
 
-    def aligned(number: np.ndarray) -> torch.Tensor:
-        part = parts[int(number[0])]
-        return alignment.sample(part.contrast, [alignment.pose(part)], rows, columns)
 
-    return torch.cat(layers.one_by_one(aligned, np.arange(len(parts))))
+def _crops(parts: list[Part], poses: list[Pose], alignment: Alignment) -> torch.Tensor:
+    """Return (n, 4, h, w), the parts at their poses as the template has them."""
+    shape = alignment.template.shape[-2:]
+    pairs = zip(parts, poses, strict=True)
+    return torch.cat([alignment.sample(part.contrast, [pose], *shape) for part, pose in pairs])
 
 
 def varies(parts: list[Part]) -> bool:
@@ -216,18 +220,21 @@ def varies(parts: list[Part]) -> bool:
 
 
 def helps(parts: list[Part], alignment: Alignment) -> bool:
-    """Whether good photos are far nearer to each other once aligned.
+    """Whether good photos are far nearer to each other at their own poses than all at one, the usual pose.
 
     Args:
         parts: of good photos.
         alignment: fitted to them.
     """
-    rows, columns = alignment.template.shape[-2:]
-    area = 4 * alignment.half_length * alignment.half_width  # share of the photo: the same pixels on the part
-    before = _whole(parts, round(math.sqrt(rows * columns / area)))
-    after = _aligned(parts, alignment)
-    before, after = (F.avg_pool2d(contrasts, DETAIL) for contrasts in (before, after))
-    return _to_nearest(after) < GAIN * _to_nearest(before)
+    poses = _poses(parts, alignment)
+    turned = np.exp(1j * np.array([pose.angle for pose in poses])).mean()
+    x, y = np.median([(pose.x, pose.y) for pose in poses], axis=0)
+    usual = Pose(float(x), float(y), float(np.angle(turned)))
+    before, after = (
+        _to_nearest(F.avg_pool2d(_crops(parts, taken, alignment), DETAIL))
+        for taken in ([usual] * len(parts), poses)
+    )
+    return after < GAIN * before
 
 
 def _whole(parts: list[Part], side: int) -> torch.Tensor:

@@ -14,6 +14,7 @@ CONTRAST = 0.08  # share of the background's level by which a part differs at le
 CLOSING = 2  # pixels: gaps that belong to a part
 NOISE = 6.0  # times the border's median deviation, by which it differs at least
 LARGEST, SMALLEST = 0.7, 0.005  # share of the image
+FAINTEST = 0.02  # grey levels, of 1, by which a part differs at least, on a dark background too
 DARKEST = 0.02  # level below which a background is not brightened further
 
 
@@ -44,9 +45,10 @@ def find_part(photo: torch.Tensor) -> Part:
         small = F.interpolate(photo[None], (MASK_SIZE, MASK_SIZE), mode="area")[0]
     plane, noise = _background(small)
     drawn = plane_of(plane, small.shape[-1])
-    differs = F.avg_pool2d((small / drawn - 1)[None], 3, 1, 1)[0].abs().amax(dim=0)
+    least = (max(CONTRAST, NOISE * noise) * drawn.clamp_min(DARKEST)).clamp_min(FAINTEST)
+    differs = (F.avg_pool2d((small - drawn)[None], 3, 1, 1)[0].abs() > least).any(dim=0)
     # padded: closing takes what lies beyond the photo for background, and would clear a part off the border
-    mask = np.pad((differs > max(CONTRAST, NOISE * noise)).numpy(), CLOSING, mode="edge")
+    mask = np.pad(differs.numpy(), CLOSING, mode="edge")
     mask = ndimage.binary_closing(mask, iterations=CLOSING)[CLOSING:-CLOSING, CLOSING:-CLOSING]
     pieces, count = ndimage.label(mask, structure=np.ones((3, 3)))
     if count:
@@ -62,7 +64,7 @@ def plane_of(background: torch.Tensor, size: int) -> torch.Tensor:
     """Return (3, size, size), a plane in each colour, of (3, 3) as `Part.background`."""
     steps = (torch.arange(size) + 0.5) / size * 2 - 1
     level, across, down = background[:, :, None, None].unbind(1)
-    return (level + across * steps + down * steps[:, None]).clamp_min(DARKEST)
+    return level + across * steps + down * steps[:, None]
 
 
 def _background(photo: torch.Tensor) -> tuple[torch.Tensor, float]:

@@ -214,7 +214,8 @@ class PatchDetector(Detector):
     def _chosen_alignment(self, train: np.ndarray) -> Alignment | None:
         if self.settings.align == "none":
             return None
-        parts = layers.one_by_one(_part, train[:: math.ceil(len(train) / alignment.ENOUGH)])
+        some = np.random.default_rng(0).permutation(len(train))[: alignment.ENOUGH]
+        parts = layers.one_by_one(_part, train[np.sort(some)])
         auto = self.settings.align == "auto"
         if auto and not alignment.varies(parts):
             return None

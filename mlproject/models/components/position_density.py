@@ -130,7 +130,8 @@ class PositionDensity:
         def at_kernels(some: slice) -> torch.Tensor:
             """Return (cells, offsets, m), at some cells' kernels, for each image's value around them.
 
-            All images in one product: a row of it is added up in the same order, however many rows there are.
+            All images in one product: its rows are added up alike however many there are, but for one alone,
+            which there never is: an image has a row for each cell within reach.
             """
             shape = (around.shape[1], values.shape[1])
             near = values.index_select(0, around[some].flatten()).unflatten(0, (-1, shape[0])).flatten(1, 2)

@@ -111,7 +111,8 @@ class StudyInputs:
     def settings_of(self, model: str) -> dict[str, Any]:
         """Return the settings a model was trained with; its section of params.yaml if it is not listed."""
         if model in self.detectors:
-            return files.read_json(artifacts.model_folder(self.category, model) / DESCRIPTION)["settings"]
+            saved = files.read_json(artifacts.model_folder(self.category, model) / DESCRIPTION)["settings"]
+            return {**models.detector_class(model).added_settings, **saved}
         return dict(self.models[model])
 
     def threshold_of(self, model: str) -> params.Threshold:

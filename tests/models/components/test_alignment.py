@@ -133,6 +133,45 @@ def test_parts_that_vary_in_position_are_aligned_and_fixed_ones_are_left(fitted)
     assert not alignment.varies(fixed)
 
 
+def test_a_fixed_part_on_a_grained_table_is_left():
+    """A crop has less of the grain than the photo; aligning has no part in that."""
+    random = torch.Generator().manual_seed(0)
+    images = [photo(64, 64, 20) + 0.03 * torch.randn((3, SIZE, SIZE), generator=random) for _ in range(9)]
+    parts = [find_part(image) for image in images]
+    assert alignment.varies(parts)
+    assert not alignment.helps(parts, alignment.fit(parts, SIZE, 64, 8))
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.008])
+def test_a_part_on_black_is_found(noise):
+    random = torch.Generator().manual_seed(0)
+    image = (0.7 - photo(64, 64, 20)).clamp_min(0) + noise * torch.randn((3, SIZE, SIZE), generator=random)
+    mask = find_part(image.clamp(0, 1)).mask
+    assert mask.sum() == pytest.approx(60 * 14 + 12 * 12, rel=0.3)
+
+
+def needle(x, y, degrees):
+    """A bar of 76 × 6 pixels with a slightly brighter end, in noise."""
+    rows, columns = torch.meshgrid(torch.arange(SIZE) + 0.5, torch.arange(SIZE) + 0.5, indexing="ij")
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    u = (columns - x) * cosine + (rows - y) * sine
+    v = (rows - y) * cosine - (columns - x) * sine
+    grey = torch.where((u.abs() < 38) & (v.abs() < 3), torch.where(u > 30, 0.4, 0.3), 0.7)
+    noise = 0.05 * torch.randn((SIZE, SIZE), generator=torch.Generator().manual_seed(int(degrees)))
+    return (grey + noise).expand(3, -1, -1).clone()
+
+
+def test_a_thin_part_is_not_turned_end_for_end():
+    """A coarse template that left out its last rows was."""
+    places = [((x + 64) / 2, (y + 64) / 2, degrees) for x, y, degrees in positions(24, seed=11)]
+    parts = [find_part(needle(*place)) for place in places]
+    found = alignment.fit(parts, SIZE, 64, 8)
+    assert found is not None
+    poses = [found.pose(part) for part in parts]
+    turns = [math.degrees(pose.angle) - place[2] for pose, place in zip(poses, places, strict=True)]
+    assert np.abs((np.array(turns) - turns[0] + 180) % 360 - 180).max() < 3
+
+
 def test_no_lone_part_no_alignment():
     noise = torch.rand((6, 3, SIZE, SIZE), generator=torch.Generator().manual_seed(0))
     assert alignment.fit([find_part(image) for image in noise], SIZE, 64, 8) is None
