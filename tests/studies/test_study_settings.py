@@ -146,7 +146,7 @@ def test_both_ways_the_training_shows_as_many_images(restored, epochs, fewer):
         ("labels", {"levels": [3, -1]}, r"studies.labels.levels.1 is -1: .*greater than or equal to 0"),
         ("labels", {"filters": [0, 4]}, r"studies.labels.filters.0 is 0"),
         ("labels", {"filters": [4, 4, 4, 4, 4]}, "image_size 32 is too small for 5 unpadded convolutions"),
-        ("noise", {"image_size": 100}, "studies.noise with ni_cae's settings .* such as 96 or 104"),
+        ("noise", {"image_size": 100}, "studies.noise with ni_cae's settings: .* such as 96 or 104"),
         ("generated", {"kd_cae": SHORT | {"image_size": 100}}, "generated.kd_cae with .* such as 96 or 112"),
         ("generated", {"share": 0}, "studies.generated.share"),
         ("samples", {"sizes": [4]}, "studies.samples.sizes.0 is 4"),
