@@ -5,7 +5,7 @@
 patch_kde with `window: near` and `all` on four textures without order, drawn here: wood, tile, leather and
 carpet at 256 px, 160 good images to fit, the other settings those of params.yaml. AUROC of 48 good images
 against the same with a made defect of each kind that can show in a texture, 40 % visible; false alarms of 200
-new good images at the threshold of the left-out ones. Takes fifteen minutes.
+new good images at the threshold of the left-out ones. Takes five minutes.
 """
 
 import time
