@@ -56,7 +56,7 @@ def farthest_of_many(values: torch.Tensor, count: int) -> torch.Tensor:
 def stand_ins_of_many(values: torch.Tensor, kept: torch.Tensor, owners: torch.Tensor) -> list[torch.Tensor]:
     """Return, for each owner, the numbers of the vectors that would be kept if its own had never been there.
 
-    As many as it has among those kept, each the farthest from what the others keep.
+    As many as it has among those kept, or as there are: each the farthest from what the others keep.
 
     Args:
         values: (n, d).
@@ -70,17 +70,20 @@ def stand_ins_of_many(values: torch.Tensor, kept: torch.Tensor, owners: torch.Te
     for owner, some in enumerate(own):
         if len(some):
             apart = torch.addmm(squares[some], centred, centred[some].T, alpha=-2)
-            nearest[owner] = apart.amin(dim=1) + squares
+            nearest[owner] = (apart.amin(dim=1) + squares).clamp_min(0)
     first, whose = nearest.min(dim=0)
     second = nearest.scatter_(0, whose[None], torch.inf).amin(dim=0)
     found = []
     for owner, some in enumerate(own):
         uncovered = torch.where(whose == owner, second, first)
         uncovered[owners == owner] = uncovered[kept] = -1.0
-        likely = uncovered.topk(min(LIKELY * len(some), len(values))).indices
+        free = int((uncovered >= 0).sum())
+        likely = uncovered.topk(min(LIKELY * len(some), free)).indices
         uncovered, taken = uncovered[likely], likely[:0]
-        for _ in some:
-            taken = torch.cat([taken, likely[uncovered.argmax()][None]])
+        for _ in some[:free]:
+            number = uncovered.argmax()
+            taken = torch.cat([taken, likely[number][None]])
             uncovered = torch.minimum(uncovered, (values[likely] - values[taken[-1]]).square().sum(dim=1))
+            uncovered[number] = -1.0
         found.append(taken)
     return found

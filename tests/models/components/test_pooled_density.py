@@ -6,6 +6,7 @@ import torch
 from mlproject.models.components import density_fit, pooled_density, whitening
 from mlproject.models.components.patch_detector import ORDERED
 from mlproject.models.components.pooled_density import PooledDensity
+from mlproject.models.components.thinning import farthest_of_many, stand_ins_of_many
 
 LENGTH = 4
 EACH = {"each": lambda function, n: [function(i) for i in range(n)]}
@@ -107,3 +108,17 @@ def test_a_left_out_image_is_as_far_off_as_a_new_one(monkeypatch):
     density, scores = fit(patterns(60))
     new = density.heights(density.standardise(density.distances(patterns(200) @ density.projection)))
     assert float(scores.mean()) == pytest.approx(float(new.mean()), rel=0.05)
+
+
+@pytest.mark.parametrize("kept", [12, 40, 60])
+def test_no_vector_stands_in_for_its_own_image(kept):
+    """Where all vectors are kept, as of few small images, none is left that could."""
+    values = torch.randn((60, LENGTH), generator=torch.Generator().manual_seed(8))
+    owners = torch.arange(60) % 5
+    numbers = farthest_of_many(values, kept)
+    instead = stand_ins_of_many(values, numbers, owners)
+    for owner, some in enumerate(instead):
+        own = (owners[numbers] == owner).sum()
+        others = torch.isin(torch.arange(60), numbers, invert=True) & (owners != owner)
+        assert len(some) == min(own, others.sum())
+        assert others[some].all()
