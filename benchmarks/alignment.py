@@ -1,6 +1,6 @@
 """Does patch_kde gain from parts that are turned and cropped, and does it find out without labels?
 
-    python benchmarks/alignment.py
+    python -m benchmarks.alignment
 
 Four kinds of photos that the sample does not have, drawn here at 512 px: a bright gear and a nut in its
 shell, in any position on a dark table; a speckled pill that hardly moves; a zipper that reaches over the
@@ -11,12 +11,14 @@ there are 120. Takes ten minutes.
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 import numpy as np
 import torch
 from scipy import ndimage
 
+from benchmarks.window import images
 from mlproject import models
 from mlproject.core import params
 from mlproject.evaluation import metrics, thresholds
@@ -25,9 +27,10 @@ from mlproject.training.run_options import RunOptions
 
 SIDE = 512
 TRAIN, GOOD, EACH = 120, 40, 12  # images
+LAMP = 0.04  # deviation of its brightness
 DOWN, RIGHT = np.mgrid[:SIDE, :SIDE].astype(float)
 Array = np.ndarray
-Draw = Callable[[np.random.Generator, str], Array]
+Draw = Callable[..., Array]
 
 
 def _field(random: np.random.Generator, sigma: float | tuple[float, float]) -> Array:
@@ -165,17 +168,6 @@ PRODUCTS: dict[str, tuple[Draw, tuple[str, ...]]] = {
 }
 
 
-def images(draw: Draw, count: int, seed: int, defect: str = "") -> Array:
-    """Return (count, SIDE, SIDE, 3) uint8 photos, each under its own lamp, with sensor noise."""
-    photos = []
-    for number in range(count):
-        random = np.random.default_rng([seed, number])
-        light = draw(random, defect) * (1 + 0.04 * random.standard_normal())
-        light = light + 0.008 * random.standard_normal(light.shape)
-        photos.append((light.clip(0, 1) * 255).round().astype(np.uint8))
-    return np.stack(photos)
-
-
 def main() -> None:
     """Print a row for each product and way to align."""
     tree = params.load_file()
@@ -186,8 +178,12 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
     torch.set_num_threads(1)
     for product, (draw, defects) in PRODUCTS.items():
-        train, good = images(draw, TRAIN, 0), images(draw, GOOD, 1)
-        defective = np.concatenate([images(draw, EACH, 2 + n, defect) for n, defect in enumerate(defects)])
+        train, good = (
+            images(partial(draw, defect=""), n, seed, LAMP) for seed, n in enumerate((TRAIN, GOOD))
+        )
+        defective = np.concatenate(
+            [images(partial(draw, defect=defect), EACH, 2 + n, LAMP) for n, defect in enumerate(defects)]
+        )
         labels = np.repeat([0, 1], [GOOD, len(defective)])
         for align in ("none", "auto"):
             detector = cast(PatchDetector, models.create("patch_kde", settings | {"align": align}))

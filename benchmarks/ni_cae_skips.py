@@ -3,9 +3,9 @@
     python benchmarks/ni_cae_skips.py bottle,bracket,transistor,weave
 
 NI-CAE without and with skips, trained with the settings of params.yaml, then up to three times its epochs;
-scored by the maps `ssim` and `gradient`; beside them pca and patch_kde. Seed 0, protocol clean, one thread;
-seconds are of the processor. Differences are paired, over the same resamples of the test images; * is shown,
-by Holm's correction over all pairs of a category. Reads data/prepared; opens the test set.
+scored by the maps `ssim` and `gradient`, and compared with pca and patch_kde. Seed 0, protocol clean, one
+thread; seconds are of the processor. Differences are paired, over the same resamples of the test images; * is
+shown, by Holm's correction over all pairs of a category. Reads data/prepared; opens the test set.
 """
 
 import tempfile

@@ -67,12 +67,17 @@ def carpet(random: np.random.Generator) -> np.ndarray:
     return (0.4 + 0.1 * pattern + 0.09 * _field(random, 1.0))[..., None] * np.array([0.8, 0.8, 0.85])
 
 
-def images(texture: Callable[[np.random.Generator], np.ndarray], count: int, seed: int) -> np.ndarray:
-    """Return (count, SIDE, SIDE, 3) uint8 photos, each under its own lamp, with sensor noise."""
+def images(
+    texture: Callable[[np.random.Generator], np.ndarray], count: int, seed: int, lamp: float = 0.05
+) -> np.ndarray:
+    """Return (count, h, w, 3) uint8 photos, each under its own lamp, with sensor noise.
+
+    `lamp` is the deviation of its brightness.
+    """
     photos = []
     for number in range(count):
         random = np.random.default_rng([seed, number])
-        light = texture(random) * (1 + 0.05 * random.standard_normal())
+        light = texture(random) * (1 + lamp * random.standard_normal())
         light = light + 0.008 * random.standard_normal(light.shape)
         photos.append((light.clip(0, 1) * 255).round().astype(np.uint8))
     return np.stack(photos)

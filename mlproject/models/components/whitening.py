@@ -37,8 +37,8 @@ def order(within: torch.Tensor, total: torch.Tensor, images: int) -> float:
     """Return how much places differ from each other, in units of what varies within one: about 0 by chance.
 
     Of the directions, a fifth differ more: a lamp that falls off towards the corners makes a few differ, in a
-    texture too. `images` is the number of images that both covariances are of: the
-    fewer, the more the places' means differ by chance.
+    texture too. `images` is the number of images that both covariances are of: the fewer, the more the
+    places' means differ by chance.
     """
     white = _white(within, float(1e-6 * total.diagonal().mean()))  # images that are all equal vary in nothing
     ratios = torch.linalg.eigvalsh(white.T @ total @ white)

@@ -54,7 +54,7 @@ def test_a_bright_part_on_a_dark_table_keeps_its_grain():
 
 
 def test_a_part_that_reaches_over_the_border_is_not_alone():
-    """As a zipper or a cable: a crop of it would leave out all that is beside it."""
+    """A zipper or a cable, say: a crop would leave out what lies on either side."""
     bands = []
     for x in np.linspace(50, 78, 12):
         image = torch.full((3, SIZE, SIZE), 0.7)
