@@ -65,7 +65,8 @@ def completed(
 ) -> Iterator[tuple[T, R]]:
     """Yield each item with what `work` returns for it, as soon as it is done; within `connected`.
 
-    When this ends early, by an error or since nobody asks further, what still runs is ended.
+    When this ends early, by an error or since nobody asks further, what still runs ends with `connected`.
+    It is not cancelled: Ray 2.60 ends the whole process where a task is cancelled as its result arrives.
 
     Args:
         work: a function of a module, which machines import by its name.
@@ -87,21 +88,15 @@ def completed(
     setting = [ray.put(ray_worker.Setting(Path.cwd(), needed, start, arguments))]
     expected, left = ray_worker.versions(), iter(items)
     waiting: dict[Any, T] = {}
-    try:
-        while not stopped():
-            for item in islice(left, None if at_once is None else at_once - len(waiting)):
-                waiting[task.remote(pickle.dumps((work, item)), expected, setting)] = item
-            if not waiting:
-                return
-            done, _ = ray.wait(list(waiting), timeout=POLL)
-            for reference in done:
-                item = waiting[reference]
-                result = _result(ray, reference, item)
-                del waiting[reference]
-                yield item, result
-    finally:
-        for reference in waiting if ray.is_initialized() else ():
-            ray.cancel(reference, force=True)
+    while not stopped():
+        for item in islice(left, None if at_once is None else at_once - len(waiting)):
+            waiting[task.remote(pickle.dumps((work, item)), expected, setting)] = item
+        if not waiting:
+            return
+        done, _ = ray.wait(list(waiting), timeout=POLL)
+        for reference in done:
+            item = waiting.pop(reference)
+            yield item, _result(ray, reference, item)
 
 
 class Resident:

@@ -5,11 +5,14 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import support.tuning_project as project
 from conftest import ROOT
@@ -200,9 +203,24 @@ def test_a_task_that_is_killed_every_time_is_told_in_one_line(monkeypatch):
 
 
 def test_an_error_for_people_arrives_as_it_was_raised():
-    with pytest.raises(UserError) as raised:
-        list(ray_cluster.completed(ray_tasks.refuses, ["bottle"]))
-    assert str(raised.value) == "bottle: is not allowed"
+    """Twenty times: when such a task was cancelled, Ray ended the whole process in one run of three."""
+    for number in range(20):
+        with pytest.raises(UserError) as raised:
+            list(ray_cluster.completed(ray_tasks.refuses, [f"bottle {number}"]))
+        assert str(raised.value) == f"bottle {number}: is not allowed"
+
+
+def test_an_error_ends_what_still_runs(tmp_path):
+    command = (
+        "from support import ray_tasks\n"
+        "from mlproject.engines import Cluster, ray_cluster\n"
+        "ray_cluster.cores = lambda: 2\n"
+        "with ray_cluster.connected(Cluster()):\n"
+        f"    list(ray_cluster.completed(ray_tasks.refuses_beside, [{str(tmp_path)!r}] * 2))\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", command], check=False, capture_output=True, text=True)
+    assert ran.stderr.splitlines()[-1].endswith("UserError: refused while another runs")
+    assert not psutil.pid_exists(int((tmp_path / "running").read_text()))
 
 
 def test_items_are_taken_when_there_is_room_for_them():

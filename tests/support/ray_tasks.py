@@ -26,3 +26,16 @@ def killed(item: str) -> None:
 
 def refuses(item: str) -> None:
     raise UserError(f"{item}: is not allowed")
+
+
+def refuses_beside(folder: str) -> None:
+    """Wait to be ended, or where another process does so already, refuse."""
+    fifo = Path(folder, "fifo")
+    try:
+        os.mkfifo(fifo)
+    except FileExistsError:
+        fifo.write_bytes(b"another is here")  # goes on when the other reads
+        raise UserError("refused while another runs") from None
+    Path(folder, "running").write_text(str(os.getpid()))
+    fifo.read_bytes()
+    signal.pause()
