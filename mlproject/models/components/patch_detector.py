@@ -359,7 +359,8 @@ class PatchDetector(Detector):
 
 def _pixels(images: np.ndarray) -> torch.Tensor:
     """Return (n, 3, s, s) float32 in [0, 1] of (n, s, s, 3) uint8."""
-    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 255
+    # contiguous: what follows takes each channel by itself
+    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).contiguous().float().div_(255)
 
 
 def _part(image: np.ndarray) -> Part:
