@@ -186,6 +186,11 @@ def test_too_few_images_are_refused(small_images):
         trained(small_images.train[:2], small_images.validation)
 
 
+def test_parts_that_must_be_aligned_and_are_not_there_are_refused():
+    with pytest.raises(UserError, match=r"align: template needs photos of one part .* Allowed: auto, none"):
+        trained(grain(12, 0), grain(6, 1), align="template")
+
+
 def test_the_bank_is_small_on_disk(fitted, small_images):
     """At 256 px sixteen times as many cells: 64 MB for 200 images."""
     bytes_an_image = sum(array.nbytes for array in fitted.state().values()) / len(small_images.train)

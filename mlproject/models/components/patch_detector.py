@@ -138,7 +138,7 @@ class PatchDetector(Detector):
         validation images.
 
         Raises:
-            UserError: fewer than three training images.
+            UserError: fewer than three training images; align is ``template`` and there is no lone part.
         """
         if len(train) < FEWEST:
             raise UserError(f"{self.name} needs {FEWEST} training images at least, found {len(train)}.")
@@ -220,6 +220,11 @@ class PatchDetector(Detector):
         if auto and not alignment.varies(parts):
             return None
         found = alignment.fit(parts, train.shape[1], self.settings.part_size, multiple=self.multiple)
+        if found is None and not auto:
+            raise UserError(
+                f"{self.name}: align: template needs photos of one part each on a plain background, away "
+                "from the photo's border; fewer than 19 in 20 training images are. Allowed: auto, none"
+            )
         return None if found is None or (auto and not alignment.helps(parts, found)) else found
 
     def _pooled(self, descriptors: list[torch.Tensor]) -> bool:
