@@ -185,7 +185,7 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write CSV, whole or not at all; floats keep all their digits."""
     with written_file(path) as part:
-        table.to_csv(part, index=False, encoding="utf-8")
+        table.to_csv(part, index=False, encoding="utf-8", chunksize=1000)
 
 
 def write_array(path: Path, array: np.ndarray) -> None:

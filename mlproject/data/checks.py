@@ -141,7 +141,7 @@ def _copies(photos: Sequence[_Photo]) -> Iterator[Finding]:
         yield Finding("equal training photos", train[0].entry.path, text)
         return
     found = copies.originals(
-        np.stack([photo.thumbnail for photo in photos]), np.array([photo.digest for photo in photos])
+        np.stack([photo.thumbnail for photo in photos]), [photo.digest for photo in photos]
     )
     for photo, number in zip(photos, found, strict=True):
         first = photos[number]

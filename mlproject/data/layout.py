@@ -37,7 +37,7 @@ MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")  # JPEG would blur the edge of
 _MASK_END = "_mask"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One image of a category. Paths are relative to the category's folder, with forward slashes.
 

@@ -2,10 +2,11 @@
 
 import hashlib
 import os
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -23,10 +24,6 @@ from mlproject.data.layout import Entry, read_layout, refused
 T = TypeVar("T")
 LOOKED_AT = 50  # images that tell how large a category's photos are
 FILES = ("images.npy", "masks.npy", "manifest.csv", "prepared.json")
-COLUMNS = (
-    *("path", "category", "split", "defect", "label", "width", "height"),
-    *("mode", "sha256", "has_mask", "bytes", "original"),
-)
 
 
 def prepare_category(
@@ -38,7 +35,7 @@ def prepare_category(
 ) -> dict[str, str]:
     """Decode every image of the category folder `raw` once and write the four files into `out`.
 
-    Memory grows by a thumbnail an image. `out` appears whole or not at all.
+    Memory grows by a row of the manifest an image. `out` appears whole or not at all.
 
     Args:
         image_size: side of the stored squares, pixels, at most: photos that are smaller are not enlarged.
@@ -57,27 +54,53 @@ def prepare_category(
     entries = read_layout(raw)
     good = [entry.path for entry in entries if entry.split == "train"]
     size = stored_side(image_size, (stated_size(_read(raw / path)) for path in looked_at(good)))
-    with written_whole(out) as part:
+    with written_whole(out) as part, tempfile.TemporaryFile(dir=part) as file:
+        thumbnails = _ThumbnailFile(file)
         with ThreadPoolExecutor(workers or cores()) as pool:
             tasks = (pool.submit(_decode, raw, entry, size) for entry in entries)
             results = in_order(tasks, ahead=32)
-            rows, thumbnails = _write_arrays(part, entries, size, results, on_image)
+            rows = _write_arrays(part, entries, size, results, thumbnails, on_image)
         _refuse_conflicts(raw, rows, size)
-        found = _name_originals(rows, thumbnails)
-        records = [row.record for row in rows]
-        files.write_table(part / "manifest.csv", pd.DataFrame(records))
+        first = copies.originals(thumbnails, [row.pixel_digest for row in rows])
+        files.write_table(part / "manifest.csv", _manifest(raw.name, rows, first))
         files.write_json(part / "prepared.json", _facts(raw, rows, size))
         files.demand_files(part, FILES)
-    return found
+    return {
+        row.entry.path: rows[number].entry.path
+        for row, number in zip(rows, first, strict=True)
+        if rows[number] is not row
+    }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Row:
     """What stays of an image once its pixels are written."""
 
-    record: dict[str, Any]
-    hashes: list[str]  # lines of data_hash
+    entry: Entry
+    width: int
+    height: int
+    mode: str
+    sha256: str
+    mask_sha256: str  # empty where there is no mask
+    size: int  # of the file, bytes
     pixel_digest: bytes
+
+
+class _ThumbnailFile:
+    """The thumbnails on disk: memory would grow by 3 kB an image."""
+
+    _BYTES = 3 * copies.SIDE**2  # of one
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def append(self, thumbnail: np.ndarray) -> None:
+        self._file.write(thumbnail.data)
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        self._file.seek(rows.start * self._BYTES)
+        data = self._file.read((rows.stop - rows.start) * self._BYTES)
+        return np.frombuffer(data, dtype=np.uint8).reshape(-1, copies.SIDE, copies.SIDE, 3)
 
 
 def looked_at(good: Sequence[T]) -> Sequence[T]:
@@ -104,26 +127,25 @@ def _decode(raw: Path, entry: Entry, size: int) -> tuple[_Row, np.ndarray, np.nd
         pixels = fit(image, size)
     except UndecodableImage as error:
         raise error.in_file(raw / entry.path) from None
-    sha256 = hashlib.sha256(data).hexdigest()
-    hashes, mask = [f"{entry.path} {sha256}\n"], None
+    mask, mask_sha256 = None, ""
     if entry.mask:
         mask_data = _read(raw / entry.mask)
-        hashes.append(f"{entry.mask} {hashlib.sha256(mask_data).hexdigest()}\n")
+        mask_sha256 = hashlib.sha256(mask_data).hexdigest()
         try:
             mask = decode_mask(mask_data, size, image.size)
         except UndecodableImage as error:
             raise error.in_file(raw / entry.mask) from None
-    record = asdict(entry) | {
-        "category": raw.name,
-        "width": image.width,
-        "height": image.height,
-        "mode": mode,
-    }
-    record |= {"sha256": sha256, "has_mask": int(mask is not None), "bytes": len(data)}
-    record["original"] = entry.path
-    ordered = {name: record[name] for name in COLUMNS}
-    digest = hashlib.sha256(pixels.data).digest()
-    return _Row(ordered, hashes, digest), pixels, mask
+    row = _Row(
+        entry,
+        image.width,
+        image.height,
+        mode,
+        hashlib.sha256(data).hexdigest(),
+        mask_sha256,
+        len(data),
+        hashlib.sha256(pixels.data).digest(),
+    )
+    return row, pixels, mask
 
 
 def cores() -> int:
@@ -156,15 +178,11 @@ def _write_arrays(
     entries: list[Entry],
     size: int,
     results: Iterator[tuple[_Row, np.ndarray, np.ndarray | None]],
+    thumbnails: _ThumbnailFile,
     on_image: Callable[[int, int], None],
-) -> tuple[list[_Row], np.ndarray]:
-    """Write images.npy and masks.npy row by row: a mapped file would count as memory.
-
-    Returns:
-        The rows, and (n, 32, 32, 3) uint8 thumbnails.
-    """
+) -> list[_Row]:
+    """Write images.npy, masks.npy and thumbnails row by row: a mapped file would count as memory."""
     rows: list[_Row] = []
-    thumbnails = np.empty((len(entries), copies.SIDE, copies.SIDE, 3), dtype=np.uint8)
     blank = np.zeros((size, size), dtype=np.uint8)
     tested = sum(entry.split == "test" for entry in entries)
     with (part / "images.npy").open("wb") as images, (part / "masks.npy").open("wb") as masks:
@@ -174,10 +192,10 @@ def _write_arrays(
             images.write(pixels.data)
             if entry.split == "test":
                 masks.write((blank if mask is None else mask).data)
-            thumbnails[len(rows)] = copies.thumbnail(pixels)
+            thumbnails.append(copies.thumbnail(pixels))
             rows.append(row)
             on_image(len(rows), len(entries))
-    return rows, thumbnails
+    return rows
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
@@ -189,20 +207,19 @@ def _refuse_conflicts(raw: Path, rows: list[_Row], size: int) -> None:
 
     Images are the same when their files are, or their prepared pixels.
     """
-    train = [row for row in rows if row.record["split"] == "train"]
+    train = [row for row in rows if row.entry.split == "train"]
     good, defective = (
-        [row for row in rows if row.record["split"] == "test" and row.record["label"] == label]
-        for label in (0, 1)
+        [row for row in rows if row.entry.split == "test" and row.entry.label == label] for label in (0, 1)
     )
     _refuse_pairs(raw, [*good, *defective], train, size, "What is trained on must not be tested on.")
     _refuse_pairs(raw, defective, good, size, "An image is good or defective, not both.")
 
 
 def _refuse_pairs(raw: Path, rows: list[_Row], others: list[_Row], size: int, rule: str) -> None:
-    paths = {row.pixel_digest: row.record["path"] for row in others}
+    paths = {row.pixel_digest: row.entry.path for row in others}
     pairs = [
-        (row.record["path"], paths[row.pixel_digest])
-        for row in sorted(rows, key=lambda row: row.record["path"])
+        (row.entry.path, paths[row.pixel_digest])
+        for row in sorted(rows, key=lambda row: row.entry.path)
         if row.pixel_digest in paths
     ]
     if pairs:
@@ -214,25 +231,41 @@ def _refuse_pairs(raw: Path, rows: list[_Row], others: list[_Row], size: int, ru
         )
 
 
-def _name_originals(rows: list[_Row], thumbnails: np.ndarray) -> dict[str, str]:
-    """Write into the rows' records which image each is a copy of, and return the copies."""
-    original = copies.originals(thumbnails, np.array([row.pixel_digest.hex() for row in rows]))
-    for row, first in zip(rows, original, strict=True):
-        row.record["original"] = rows[first].record["path"]
-    return {
-        row.record["path"]: row.record["original"]
-        for row in rows
-        if row.record["original"] != row.record["path"]
-    }
+def _manifest(category: str, rows: list[_Row], first: np.ndarray) -> pd.DataFrame:
+    """Return manifest.csv.
+
+    Args:
+        first: (n,) of each row, the row of the first image that it is a copy of.
+    """
+    return pd.DataFrame(
+        {
+            "path": [row.entry.path for row in rows],
+            "category": category,
+            "split": [row.entry.split for row in rows],
+            "defect": [row.entry.defect for row in rows],
+            "label": [row.entry.label for row in rows],
+            "width": [row.width for row in rows],
+            "height": [row.height for row in rows],
+            "mode": [row.mode for row in rows],
+            "sha256": [row.sha256 for row in rows],
+            "has_mask": [int(row.mask_sha256 != "") for row in rows],
+            "bytes": [row.size for row in rows],
+            "original": [rows[number].entry.path for number in first],
+        }
+    )
 
 
 def _facts(raw: Path, rows: list[_Row], size: int) -> dict[str, Any]:
-    lines = sorted(line for row in rows for line in row.hashes)
-    counts = [(row.record["split"], row.record["label"]) for row in rows]
+    lines = [f"{row.entry.path} {row.sha256}\n" for row in rows]
+    lines += [f"{row.entry.mask} {row.mask_sha256}\n" for row in rows if row.entry.mask]
+    data_hash = hashlib.sha256()
+    for line in sorted(lines):
+        data_hash.update(line.encode())
+    counts = [(row.entry.split, row.entry.label) for row in rows]
     return {
         "category": raw.name,
         "image_size": size,
-        "data_hash": hashlib.sha256("".join(lines).encode()).hexdigest(),
+        "data_hash": data_hash.hexdigest(),
         "pixels_hash": hashlib.sha256(b"".join(row.pixel_digest for row in rows)).hexdigest(),
         "n_train": counts.count(("train", 0)),
         "n_test_good": counts.count(("test", 0)),

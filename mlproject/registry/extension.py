@@ -198,7 +198,7 @@ def _originals(parent: Parent, held_out: np.ndarray, pixels: np.ndarray, paths: 
     """
     images = [*held_out, *pixels]
     digests = [hashlib.sha256(np.ascontiguousarray(image).data).hexdigest() for image in images]
-    first = copies.originals(np.stack([copies.thumbnail(image) for image in images]), np.array(digests))
+    first = copies.originals(np.stack([copies.thumbnail(image) for image in images]), digests)
     for path, row in zip(paths, first[len(held_out) :], strict=True):
         if row < len(held_out):
             same = parent.held_out.iloc[row]

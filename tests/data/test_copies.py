@@ -48,7 +48,7 @@ AGAIN = {
 def found(images: list[bytes]) -> list[int]:
     pixels = [fit(open_image(data)[0], SIZE) for data in images]
     small = np.stack([copies.thumbnail(image) for image in pixels])
-    return copies.originals(small, np.array([image.tobytes().hex() for image in pixels])).tolist()
+    return copies.originals(small, [image.tobytes() for image in pixels]).tolist()
 
 
 @pytest.mark.parametrize("again", AGAIN)
