@@ -16,7 +16,7 @@ from PIL import Image
 SIDE = 32  # pixels of the small images that are compared
 # What the limits lie between is printed by benchmarks/copies.py.
 LARGEST_DIFFERENCE = 12  # levels of 256: copies stay below; two of MVTec's bottles, much alike, differ by 16
-LARGEST_SHARE = 0.12  # of two details' energy, in their difference; copies: up to .02, most others: near 1
+LARGEST_SHARE = 0.12  # of two details' energy, in their difference; most other photos: near 1
 NAMED = 3  # copies that are listed by name
 _SMOOTH = 5  # pixels of the window whose mean counts as shading
 _PIXELS = np.arange(SIDE)[:, None]
