@@ -53,7 +53,7 @@ def predict(n: int, seconds: float, scratch: str) -> Measured:
     """Photos a second from files to verdicts."""
     from mlproject.inference.predict import predict_photos
 
-    detector = scoring.fitted("kd_cae", 16, SIDE)
+    detector = scoring.fitted("kd_cae", inputs.arrays(scoring.with_held_out(16), SIDE), 16)
     paths = inputs.photos(Path(scratch, "photos"), 100, SIDE)
 
     def once() -> None:
@@ -66,7 +66,9 @@ def predict(n: int, seconds: float, scratch: str) -> Measured:
 
 def patch_kde_setup(n: int, seconds: float, scratch: str) -> Measured:
     """Training images a second of patch_kde's `fit`."""
-    return _rate(max(n, 6), seconds, lambda: scoring.fitted("patch_kde", max(n, 6), SIDE))
+    good = max(n, 6)
+    images = inputs.arrays(scoring.with_held_out(good), SIDE)
+    return _rate(good, seconds, lambda: scoring.fitted("patch_kde", images, good))
 
 
 def _rate(n: int, seconds: float, function: Callable[[], object]) -> Measured:

@@ -5,6 +5,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.speed import inputs
 from benchmarks.speed.measure import PEAK, Group, Row, Side
 from benchmarks.speed.worker import Measured
@@ -53,21 +55,29 @@ def _verdicts(batch: int, tiny: bool) -> Group:
     return Group(f"verdicts-{batch}", sides, tuple(rows), rounds=1 if tiny else 5 if batch == 1 else 3)
 
 
-def fitted(model: str, good: int, side: int) -> Any:
-    """Return a detector with the settings of params.yaml, fitted for one epoch: as fast as a trained one."""
+def fitted(model: str, images: np.ndarray, good: int) -> Any:
+    """Return a detector with the settings of params.yaml, fitted for one epoch: as fast as a trained one.
+
+    Args:
+        images: (n, s, s, 3) uint8; the first `good` train, the others set the threshold.
+    """
     from mlproject import models
     from mlproject.core import params
     from mlproject.training.run_options import RunOptions
 
     settings = params.value("models")[model]
-    quick = {"epochs": 1, "patience": 1, "image_size": min(side, settings["image_size"])}
+    quick = {"epochs": 1, "patience": 1, "image_size": min(images.shape[1], settings["image_size"])}
     detector = models.create(
         model, settings | {key: value for key, value in quick.items() if key in settings}
     )
-    images = inputs.arrays(good + max(2, good // 20), side)
     detector.fit(images[:good], images[good:], RunOptions(seed=0))
     detector.calibrate(images[good:])
     return detector
+
+
+def with_held_out(good: int) -> int:
+    """Return how many images `fitted` takes for so many to train on."""
+    return good + max(2, good // 20)
 
 
 def save_fitted(model: str, good: int, side: int, folder: Path) -> None:
@@ -81,15 +91,20 @@ def save_fitted(model: str, good: int, side: int, folder: Path) -> None:
 
 
 def _save(model: str, good: int, side: int, folder: Path) -> None:
-    fitted(model, good, side).save(folder)
+    fitted(model, inputs.arrays(with_held_out(good), side), good).save(folder)
 
 
 def setup(n: int, side: int, scratch: str) -> Measured:
-    """Training images a second of patch_kde's `fit`, its threshold's images included."""
+    """Training images a second, from files to a model of patch_kde with its threshold's scores."""
+    from mlproject.data import photos
+
+    count = with_held_out(n)
+    paths = inputs.photos(Path(scratch, f"photos-{count}"), count, side)
 
     def once() -> float:
         started = time.perf_counter()
-        fitted("patch_kde", n, side)
+        decoded = (photo.pixels for photo in photos.decoded(paths, side))
+        fitted("patch_kde", np.stack([pixels for pixels in decoded if pixels is not None]), n)
         return n / (time.perf_counter() - started)
 
     return Measured(once)
