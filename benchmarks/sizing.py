@@ -50,7 +50,7 @@ def _head(cells: pd.DataFrame) -> str:
 Cost of large work, from small work that was measured. **Measured** figures come from
 [the benchmark](results/benchmark/benchmark.md) and from [Speed and memory](speed.md); *extrapolated* ones are
 arithmetic on these. Trainings: {machine}, {date}, busy with other
-work: an idle one takes a half to a third of these times. No GPU was measured.
+work: an idle one takes less. No GPU was measured.
 """
 
 
