@@ -64,7 +64,9 @@ def originals(thumbnails: Thumbnails, digests: Sequence[Hashable]) -> np.ndarray
             others = _distinct(_taken(thumbnails, earlier), mean)
             for row, column in np.argwhere(_alike(here, others)):
                 a, b = later[row], earlier[column]
-                if b < a and _agree(thumbnails[a : a + 1], thumbnails[b : b + 1]):
+                if b >= a or original[a] == original[b]:
+                    continue
+                if _agree(thumbnails[a : a + 1], thumbnails[b : b + 1]):
                     _join(original, a, b)
     found: np.ndarray = original[equal]
     return found

@@ -65,8 +65,9 @@ def completed(
 ) -> Iterator[tuple[T, R]]:
     """Yield each item with what `work` returns for it, as soon as it is done; within `connected`.
 
-    When this ends early, by an error or since nobody asks further, what still runs ends with `connected`.
-    It is not cancelled: Ray 2.60 ends the whole process where a task is cancelled as its result arrives.
+    If this ends early, by an error or because the caller stops, tasks still running end when `connected`
+    ends. They are not cancelled: Ray 2.60 can end the whole process if a task is cancelled just as its result
+    arrives.
 
     Args:
         work: a function of a module, which machines import by its name.

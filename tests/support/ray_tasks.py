@@ -29,7 +29,7 @@ def refuses(item: str) -> None:
 
 
 def refuses_beside(folder: str) -> None:
-    """Wait to be ended, or where another process does so already, refuse."""
+    """Wait to be killed; if another process already waits here, raise an error instead."""
     fifo = Path(folder, "fifo")
     try:
         os.mkfifo(fifo)
