@@ -65,6 +65,16 @@ def test_a_copy_of_a_copy_has_the_original_of_both():
     assert found([*files, AGAIN["jpeg 60"](photos[2]), AGAIN["smaller"](twice)])[6:] == [2, 2]
 
 
+def test_copies_are_found_across_blocks(monkeypatch):
+    """Equal and saved-again photos, in blocks of 4 of which 2 are kept at a time."""
+    photos = [textured(number) for number in range(9)]
+    first = [saved(photo, "PNG") for photo in photos]
+    images = [*first, *(saved(photo, "JPEG", quality=60) for photo in photos), *first[::-1]]
+    monkeypatch.setattr(copies, "_BLOCK", 4)
+    monkeypatch.setattr(copies, "_KEPT", 2)
+    assert found(images) == [*range(9), *range(9), *range(8, -1, -1)]
+
+
 def test_parts_of_one_kind_are_no_copies():
     rng = np.random.default_rng(0)
     assert found([saved(Image.fromarray(draw(rng, False)[0]), "PNG") for _ in range(80)]) == list(range(80))

@@ -17,7 +17,7 @@ from mlproject.models.components.thinning import farthest
 from mlproject.models.components.whitening import scatter, second_moment, whitening
 
 # at each place: of more good images those that differ most are kept; a multiple of 16, the float32 numbers
-# that AVX-512 multiplies at once: with 100 the products take a third longer
+# that AVX-512 multiplies at once: with 100 the products take longer
 KERNELS = 96
 IMAGES = 8  # whose surroundings are put together at once
 MOST_STORED = 250  # good images whose descriptors are all stored: of more, those alone that count

@@ -223,7 +223,8 @@ class PatchDetector(Detector):
         if found is None and not auto:
             raise UserError(
                 f"{self.name}: align: template needs photos of one part each on a plain background, away "
-                "from the photo's border; fewer than 19 in 20 training images are. Allowed: auto, none"
+                f"from the photo's border; fewer than 19 in 20 of {len(parts)} training images are. Allowed: "
+                "auto, none"
             )
         return None if found is None or (auto and not alignment.helps(parts, found)) else found
 
