@@ -1,7 +1,9 @@
 """Layers, initialisation and optimisers that the networks are built from."""
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Annotated, TypeVar
 
 import numpy as np
@@ -21,11 +23,31 @@ def one_by_one(function: Callable[[np.ndarray], T], images: np.ndarray) -> list[
     when they are split otherwise: one image on one thread is the same whatever comes with it, on however
     many cores. It is also the cheapest: one image's values stay in the processor's cache.
     """
-    if torch.get_num_threads() == 1:
+    threads = torch.get_num_threads()
+    if threads == 1:
         return [function(images[i : i + 1]) for i in range(len(images))]
-    threads = min(torch.get_num_threads(), max(1, len(images)))
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        return list(pool.map(lambda i: function(images[i : i + 1]), range(len(images))))
+    return list(_threads(threads).map(lambda i: function(images[i : i + 1]), range(len(images))))
+
+
+def on_one_thread(function: Callable[[], T]) -> T:
+    """Return function(), without gradients: to wake a second thread takes longer than what is small."""
+    if torch.compiler.is_exporting():
+        return function()
+
+    @torch.inference_mode()
+    def once(_: np.ndarray) -> T:
+        return function()
+
+    return one_by_one(once, np.zeros(1))[0]
+
+
+@lru_cache(maxsize=4)
+def _threads(count: int) -> ThreadPoolExecutor:
+    """Return the threads of this process, the same for each call: to start them takes longer than a photo."""
+    return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+
+
+os.register_at_fork(after_in_child=_threads.cache_clear)  # a forked process has none of them
 
 
 def conv_relu(channels_in: int, channels_out: int, kernel: int = 3) -> list[nn.Module]:

@@ -17,7 +17,8 @@ from mlproject.models.components.thinning import farthest_of_many, stand_ins_of_
 
 KERNELS = 2000
 CANDIDATES = 16_000  # vectors, of all images and places, of which the kernels are chosen
-CELLS = 512  # that are compared with all kernels at once
+CELLS = 480  # of an image, that one thread compares with all kernels
+TOGETHER = 96  # of them, in one product: a core's cache holds it
 
 
 class PooledDensity(PositionDensity):
@@ -40,26 +41,33 @@ class PooledDensity(PositionDensity):
             values: (m, rows, columns, d) of m images.
             without: (m, k) bool, kernels that are left out for each image.
         """
-        shape = values.shape[1:3]
-        values = (values - self.centre).flatten(1, 2)
-        squares = values.square().sum(dim=2)
-        values, bank = F.pad(values, (0, 1), value=1.0), self.bank[0]
+        shape, bank = values.shape[1:3], self.bank[0]
+
+        def asked() -> tuple[torch.Tensor, torch.Tensor]:
+            """Return (m, cells, d + 1), values and 1, and their squares (m, cells)."""
+            centred = (values - self.centre).flatten(1, 2)
+            return F.pad(centred, (0, 1), value=1.0), centred.square().sum(dim=2)
+
+        asking, squares = layers.on_one_thread(asked)
 
         @torch.inference_mode()
         def at_cells(first: np.ndarray) -> torch.Tensor:
-            """Return (m, CELLS at most), one image after another: memory."""
-            some = values[:, int(first[0]) : int(first[0]) + CELLS]
-            products = [image @ bank for image in some]
-            if without is not None:
-                for found, left_out in zip(products, without, strict=True):
-                    found[:, left_out] = torch.inf
-            return torch.stack([found.amin(dim=1) for found in products])
+            """Return (m, CELLS at most)."""
+            some = asking[:, int(first[0]) : int(first[0]) + CELLS]
+            nearest = some.new_empty(some.shape[:2])
+            for number, image in enumerate(some):
+                for start in range(0, len(image), TOGETHER):
+                    products = image[start : start + TOGETHER] @ bank
+                    if without is not None:
+                        products[:, without[number]] = torch.inf
+                    nearest[number, start : start + TOGETHER] = products.amin(dim=1)
+            return nearest
 
         if torch.compiler.is_exporting():  # a graph has all cells and any number of images at once
-            found = (values @ bank).amin(dim=2)
+            found = (asking @ bank).amin(dim=2)
         else:
-            found = torch.cat(layers.one_by_one(at_cells, np.arange(0, values.shape[1], CELLS)), dim=1)
-        return (found + squares).clamp_min(0).sqrt().unflatten(1, shape)
+            found = torch.cat(layers.one_by_one(at_cells, np.arange(0, asking.shape[1], CELLS)), dim=1)
+        return layers.on_one_thread(lambda: (found + squares).clamp_min(0).sqrt().unflatten(1, shape))
 
 
 def chosen_of_all(

@@ -17,7 +17,8 @@ import torch.nn.functional as F  # noqa: N812
 from mlproject.models.components import layers
 from mlproject.models.components.local_descriptors import sample
 
-CELLS = 64  # whose kernels are taken together: about as many as the processor's cache holds
+CELLS = 64  # whose kernels are unpacked together
+TOGETHER = 256  # cells × images whose products with the kernels are taken together: a core's cache holds them
 
 
 @dataclass(frozen=True)
@@ -121,10 +122,14 @@ class PositionDensity:
             instead: (m, rows · columns, d), whitened values of the kernel in its place; None: there is none.
         """
         rows, columns = self.mean.shape
-        values = (values - self.centre).flatten(1, 2).transpose(0, 1)  # (cells, m, d)
-        squares = values.square().sum(dim=2)
-        values = F.pad(values, (0, 1), value=1.0).contiguous()
         around, bank = self.around, self.bank  # made here once, not by each thread
+
+        def asked() -> tuple[torch.Tensor, torch.Tensor]:
+            """Return (cells, m, d + 1), values and 1, and their squares (m, cells)."""
+            centred = (values - self.centre).flatten(1, 2)
+            return F.pad(centred, (0, 1), value=1.0).transpose(0, 1).contiguous(), centred.square().sum(dim=2)
+
+        asking, squares = layers.on_one_thread(asked)
         instead = None if instead is None else _with_squares(instead.permute(1, 2, 0) - self.centre[:, None])
 
         def at_kernels(some: slice) -> torch.Tensor:
@@ -133,8 +138,8 @@ class PositionDensity:
             All images in one product: its rows are added up alike however many there are, but for one alone,
             which there never is: an image has a row for each cell within reach.
             """
-            shape = (around.shape[1], values.shape[1])
-            near = values.index_select(0, around[some].flatten()).unflatten(0, (-1, shape[0])).flatten(1, 2)
+            shape = (around.shape[1], asking.shape[1])
+            near = asking.index_select(0, around[some].flatten()).unflatten(0, (-1, shape[0])).flatten(1, 2)
             found = torch.bmm(near, bank[some]).unflatten(1, shape)
             if own is None:
                 return found.amin(dim=3)
@@ -150,16 +155,22 @@ class PositionDensity:
         if torch.compiler.is_exporting():  # a graph has all cells at once
             found = at_kernels(slice(None))
         else:
-            found = values.new_empty(len(values), around.shape[1], values.shape[1])
+            found = asking.new_empty(len(asking), around.shape[1], asking.shape[1])
+
+            together = max(1, TOGETHER // asking.shape[1])
 
             @torch.inference_mode()
             def fill(first: np.ndarray) -> None:
-                some = slice(int(first[0]), int(first[0]) + CELLS)
+                some = slice(int(first[0]), int(first[0]) + together)
                 found[some] = at_kernels(some)
 
-            layers.one_by_one(fill, np.arange(0, len(values), CELLS))
-        nearest = self._at_places(found.permute(2, 0, 1)) + squares.T
-        return nearest.clamp_min(0).sqrt().unflatten(1, (rows, columns))
+            layers.one_by_one(fill, np.arange(0, len(asking), together))
+
+        def at_places() -> torch.Tensor:
+            nearest = self._at_places(found.permute(2, 0, 1)) + squares
+            return nearest.clamp_min(0).sqrt().unflatten(1, (rows, columns))
+
+        return layers.on_one_thread(at_places)
 
     def _at_places(self, found: torch.Tensor) -> torch.Tensor:
         """Return (m, cells), the least at each place of (m, cells, offsets) at each cell's kernels."""
