@@ -44,7 +44,13 @@ def on_one_thread(function: Callable[[], T]) -> T:
 @lru_cache(maxsize=4)
 def _threads(count: int) -> ThreadPoolExecutor:
     """Return the threads of this process, the same for each call: to start them takes longer than a photo."""
-    return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+    return ThreadPoolExecutor(count, initializer=_compute_alone)
+
+
+def _compute_alone() -> None:
+    """Let this thread wake no others, whatever the process sets later."""
+    torch.get_num_threads()  # a thread takes the process's number when it first asks for it, not when told
+    torch.set_num_threads(1)
 
 
 os.register_at_fork(after_in_child=_threads.cache_clear)  # a forked process has none of them

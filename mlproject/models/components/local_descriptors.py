@@ -51,7 +51,12 @@ def _bands(n_out: int, n_in: int, sigma: float) -> list[tuple[slice, torch.Tenso
 
 
 def sample(maps: torch.Tensor, rows: int, columns: int, sigma: float) -> torch.Tensor:
-    """Return (…, rows, columns) Gaussian-weighted samples of (…, h, w), sigma in the pixels of `maps`."""
+    """Return (…, rows, columns) Gaussian-weighted samples of (…, h, w), sigma in the pixels of `maps`.
+
+    Where sigma is 0, `maps` itself, of that many rows and columns.
+    """
+    if sigma == 0:
+        return maps
     down, across = _bands(rows, maps.shape[-2], sigma), _bands(columns, maps.shape[-1], sigma)
     maps = _joined([weights.to(maps.device) @ maps[..., some, :] for some, weights in down], -2)
     return _joined([maps[..., some] @ weights.T.to(maps.device) for some, weights in across], -1)

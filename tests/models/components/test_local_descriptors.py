@@ -68,6 +68,20 @@ def test_sampling_weights_sum_to_one_at_the_border_too():
     assert weights.argmax(dim=1).tolist()[1:-1] == pytest.approx([4 * i + 1.5 for i in range(1, 15)], abs=0.5)
 
 
+@pytest.mark.parametrize(("rows", "sigma"), [(512, 1.0), (128, 2.0), (64, 30.0)])
+def test_samples_of_a_large_map_are_the_product_with_all_weights(rows, sigma):
+    """Large maps are sampled in bands, for most of the weights are zeros."""
+    maps = torch.rand((2, 512, 384), generator=RANDOM)
+    down, across = (local_descriptors.gaussian_sampling(n, m, sigma) for n, m in ((rows, 512), (48, 384)))
+    found = local_descriptors.sample(maps, rows, 48, sigma)
+    torch.testing.assert_close(found, down @ maps @ across.T, rtol=1e-5, atol=1e-6)
+
+
+def test_samples_without_smoothing_are_the_map_itself():
+    maps = torch.rand((2, 6, 4), generator=RANDOM)
+    assert torch.equal(local_descriptors.sample(maps, 6, 4, 0.0), maps)
+
+
 @pytest.mark.parametrize("degrees", range(0, 360, 45))
 def test_the_strongest_orientation_of_a_step_is_its_direction_at_every_scale(degrees):
     y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
