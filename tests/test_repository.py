@@ -97,7 +97,7 @@ def test_no_file_names_a_folder_of_one_machine():
     assert not found
 
 
-def tested_versions() -> dict[str, str]:
+def versions_of_the_tests() -> dict[str, str]:
     """Return the version of each package in constraints.txt, by its canonical name."""
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
@@ -106,13 +106,13 @@ def tested_versions() -> dict[str, str]:
 
 @pytest.mark.parametrize("requirement", REQUIREMENTS, ids=lambda r: r.name)
 def test_each_dependency_has_a_tested_version_that_it_allows(requirement):
-    assert requirement.specifier.contains(tested_versions()[canonicalize_name(requirement.name)])
+    assert requirement.specifier.contains(versions_of_the_tests()[canonicalize_name(requirement.name)])
 
 
 def test_every_tested_version_can_be_installed_on_the_oldest_python():
     """Debian 12 has 3.11.2: a version that asks for 3.11.5 ended `make run` there."""
     oldest = PROJECT["requires-python"].removeprefix(">=") + ".0"
-    pins = tested_versions()
+    pins = versions_of_the_tests()
     installed = [one for one in distributions() if pins.get(canonicalize_name(one.name)) == one.version]
     assert len(installed) > len(pins) / 2
     asked = {one.name: one.metadata.get("Requires-Python") or "" for one in installed}

@@ -1,7 +1,7 @@
-"""Measure all rows and write docs/speed.md, or print the rows of the groups that are named.
+"""Measure all rows, or those of the groups that are named, and write docs/speed.md: the other rows stay.
 
 python -m benchmarks.speed                # as `make bench`
-python -m benchmarks.speed kd_cae dvc     # these groups, printed only
+python -m benchmarks.speed kd_cae dvc     # these groups
 """
 
 import argparse

@@ -22,8 +22,9 @@ CAUSES = """\
   and so on, idle machine, 2026-11-27. On a processor that computes in bfloat16 KD-CAE trained 1.86 times as
   fast as Keras (`git show c23a1ae:docs/speed.md`); others emulate it, and there `precision: auto` is float32.
 - **Files to verdicts** include decoding a 256 px PNG on both sides. patch_kde reads the kernels of a place
-  once for eight photos; KD-CAE blurs its map by a matrix product. Most of the memory is PyTorch's own, on
-  both sides.
+  once for eight photos, in products that fit a core's cache; KD-CAE blurs its map by a matrix product. The
+  threads that score stay for the next photo, and so does the memory that a photo took
+  (`mlproject/__init__.py`). Most of the memory is PyTorch's own, on both sides.
 - **JPEG by draft scaling** is quicker, but changes pixels: a file's score would differ from its pixels'. It
   is not done.
 - **Other ways to score**: `.peers/bin/python benchmarks/scoring_trials.py` prints what each gains and what it

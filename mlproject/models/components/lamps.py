@@ -1,7 +1,7 @@
 """Lamps: the change of light between a photo and the usual one, divided out; and photos under other lamps."""
 
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -33,28 +33,20 @@ def levelled(images: torch.Tensor, usual: torch.Tensor) -> torch.Tensor:
     found = luminance(images).double()
     ratio = (found / usual.clamp_min(DARKEST)).flatten(1)
     told = ((found > DARKEST) & (found < CLIPPED) & (usual > DARKEST)).flatten(1).double()  # what counts
-    design = _planes(THUMBNAIL, THUMBNAIL).double().flatten(1)
-    products = (design[:, None] * design).flatten(0, 1)
-    ridge = 1e-6 * torch.eye(3, dtype=torch.float64)  # an image that tells nothing: no change
-    weights = told
+    steps = (torch.arange(THUMBNAIL, dtype=torch.float64) + 0.5) / THUMBNAIL * 2 - 1
+    down, across = torch.meshgrid(steps, steps, indexing="ij")
+    design = torch.stack([torch.ones(THUMBNAIL**2).double(), across.flatten(), down.flatten()], dim=1)
+    weights, ridge = told, 1e-6 * torch.eye(3, dtype=torch.float64)  # an image that tells nothing: no change
     for _ in range(ROUNDS):
-        moments = (weights * ratio) @ design.T + ridge[0]
-        matrices = (weights @ products.T).unflatten(1, (3, 3)) + ridge
-        plane = torch.linalg.solve(matrices, moments[..., None])[..., 0]
-        deviation = ratio - plane @ design
+        weighted = design.T * weights[:, None]
+        moments = weighted @ ratio[..., None] + ridge[:, :1]
+        plane = torch.linalg.solve(weighted @ design + ridge, moments)[..., 0]
+        deviation = ratio - plane @ design.T
         weights = told / (1 + (deviation / USUAL).square())
+    rows, columns = ((torch.arange(side) + 0.5) / side * 2 - 1 for side in images.shape[-2:])
     level, slope, fall = plane.float()[:, :, None, None].unbind(1)
-    _, across, down = _planes(*images.shape[-2:])
-    factor = level + slope * across + fall * down
+    factor = level + slope * columns + fall * rows[:, None]
     return images / factor.clamp(0.2, 5.0)[:, None]
-
-
-@lru_cache(maxsize=16)
-def _planes(rows: int, columns: int) -> torch.Tensor:
-    """Return (3, rows, columns): 1, and what rises from -1 to 1 across and down."""
-    down, across = ((torch.arange(side) + 0.5) / side * 2 - 1 for side in (rows, columns))
-    down, across = torch.meshgrid(down, across, indexing="ij")
-    return torch.stack([torch.ones(rows, columns), across, down])
 
 
 def brighter(images: torch.Tensor, factor: float) -> torch.Tensor:

@@ -22,7 +22,8 @@ SCALES = (
 ORIENTATIONS = 8  # over the full turn: a dark line and a bright one differ
 LENGTH = len(SCALES) * (ORIENTATIONS + 1) + 2
 DARKEST = 0.02  # mean luminance below which an image is not brightened further
-BAND = 64  # Gaussian sigmas that are sampled in one product: beyond 5 on either side weights are 0
+LARGE = 320  # pixels from which most weights of a sampling are zeros, and are left out
+BAND = 64  # Gaussian sigmas that are then sampled in one product: beyond 5 on either side weights are 0
 EPSILON = 1e-8  # squared gradient of what counts as flat
 
 
@@ -40,13 +41,16 @@ def gaussian_sampling(n_out: int, n_in: int, sigma: float) -> torch.Tensor:
 
 
 @lru_cache(maxsize=64)
-def _bands(n_out: int, n_in: int, sigma: float) -> list[tuple[slice, torch.Tensor]]:
+def _bands(n_out: int, n_in: int, sigma: float, device: torch.device) -> list[tuple[slice, torch.Tensor]]:
     """Return blocks of the rows of `gaussian_sampling`, without the zeros on either side; where they were."""
+    weights = gaussian_sampling(n_out, n_in, sigma)
+    if n_in < LARGE:
+        return [(slice(None), weights.to(device))]
     blocks = []
-    for rows in gaussian_sampling(n_out, n_in, sigma).split(max(1, round(BAND * sigma * n_out / n_in))):
+    for rows in weights.split(max(1, round(BAND * sigma * n_out / n_in))):
         used = rows.any(dim=0).nonzero()
         some = slice(int(used[0]), int(used[-1]) + 1)
-        blocks.append((some, rows[:, some].contiguous()))
+        blocks.append((some, rows[:, some].contiguous().to(device)))
     return blocks
 
 
@@ -57,13 +61,12 @@ def sample(maps: torch.Tensor, rows: int, columns: int, sigma: float) -> torch.T
     """
     if sigma == 0:
         return maps
-    down, across = _bands(rows, maps.shape[-2], sigma), _bands(columns, maps.shape[-1], sigma)
-    maps = _joined([weights.to(maps.device) @ maps[..., some, :] for some, weights in down], -2)
-    return _joined([maps[..., some] @ weights.T.to(maps.device) for some, weights in across], -1)
-
-
-def _joined(parts: list[torch.Tensor], dim: int) -> torch.Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=dim)
+    down = _bands(rows, maps.shape[-2], sigma, maps.device)
+    across = _bands(columns, maps.shape[-1], sigma, maps.device)
+    if len(down) == len(across) == 1:
+        return down[0][1] @ maps @ across[0][1].T
+    maps = torch.cat([weights @ maps[..., some, :] for some, weights in down], dim=-2)
+    return torch.cat([maps[..., some] @ weights.T for some, weights in across], dim=-1)
 
 
 def gradient_descriptors(images: torch.Tensor, grids: Sequence[tuple[int, float]]) -> list[torch.Tensor]:
@@ -83,12 +86,12 @@ def gradient_descriptors(images: torch.Tensor, grids: Sequence[tuple[int, float]
     luminance = luminance / mean
     layers: list[list[torch.Tensor]] = [[] for _ in grids]
     for scale in SCALES:
-        energies = _oriented_energy(sample(luminance, height // scale, width // scale, scale) / (2 * scale))
+        halves = _oriented_energy(sample(luminance, height // scale, width // scale, scale) / scale)
         for (cell, pooling), found in zip(grids, layers, strict=True):
             grid, reach = (height // cell, width // cell), max(pooling, 2.0 * scale)
-            pooled = torch.cat([sample(some, *grid, reach / scale) for some in energies], dim=1)
+            pooled = torch.cat([sample(half, *grid, reach / scale) for half in halves], dim=1)
             # × scale: coarse edges count as fine ones
-            found.append((pooled.abs() * scale + EPSILON).sqrt())
+            found.append((pooled.clamp_min(0) * scale + EPSILON).sqrt())
             found.append(sample(luminance, *grid, reach)[:, None])
     chroma = images[:, ::2] - images[:, 1:2]  # red and blue, less green
     for (cell, pooling), found in zip(grids, layers, strict=True):
@@ -97,19 +100,18 @@ def gradient_descriptors(images: torch.Tensor, grids: Sequence[tuple[int, float]
 
 
 def _oriented_energy(luminance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return twice the gradient's magnitude × cos³ of its angle to each orientation, where that is positive.
+    """Return gradient magnitude × cos³ of the angle to each orientation, where positive.
 
-    Two of (n, ORIENTATIONS / 2, h, w): half of the orientations; and, negative, the opposite ones.
+    Two of (n, ORIENTATIONS / 2, h, w): half of the orientations, and the opposite ones.
     """
     padded = F.pad(luminance[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
-    across = padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]
-    down = padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]
-    squares = (across * across + down * down + EPSILON)[:, None]
+    across = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / 2
+    down = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2
     angles = torch.arange(ORIENTATIONS // 2, device=luminance.device) * (2 * math.pi / ORIENTATIONS)
     cosines, sines = (values[:, None, None] for values in (angles.cos(), angles.sin()))
     along = (across[:, None] * cosines).addcmul_(down[:, None], sines)
-    energy = (along * along).mul_(along).div_(squares)
-    return energy.clamp_min(0), energy.clamp_max_(0)
+    energy = (along * along).mul_(along).div_((across * across + down * down + EPSILON)[:, None])
+    return energy.clamp_min(0), energy.neg_().clamp_min_(0)
 
 
 def with_surroundings(

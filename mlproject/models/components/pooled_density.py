@@ -49,23 +49,21 @@ class PooledDensity(PositionDensity):
             return F.pad(centred, (0, 1), value=1.0), centred.square().sum(dim=2)
 
         asking, squares = layers.on_one_thread(asked)
-
-        @torch.inference_mode()
-        def at_cells(first: np.ndarray) -> torch.Tensor:
-            """Return (m, CELLS at most)."""
-            some = asking[:, int(first[0]) : int(first[0]) + CELLS]
-            nearest = some.new_empty(some.shape[:2])
-            for number, image in enumerate(some):
-                for start in range(0, len(image), TOGETHER):
-                    products = image[start : start + TOGETHER] @ bank
-                    if without is not None:
-                        products[:, without[number]] = torch.inf
-                    nearest[number, start : start + TOGETHER] = products.amin(dim=1)
-            return nearest
-
         if torch.compiler.is_exporting():  # a graph has all cells and any number of images at once
             found = (asking @ bank).amin(dim=2)
         else:
+            kernels = [bank] * len(asking) if without is None else [bank[:, ~one] for one in without]
+
+            @torch.inference_mode()
+            def at_cells(first: np.ndarray) -> torch.Tensor:
+                """Return (m, CELLS at most)."""
+                some = asking[:, int(first[0]) : int(first[0]) + CELLS]
+                nearest = some.new_empty(some.shape[:2])
+                for image, those, row in zip(some, kernels, nearest, strict=True):
+                    for start in range(0, len(image), TOGETHER):
+                        row[start : start + TOGETHER] = (image[start : start + TOGETHER] @ those).amin(dim=1)
+                return nearest
+
             found = torch.cat(layers.one_by_one(at_cells, np.arange(0, asking.shape[1], CELLS)), dim=1)
         return layers.on_one_thread(lambda: (found + squares).clamp_min(0).sqrt().unflatten(1, shape))
 
