@@ -18,6 +18,6 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 # Memory that a process frees stays with it (glibc): each photo takes and frees tens of arrays of up to some
 # MB, and the system clears memory that is fresh each time.
-if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
-    ctypes.CDLL(None).mallopt(-3, 32 * 2**20)  # M_MMAP_THRESHOLD: the largest that glibc allows
-    ctypes.CDLL(None).mallopt(-1, 128 * 2**20)  # M_TRIM_THRESHOLD
+if sys.platform == "linux" and hasattr(_libc := ctypes.CDLL(None), "mallopt"):
+    _libc.mallopt(-3, 32 * 2**20)  # M_MMAP_THRESHOLD: the largest that glibc allows
+    _libc.mallopt(-1, 128 * 2**20)  # M_TRIM_THRESHOLD

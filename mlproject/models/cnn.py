@@ -13,6 +13,7 @@ from mlproject.core.errors import TooFewImages
 from mlproject.core.params import Section
 from mlproject.data import tensors
 from mlproject.models.components import layers as blocks
+from mlproject.models.components import threads
 from mlproject.models.components.detector import Detector, Labelled, Parts
 from mlproject.models.components.fast_sequential import FastSequential
 from mlproject.training import loop
@@ -184,7 +185,7 @@ class CNN(Detector):
         return {"features": self.features, "head": self.head}
 
     def measure(self, images: np.ndarray) -> Parts:
-        log_odds, maps = zip(*blocks.one_by_one(self._predict_one, images), strict=True)
+        log_odds, maps = zip(*threads.one_by_one(self._predict_one, images), strict=True)
         parts = {"log_odds": torch.cat(log_odds).double().numpy()}
         return Parts(parts, torch.cat(maps).float().numpy(), None)
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from mlproject.models.components import layers
+from mlproject.models.components import threads
 from mlproject.models.components.part_pose import (
     DARKEST,
     MASK_SIZE,
@@ -204,7 +204,7 @@ def fit(parts: list[Part], size: int, image_size: int, multiple: int) -> Alignme
 
 
 def _poses(parts: list[Part], alignment: Alignment) -> list[Pose]:
-    return layers.one_by_one(lambda number: alignment.pose(parts[int(number[0])]), np.arange(len(parts)))
+    return threads.one_by_one(lambda number: alignment.pose(parts[int(number[0])]), np.arange(len(parts)))
 
 
 def _crops(parts: list[Part], poses: list[Pose], alignment: Alignment) -> torch.Tensor:

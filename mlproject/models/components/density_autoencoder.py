@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from mlproject.models.components import layers
+from mlproject.models.components import threads
 from mlproject.models.components.autoencoder import Autoencoder, AutoencoderParameters
 from mlproject.models.components.fast_sequential import FastSequential
 from mlproject.models.components.kernel_density import GaussianKernelDensity
@@ -73,7 +73,7 @@ class DensityAutoencoder(Autoencoder):
 
     def after_fit(self, train: np.ndarray, validation: np.ndarray) -> None:
         super().after_fit(train, validation)
-        codes = torch.cat([codes for codes, _, _ in layers.one_by_one(self.difference, train)])
+        codes = torch.cat([codes for codes, _, _ in threads.one_by_one(self.difference, train)])
         self.density = GaussianKernelDensity(codes.flatten(1).numpy(), self.settings.bandwidth)
 
     @property

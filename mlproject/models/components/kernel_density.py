@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from mlproject.core.errors import UserError
-from mlproject.models.components import layers
+from mlproject.models.components import threads
 
 TOGETHER = 512  # points in one product, which one thread computes
 BLOCK_VALUES = 2**22  # values that one block may hold: at most 32 MiB
@@ -169,7 +169,7 @@ def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         with torch.autocast("cpu", enabled=False):
             return left @ right[int(first[0]) :][:TOGETHER].T
 
-    return torch.cat(layers.one_by_one(of_some, np.arange(0, len(b), TOGETHER)), dim=1).numpy()
+    return torch.cat(threads.one_by_one(of_some, np.arange(0, len(b), TOGETHER)), dim=1).numpy()
 
 
 def _log_sum_exp(exponents: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from mlproject.core.errors import UserError
 from mlproject.core.params import Section
-from mlproject.models.components import alignment, density_fit, lamps, layers, whitening
+from mlproject.models.components import alignment, density_fit, lamps, threads, whitening
 from mlproject.models.components.alignment import Alignment, Pose
 from mlproject.models.components.detector import Detector, Labelled, Parts
 from mlproject.models.components.local_descriptors import ring, with_surroundings
@@ -147,9 +147,9 @@ class PatchDetector(Detector):
             self.alignment = self._chosen_alignment(train)
             self.usual = None
             if self.alignment is None:
-                self.usual = torch.cat(layers.one_by_one(self._luminance, train)).mean(dim=0)
-            described = layers.one_by_one(lambda image: self._describe(self._crop(image)[0]), train)
-            relit = layers.one_by_one(self._relit, train[:: max(1, len(train) // RELIT)])
+                self.usual = torch.cat(threads.one_by_one(self._luminance, train)).mean(dim=0)
+            described = threads.one_by_one(lambda image: self._describe(self._crop(image)[0]), train)
+            relit = threads.one_by_one(self._relit, train[:: max(1, len(train) // RELIT)])
             pooled = self._pooled([image[0] for image in described])
             fitted = [
                 self._fit_grid(
@@ -192,7 +192,7 @@ class PatchDetector(Detector):
         new = copy.copy(self)
         new.combination = new.heat_scale = None
         with torch.inference_mode():
-            described = layers.one_by_one(lambda image: self._describe(self._crop(image)[0]), added)
+            described = threads.one_by_one(lambda image: self._describe(self._crop(image)[0]), added)
             staying = torch.from_numpy(np.asarray(keep, dtype=bool))
             fitted = [
                 density_fit.extended(
@@ -215,7 +215,7 @@ class PatchDetector(Detector):
         if self.settings.align == "none":
             return None
         some = np.random.default_rng(0).permutation(len(train))[: alignment.ENOUGH]
-        parts = layers.one_by_one(_part, train[np.sort(some)])
+        parts = threads.one_by_one(_part, train[np.sort(some)])
         auto = self.settings.align == "auto"
         if auto and not alignment.varies(parts):
             return None
@@ -307,7 +307,7 @@ class PatchDetector(Detector):
     @torch.inference_mode()
     def _measure(self, images: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Return scores (n,) and maps (n, h, w): the kernels of a place are read once for all images."""
-        values, poses = zip(*layers.one_by_one(self._values, images), strict=True)
+        values, poses = zip(*threads.one_by_one(self._values, images), strict=True)
         distances = [
             density.distances(torch.cat(found))
             for density, found in zip(self.densities, zip(*values, strict=True), strict=True)
@@ -321,7 +321,7 @@ class PatchDetector(Detector):
                 maps = self.alignment.to_photo(maps[0], pose, self.settings.image_size)[None]
             return scores, maps
 
-        scores, maps = zip(*layers.one_by_one(on_photo, np.arange(len(images))), strict=True)
+        scores, maps = zip(*threads.one_by_one(on_photo, np.arange(len(images))), strict=True)
         return torch.cat(scores), torch.cat(maps)
 
     def traced(self, images: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
@@ -391,7 +391,7 @@ def _enlarged(maps: torch.Tensor, cell: int) -> torch.Tensor:
 
 def _for_each(function: Callable[[int], torch.Tensor], n: int) -> list[torch.Tensor]:
     numbers = np.arange(n)
-    return layers.one_by_one(lambda number: function(int(number[0])), numbers)
+    return threads.one_by_one(lambda number: function(int(number[0])), numbers)
 
 
 def _section(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

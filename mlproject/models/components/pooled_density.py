@@ -9,9 +9,8 @@ from functools import cached_property
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
 
-from mlproject.models.components import layers
+from mlproject.models.components import threads
 from mlproject.models.components.position_density import PositionDensity
 from mlproject.models.components.thinning import farthest_of_many, stand_ins_of_many
 
@@ -42,30 +41,29 @@ class PooledDensity(PositionDensity):
             without: (m, k) bool, kernels that are left out for each image.
         """
         shape, bank = values.shape[1:3], self.bank[0]
-
-        def asked() -> tuple[torch.Tensor, torch.Tensor]:
-            """Return (m, cells, d + 1), values and 1, and their squares (m, cells)."""
-            centred = (values - self.centre).flatten(1, 2)
-            return F.pad(centred, (0, 1), value=1.0), centred.square().sum(dim=2)
-
-        asking, squares = layers.on_one_thread(asked)
+        queries, squares = threads.on_one_thread(lambda: self._queries(values))
         if torch.compiler.is_exporting():  # a graph has all cells and any number of images at once
-            found = (asking @ bank).amin(dim=2)
+            found = (queries @ bank).amin(dim=2)
         else:
-            kernels = [bank] * len(asking) if without is None else [bank[:, ~one] for one in without]
+            kernels = [bank] * len(queries) if without is None else [_far(bank, one) for one in without]
 
             @torch.inference_mode()
             def at_cells(first: np.ndarray) -> torch.Tensor:
                 """Return (m, CELLS at most)."""
-                some = asking[:, int(first[0]) : int(first[0]) + CELLS]
+                some = queries[:, int(first[0]) : int(first[0]) + CELLS]
                 nearest = some.new_empty(some.shape[:2])
                 for image, those, row in zip(some, kernels, nearest, strict=True):
                     for start in range(0, len(image), TOGETHER):
                         row[start : start + TOGETHER] = (image[start : start + TOGETHER] @ those).amin(dim=1)
                 return nearest
 
-            found = torch.cat(layers.one_by_one(at_cells, np.arange(0, asking.shape[1], CELLS)), dim=1)
-        return layers.on_one_thread(lambda: (found + squares).clamp_min(0).sqrt().unflatten(1, shape))
+            found = torch.cat(threads.one_by_one(at_cells, np.arange(0, queries.shape[1], CELLS)), dim=1)
+        return threads.on_one_thread(lambda: (found + squares).clamp_min(0).sqrt().unflatten(1, shape))
+
+
+def _far(bank: torch.Tensor, some: torch.Tensor) -> torch.Tensor:
+    """Return `PositionDensity.bank` of one cell (d + 1, k), some of whose kernels are infinitely far off."""
+    return torch.cat([bank[:-1], bank[-1:].masked_fill(some, torch.inf)])
 
 
 def chosen_of_all(

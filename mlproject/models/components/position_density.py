@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from mlproject.models.components import layers
+from mlproject.models.components import threads
 from mlproject.models.components.local_descriptors import sample
 
 CELLS = 64  # whose kernels are unpacked together
@@ -124,12 +124,11 @@ class PositionDensity:
         rows, columns = self.mean.shape
         around, bank = self.around, self.bank  # made here once, not by each thread
 
-        def asked() -> tuple[torch.Tensor, torch.Tensor]:
-            """Return (cells, m, d + 1), values and 1, and their squares (m, cells)."""
-            centred = (values - self.centre).flatten(1, 2)
-            return F.pad(centred, (0, 1), value=1.0).transpose(0, 1).contiguous(), centred.square().sum(dim=2)
+        def by_cell() -> tuple[torch.Tensor, torch.Tensor]:
+            queries, squares = self._queries(values)
+            return queries.transpose(0, 1).contiguous(), squares
 
-        asking, squares = layers.on_one_thread(asked)
+        queries, squares = threads.on_one_thread(by_cell)  # (cells, m, d + 1) and (m, cells)
         instead = None if instead is None else _with_squares(instead.permute(1, 2, 0) - self.centre[:, None])
 
         def at_kernels(some: slice) -> torch.Tensor:
@@ -138,8 +137,8 @@ class PositionDensity:
             All images in one product: its rows are added up alike however many there are, but for one alone,
             which there never is: an image has a row for each cell within reach.
             """
-            shape = (around.shape[1], asking.shape[1])
-            near = asking.index_select(0, around[some].flatten()).unflatten(0, (-1, shape[0])).flatten(1, 2)
+            shape = (around.shape[1], queries.shape[1])
+            near = queries.index_select(0, around[some].flatten()).unflatten(0, (-1, shape[0])).flatten(1, 2)
             found = torch.bmm(near, bank[some]).unflatten(1, shape)
             if own is None:
                 return found.amin(dim=3)
@@ -155,22 +154,29 @@ class PositionDensity:
         if torch.compiler.is_exporting():  # a graph has all cells at once
             found = at_kernels(slice(None))
         else:
-            found = asking.new_empty(len(asking), around.shape[1], asking.shape[1])
-
-            together = max(1, TOGETHER // asking.shape[1])
+            found = queries.new_empty(len(queries), around.shape[1], queries.shape[1])
+            together = max(1, TOGETHER // queries.shape[1])
 
             @torch.inference_mode()
             def fill(first: np.ndarray) -> None:
                 some = slice(int(first[0]), int(first[0]) + together)
                 found[some] = at_kernels(some)
 
-            layers.one_by_one(fill, np.arange(0, len(asking), together))
+            threads.one_by_one(fill, np.arange(0, len(queries), together))
 
         def at_places() -> torch.Tensor:
             nearest = self._at_places(found.permute(2, 0, 1)) + squares
             return nearest.clamp_min(0).sqrt().unflatten(1, (rows, columns))
 
-        return layers.on_one_thread(at_places)
+        return threads.on_one_thread(at_places)
+
+    def _queries(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (m, cells, d + 1), values less `centre` and a 1, and their squared lengths (m, cells).
+
+        The product of a query and `bank`, and its squared length, add up to squared distances.
+        """
+        centred = (values - self.centre).flatten(1, 2)
+        return F.pad(centred, (0, 1), value=1.0), centred.square().sum(dim=2)
 
     def _at_places(self, found: torch.Tensor) -> torch.Tensor:
         """Return (m, cells), the least at each place of (m, cells, offsets) at each cell's kernels."""

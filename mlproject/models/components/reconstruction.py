@@ -10,7 +10,7 @@ from pydantic import Field
 
 from mlproject.core.params import Section
 from mlproject.data import tensors
-from mlproject.models.components import anomaly_maps, layers
+from mlproject.models.components import anomaly_maps, threads
 from mlproject.models.components.anomaly_maps import MapSettings
 from mlproject.models.components.detector import Detector, Parts
 from mlproject.models.components.search_space import THRESHOLD, Choice, Range, Space
@@ -106,7 +106,7 @@ class ReconstructionDetector(Detector):
     def learn_usual_differences(self, validation: np.ndarray) -> None:
         """Learn, where the map is normalised, each pixel's usual difference from validation images."""
         if self.settings.map.normalise:
-            maps = torch.cat([maps for _, maps, _ in layers.one_by_one(self.difference, validation)])
+            maps = torch.cat([maps for _, maps, _ in threads.one_by_one(self.difference, validation)])
             mean, spread = anomaly_maps.pixel_statistics(maps)
             self.map_mean, self.map_spread = mean.float(), spread.float()
 
@@ -139,7 +139,7 @@ class ReconstructionDetector(Detector):
         return {self.error_name: error} | self.traced_latent_parts(codes), maps.float()
 
     def measure(self, images: np.ndarray) -> Parts:
-        measured = layers.one_by_one(self._measure_one, images)
+        measured = threads.one_by_one(self._measure_one, images)
         parts = {name: np.concatenate([one.parts[name] for one in measured]) for name in self.part_names}
         maps = np.concatenate([one.maps for one in measured])
         return Parts(parts, maps, np.concatenate([one.reconstructions for one in measured]))

@@ -25,9 +25,10 @@ def textures(n, seed=1):
 def test_distances_are_those_of_brute_force_but_for_kernels_left_out():
     density, _ = fit(textures(20))
     assert isinstance(density, PooledDensity)
-    values = textures(2, seed=2) @ density.projection
+    values = textures(3, seed=2) @ density.projection
     vectors = (density.offset[..., None] + density.step[..., None] * density.kernels)[0].T
-    without = torch.rand((2, len(vectors)), generator=torch.Generator().manual_seed(3)) < 0.4
+    without = torch.rand((3, len(vectors)), generator=torch.Generator().manual_seed(3)) < 0.4
+    without[2] = True  # nothing is left: infinitely far
     apart = torch.cdist(values.flatten(1, 2).double(), vectors.double())
     found = density.distances(values), density.distances(values, without=without)
     torch.testing.assert_close(found[0].double().flatten(1), apart.amin(dim=2), rtol=1e-4, atol=1e-4)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from mlproject.models.components import layers
+from mlproject.models.components import threads
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def two_threads():
 
 
 def doubled(count):
-    return [int(values[0]) for values in layers.one_by_one(lambda image: 2 * image, np.arange(count))]
+    return [int(values[0]) for values in threads.one_by_one(lambda image: 2 * image, np.arange(count))]
 
 
 def test_results_come_in_the_order_of_the_images(two_threads):
@@ -30,9 +30,9 @@ def test_the_same_threads_serve_every_call_and_each_computes_alone(two_threads):
     def seen(_):
         return threading.get_ident(), torch.get_num_threads()
 
-    found = [layers.one_by_one(seen, np.zeros(20)) for _ in range(5)]
+    found = [threads.one_by_one(seen, np.zeros(20)) for _ in range(5)]
     assert len({ident for call in found for ident, _ in call}) <= 2
-    assert {threads for call in found for _, threads in call} == {1}
+    assert {count for call in found for _, count in call} == {1}
 
 
 def test_a_forked_process_starts_threads_of_its_own(two_threads):
@@ -49,11 +49,11 @@ def test_a_forked_process_starts_threads_of_its_own(two_threads):
 
 
 def test_small_work_is_on_one_thread_without_gradients(two_threads):
-    threads, grad = layers.on_one_thread(lambda: (torch.get_num_threads(), torch.is_grad_enabled()))
-    assert (threads, grad) == (1, False)
+    count, grad = threads.on_one_thread(lambda: (torch.get_num_threads(), torch.is_grad_enabled()))
+    assert (count, grad) == (1, False)
 
 
 def test_an_error_of_one_image_is_the_callers(two_threads):
     with pytest.raises(ZeroDivisionError):
-        layers.one_by_one(lambda image: 1 // int(image[0]), np.arange(3))
+        threads.one_by_one(lambda image: 1 // int(image[0]), np.arange(3))
     assert doubled(3) == [0, 2, 4]
