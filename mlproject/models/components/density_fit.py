@@ -24,6 +24,9 @@ MOST_STORED = 250  # good images whose descriptors are all stored: of more, thos
 TOGETHER = 8  # left-out images that are measured at once: kernels are then read once for all of them
 MANY_CELLS = 512
 PAIRS = 2**22  # of images at a few cells, whose distances are in memory at once
+# of the range of a texture's values: further images hardly ever lie beyond it. Where they do, kept values are
+# rounded again, and rounding decides which of nearly equal vectors become kernels
+SPARE = 1.0
 OTHER_LAMPS = 10.0  # weight of what other lamps change, against what varies between good images
 
 Each = Callable[[Callable[[int], torch.Tensor], int], list[torch.Tensor]]
@@ -72,43 +75,22 @@ def fit(
     within = within + OTHER_LAMPS * second_moment(widen(change)[:, ::every, ::every] for change in relit)
     projection = whitening(within, total, length)
     spaced = {"reach": reach, "smoothing": smoothing, "border": border}
-    if pooled:
-        return _of_all_places(projection, descriptors, widen, each, **spaced)
-    offset, step, whole = _whole_numbers(lambda: ((chunk @ projection).flatten(1, 2) for chunk in widened()))
-    return _of_whole(projection, offset, step, whole, (rows, columns), each, **spaced)
 
+    def values() -> Iterator[torch.Tensor]:
+        """Yield (k, cells, d); of a texture (k · cells, 1, d): all places share what they are rounded to."""
+        for chunk in widened():
+            found = chunk @ projection
+            yield found.flatten(0, 2)[:, None] if pooled else found.flatten(1, 2)
 
-def _of_all_places(
-    projection: torch.Tensor,
-    descriptors: Sequence[torch.Tensor],
-    widen: Callable[[torch.Tensor], torch.Tensor],
-    each: Each,
-    **spaced: Any,
-) -> tuple[PositionDensity, torch.Tensor]:
-    """Return the density of kernels that all places share, and scores as `fit`."""
-    n, (rows, columns) = len(descriptors), descriptors[0].shape[1:3]
-    offset, step, kernels, owners, instead = chosen_of_all(
-        lambda image: widen(descriptors[image]) @ projection, n
-    )
-    one, grid = torch.tensor(1.0), torch.ones(rows, columns)
-    density = PooledDensity(projection, offset, step, kernels, grid, grid, one, **spaced)
-
-    def from_others(image: int) -> torch.Tensor:
-        """Return (1, rows, columns), the distances of a good image from the others."""
-        values = widen(descriptors[image]) @ projection
-        found = density.distances(values, without=(owners == image)[None])
-        if not len(instead[image]):
-            return found
-        return torch.minimum(
-            found, torch.cdist(values.flatten(1, 2), instead[image]).amin(dim=2).view_as(found)
-        )
-
-    return left_out.standardised(density, torch.cat(each(from_others, n)))
+    offset, step, whole = _whole_numbers(values, SPARE if pooled else 0.0)
+    whole = whole.view(n, rows * columns, -1)
+    of_whole = _of_all_places if pooled else _of_whole
+    return of_whole(projection, offset, step, whole, (rows, columns), each, **spaced)
 
 
 def extended(
     density: PositionDensity,
-    keep: torch.Tensor,
+    whole: torch.Tensor,
     added: Sequence[torch.Tensor],
     widen: Callable[[torch.Tensor], torch.Tensor],
     each: Each,
@@ -119,16 +101,17 @@ def extended(
     are rounded again: each time by up to half a step.
 
     Args:
-        keep: (n,) bool, which of its images stay.
+        whole: (n, rows · columns, d) int8, of its images those that stay: see `PositionDensity.stored`.
         added: (1, rows, columns, c) of each further image.
         widen, each: as `fit` has them.
     """
     offset, step = density.offset, density.step
-    whole = density.kernels[..., keep].permute(2, 0, 1)
+    whole = whole.contiguous()  # as `fit` has it: sums of the same values are then the same to the last digit
     if added:
         values = torch.cat([(widen(one) @ density.projection).flatten(1, 2) for one in added])
-        low = torch.minimum(offset - 127 * step, values.amin(dim=0))
-        high = torch.maximum(offset + 127 * step, values.amax(dim=0))
+        lowest, highest = values.flatten(0, 1).unflatten(0, (-1, len(offset))).aminmax(dim=0)
+        low = torch.minimum(offset - 127 * step, lowest)
+        high = torch.maximum(offset + 127 * step, highest)
         wider = (low < offset - 127 * step) | (high > offset + 127 * step)
         offset, step = (
             torch.where(wider, new, old)
@@ -138,7 +121,8 @@ def extended(
         whole = ((torch.cat([before, values]) - offset) / step).round().to(torch.int8)
     spaced = {name: getattr(density, name) for name in ("reach", "smoothing", "border")}
     shape = (density.mean.shape[0], density.mean.shape[1])
-    return _of_whole(density.projection, offset, step, whole, shape, each, **spaced)
+    of_whole = _of_all_places if isinstance(density, PooledDensity) else _of_whole
+    return of_whole(density.projection, offset, step, whole, shape, each, **spaced)
 
 
 def _of_whole(
@@ -184,6 +168,38 @@ def _of_whole(
     return left_out.standardised(density, torch.cat(each(from_others, -(-n // TOGETHER))))
 
 
+def _of_all_places(
+    projection: torch.Tensor,
+    offset: torch.Tensor,
+    step: torch.Tensor,
+    whole: torch.Tensor,
+    shape: tuple[int, int],
+    each: Each,
+    **spaced: Any,
+) -> tuple[PositionDensity, torch.Tensor]:
+    """As `_of_whole`, of kernels that all places share."""
+    n, cells = whole.shape[:2]
+    kept, instead = chosen_of_all(whole, offset, step)
+    owners, vectors = kept // cells, whole.flatten(0, 1)
+    if n > MOST_STORED:
+        kernels, chosen = vectors[kept], None
+    else:
+        kernels, chosen = vectors, kept.to(torch.int32)[None]
+    kernels = kernels.T.contiguous()[None]
+    one, grid = torch.tensor(1.0), torch.ones(shape)
+    density = PooledDensity(projection, offset, step, kernels, grid, grid, one, **spaced, kept=chosen)
+
+    def from_others(image: int) -> torch.Tensor:
+        """Return (1, rows, columns), the distances of a good image from the others."""
+        values = torch.addcmul(offset, whole[image], step)
+        found = density.distances(values.unflatten(0, shape)[None], without=(owners == image)[None])
+        if not len(instead[image]):
+            return found
+        return torch.minimum(found, torch.cdist(values, instead[image]).amin(dim=1).view_as(found))
+
+    return left_out.standardised(density, torch.cat(each(from_others, n)))
+
+
 def _chosen(
     whole: torch.Tensor, step: torch.Tensor, columns: int, each: Each
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -206,17 +222,18 @@ def _chosen(
 
 
 def _whole_numbers(
-    batches: Callable[[], Iterable[torch.Tensor]],
+    batches: Callable[[], Iterable[torch.Tensor]], spare: float
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return offset and step (cells, d), and whole (n, cells, d) int8: values are offset + step × whole.
 
     Args:
         batches: gives the values in batches (k, cells, d), twice: they are never all in memory.
+        spare: share of the values' range that the whole numbers span beyond it.
     """
     ranges = [torch.stack(batch.aminmax(dim=0)) for batch in batches()]
     lowest, highest = torch.stack(ranges).aminmax(dim=0)
     low, high = lowest[0], highest[1]
-    offset, step = (low + high) / 2, ((high - low) / 254).clamp_min(1e-8)
+    offset, step = (low + high) / 2, ((1 + spare) * (high - low) / 254).clamp_min(1e-8)
     whole = torch.cat([((batch - offset) / step).round().to(torch.int8) for batch in batches()])
     return offset, step, whole
 

@@ -24,7 +24,6 @@ from mlproject.models.components.alignment import Alignment, Pose
 from mlproject.models.components.detector import Detector, Labelled, Parts
 from mlproject.models.components.local_descriptors import ring, with_surroundings
 from mlproject.models.components.part_pose import Part, find_part
-from mlproject.models.components.pooled_density import PooledDensity
 from mlproject.models.components.position_density import PositionDensity
 from mlproject.models.components.search_space import THRESHOLD, Choice, Range, Space
 from mlproject.training.loop import Epoch, History
@@ -173,16 +172,12 @@ class PatchDetector(Detector):
                 descriptors: they were many, or an earlier release saved it.
         """
         n = len(self.left_out_scores)
-        if isinstance(self.densities[0], PooledDensity):
-            raise UserError(
-                f"this {self.name} cannot be extended: all places of a texture share their kernels, and the "
-                "descriptors that were not chosen are not stored. Train it again."
-            )
-        if self.densities[0].kernels.shape[-1] != n:
+        stored = [found for density in self.densities if (found := density.stored(n)) is not None]
+        if len(stored) < len(self.densities):
             raise UserError(
                 f"this {self.name} did not store the descriptors of all its {n} training images: more than "
-                f"{density_fit.MOST_STORED} are too many, and earlier releases stored 100. It cannot be "
-                "extended; train it again."
+                f"{density_fit.MOST_STORED} are too many, and earlier releases stored 100 at each place, and "
+                "of a texture the kernels alone. It cannot be extended; train it again."
             )
         if len(keep) != n:
             raise ValueError(f"{len(keep)} images are told, {n} were learnt from")
@@ -196,9 +191,11 @@ class PatchDetector(Detector):
             staying = torch.from_numpy(np.asarray(keep, dtype=bool))
             fitted = [
                 density_fit.extended(
-                    density, staying, [image[number] for image in described], grid.widen, _for_each
+                    density, whole[staying], [image[number] for image in described], grid.widen, _for_each
                 )
-                for number, (grid, density) in enumerate(zip(self.grids, self.densities, strict=True))
+                for number, (grid, density, whole) in enumerate(
+                    zip(self.grids, self.densities, stored, strict=True)
+                )
             ]
         new._take(fitted)
         return new

@@ -4,7 +4,6 @@ What may lie at one place of a texture may lie at any other, so each place is co
 have anywhere: PatchCore's memory (Roth et al. 2022), of hand-made descriptors.
 """
 
-from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -25,13 +24,19 @@ class PooledDensity(PositionDensity):
 
     Attributes:
         offset, step: (1, d) float32.
-        kernels: (1, d, k) int8, of k vectors of any good image and place.
-        kept: None.
+        kernels: (1, d, n · rows · columns) int8, of the n good images one after another; of more than
+            `density_fit.MOST_STORED` images, the k alone that count.
+        kept: (1, k) int32, which of them count, of any good image and place; None: all.
     """
 
     @cached_property
     def centre(self) -> torch.Tensor:
-        return (self.offset + self.step * self.kernels.float().mean(dim=2))[0]
+        return (self.offset + self.step * self.counting(slice(None)).float().mean(dim=2))[0]
+
+    def stored(self, n: int) -> torch.Tensor | None:
+        if self.kept is None:  # above MOST_STORED images, and in models of earlier releases
+            return None
+        return self.kernels[0].T.unflatten(0, (n, -1))
 
     def distances(self, values: torch.Tensor, without: torch.Tensor | None = None) -> torch.Tensor:
         """Return (m, rows, columns), from whitened values to the nearest kernel.
@@ -67,26 +72,23 @@ def _far(bank: torch.Tensor, some: torch.Tensor) -> torch.Tensor:
 
 
 def chosen_of_all(
-    whitened: Callable[[int], torch.Tensor], n: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, list[torch.Tensor]]:
-    """Return `PooledDensity`'s offset, step and kernels, whose image each is, and each image's stand-ins.
+    whole: torch.Tensor, offset: torch.Tensor, step: torch.Tensor
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Return (k,) the numbers of the vectors that are kernels, and each image's stand-ins.
 
-    The images are (k,) numbers; the stand-ins, (some, d) values, are what would be kernels without the image.
+    A vector's number is its image's, times cells, and its cell's. The stand-ins, (some, d) values, are what
+    would be kernels without the image.
 
     Args:
-        whitened: returns (1, rows, columns, d) values of an image by its number.
-        n: images.
+        whole: (n, cells, d) int8 of n images, whose values are offset + step × these.
+        offset, step: (1, d).
     """
+    n, cells = whole.shape[:2]
     random = torch.Generator().manual_seed(0)
     found = []
     for image in range(n):
-        values = whitened(image).flatten(0, 2)
-        found.append(values[torch.randperm(len(values), generator=random)[: -(-CANDIDATES // n)]])
-    values = torch.stack(found, dim=1).flatten(0, 1)  # of equal vectors the first are taken: of all images
+        found.append(image * cells + torch.randperm(cells, generator=random)[: -(-CANDIDATES // n)])
+    numbers = torch.stack(found, dim=1).flatten()  # of equal vectors the first are taken: of all images
+    values = torch.addcmul(offset, whole.flatten(0, 1)[numbers], step)
     chosen = farthest_of_many(values, KERNELS)
-    owners = chosen % n
-    low, high = values.aminmax(dim=0)
-    offset, step = (low + high) / 2, ((high - low) / 254).clamp_min(1e-8)
-    kernels = ((values[chosen] - offset) / step).round().to(torch.int8)
-    instead = [values[some] for some in stand_ins_of_many(values, chosen, torch.arange(len(values)) % n)]
-    return offset[None], step[None], kernels.T.contiguous()[None], owners, instead
+    return numbers[chosen], [values[some] for some in stand_ins_of_many(values, chosen, numbers // cells)]

@@ -75,12 +75,20 @@ class PositionDensity:
         bank = torch.empty(cells, length + 1, k)
         for first in range(0, cells, CELLS):
             some = slice(first, first + CELLS)
-            kernels = self.kernels[some]
-            if self.kept is not None:
-                kernels = kernels.gather(2, self.kept[some].long()[:, None].expand(-1, length, -1))
             offset = (self.offset[some] - self.centre)[..., None]
-            bank[some] = _with_squares(torch.addcmul(offset, kernels, self.step[some, :, None]))
+            bank[some] = _with_squares(torch.addcmul(offset, self.counting(some), self.step[some, :, None]))
         return bank
+
+    def counting(self, some: slice) -> torch.Tensor:
+        """Return (cells, d, k) int8 of some cells, those of `kernels` that count."""
+        kernels = self.kernels[some]
+        if self.kept is None:
+            return kernels
+        return kernels.gather(2, self.kept[some].long()[:, None].expand(-1, kernels.shape[1], -1))
+
+    def stored(self, n: int) -> torch.Tensor | None:
+        """Return (n, rows · columns, d) int8, as `kernels`, of n good images; None: not all are stored."""
+        return self.kernels.permute(2, 0, 1) if self.kernels.shape[2] == n else None
 
     @cached_property
     def around(self) -> torch.Tensor:

@@ -22,11 +22,17 @@ def textures(n, seed=1):
     return torch.randn((n, 8, 6, LENGTH), generator=torch.Generator().manual_seed(seed))
 
 
+def extended(density, n, keep, added):
+    whole = density.stored(n)[keep]
+    return density_fit.extended(density, whole, list(added[:, None]), lambda x: x, **EACH)
+
+
 def test_distances_are_those_of_brute_force_but_for_kernels_left_out():
     density, _ = fit(textures(20))
     assert isinstance(density, PooledDensity)
     values = textures(3, seed=2) @ density.projection
-    vectors = (density.offset[..., None] + density.step[..., None] * density.kernels)[0].T
+    kernels = density.counting(slice(None))
+    vectors = (density.offset[..., None] + density.step[..., None] * kernels)[0].T
     without = torch.rand((3, len(vectors)), generator=torch.Generator().manual_seed(3)) < 0.4
     without[2] = True  # nothing is left: infinitely far
     apart = torch.cdist(values.flatten(1, 2).double(), vectors.double())
@@ -57,7 +63,7 @@ def test_kernels_cover_what_is_rare(monkeypatch):
     descriptors = textures(20) * 0.1
     descriptors[3, 4, 4], descriptors[7, 1, 1] = 5.0, -5.0
     density, _ = fit(descriptors)
-    assert density.kernels.shape == (1, LENGTH, 30)
+    assert density.kept.shape == (1, 30)
     odd = descriptors[[3, 7]] @ density.projection
     assert density.distances(odd).amax() < 0.5 * odd.norm(dim=-1).amax()
 
@@ -74,6 +80,55 @@ def test_arrays_and_back():
     assert isinstance(again, PooledDensity)
     values = textures(2, seed=4) @ density.projection
     assert torch.equal(again.distances(values), density.distances(values))
+
+
+@pytest.mark.parametrize("kernels", [30, 2000])
+def test_extended_it_is_what_a_fit_to_the_same_images_gives_by_the_same_whitening(kernels, monkeypatch):
+    """To the last digit, where the first image spans all values: then both round them to the same."""
+    monkeypatch.setattr(pooled_density, "KERNELS", kernels)
+    descriptors = textures(24)
+    descriptors[0] *= 3
+    some, _ = fit(descriptors[:16])
+    keep = torch.arange(16) != 5
+    more, scores = extended(some, 16, keep, descriptors[16:])
+    monkeypatch.setattr(density_fit, "whitening", lambda *_: some.projection)
+    whole, expected = fit(torch.cat([descriptors[:16][keep], descriptors[16:]]))
+    found, wanted = density_fit.arrays(more), density_fit.arrays(whole)
+    assert {name: array.tobytes() for name, array in found.items()} == {
+        name: array.tobytes() for name, array in wanted.items()
+    }
+    assert torch.equal(scores, expected)
+
+
+def test_without_a_change_it_is_the_same():
+    density, scores = fit(textures(20))
+    again, others = extended(density, 20, torch.ones(20, dtype=torch.bool), textures(0))
+    values = textures(2, seed=4) @ density.projection
+    assert torch.equal(again.distances(values), density.distances(values))
+    assert torch.equal(scores, others)
+
+
+def test_what_lies_far_beyond_all_values_is_stored_where_it_is():
+    density, _ = fit(textures(20))
+    far = textures(3, seed=3) + 30
+    more, _ = extended(density, 20, torch.ones(20, dtype=torch.bool), far)
+    values = far @ density.projection
+    assert density.distances(values).mean() > 20
+    assert more.distances(values).amax() < 0.5
+    before = torch.addcmul(density.offset, density.stored(20), density.step)
+    after = torch.addcmul(more.offset, more.stored(23), more.step)
+    assert (after[:20] - before).abs().amax() < 0.7 * more.step.amax()
+
+
+def test_of_more_images_than_are_stored_the_kernels_alone_are_kept(monkeypatch):
+    monkeypatch.setattr(pooled_density, "KERNELS", 30)
+    stored, _ = fit(textures(20))
+    monkeypatch.setattr(density_fit, "MOST_STORED", 19)
+    density, _ = fit(textures(20))
+    assert (stored.kernels.shape, density.kernels.shape) == ((1, LENGTH, 20 * 48), (1, LENGTH, 30))
+    assert density.stored(20) is None
+    values = textures(2, seed=4) @ density.projection
+    assert torch.equal(stored.distances(values), density.distances(values))
 
 
 @pytest.mark.parametrize("images", [8, 60])
