@@ -176,8 +176,8 @@ class PatchDetector(Detector):
         if len(stored) < len(self.densities):
             raise UserError(
                 f"this {self.name} did not store the descriptors of all its {n} training images: more than "
-                f"{density_fit.MOST_STORED} are too many, and earlier releases stored 100 at each place, and "
-                "of a texture the kernels alone. It cannot be extended; train it again."
+                f"{density_fit.MOST_STORED} are too many, and earlier releases stored fewer. It cannot be "
+                "extended; train it again."
             )
         if len(keep) != n:
             raise ValueError(f"{len(keep)} images are told, {n} were learnt from")
