@@ -84,9 +84,11 @@ def chosen_of_all(
         offset, step: (1, d).
     """
     n, cells = whole.shape[:2]
-    random = torch.Generator().manual_seed(0)
     found = []
-    for image in range(n):
+    for image, own in enumerate(whole):
+        # by its own values: images that come or go leave the others' candidates; coarsely, so that rounding,
+        # which another processor does otherwise, hardly ever matters
+        random = torch.Generator().manual_seed(int(own.sum()) // cells)
         found.append(image * cells + torch.randperm(cells, generator=random)[: -(-CANDIDATES // n)])
     numbers = torch.stack(found, dim=1).flatten()  # of equal vectors the first are taken: of all images
     values = torch.addcmul(offset, whole.flatten(0, 1)[numbers], step)

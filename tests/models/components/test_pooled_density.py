@@ -108,6 +108,18 @@ def test_without_a_change_it_is_the_same():
     assert torch.equal(scores, others)
 
 
+def test_an_image_taken_out_leaves_the_candidates_of_the_others(monkeypatch):
+    monkeypatch.setattr(pooled_density, "CANDIDATES", 60)  # three an image, and of 19 four; all are kernels
+    density, _ = fit(textures(20))
+    less, _ = extended(density, 20, torch.arange(20) != 3, textures(0))
+    before, after = (one.counting(slice(None))[0].T.tolist() for one in (density, less))
+    assert (len(before), len(after)) == (60, 76)
+    own = density.kernels[0].T.unflatten(0, (20, 48))[3].tolist()
+    gone = [vector for vector in before if vector not in after]
+    assert len(gone) == 3
+    assert all(vector in own for vector in gone)
+
+
 def test_what_lies_far_beyond_all_values_is_stored_where_it_is():
     density, _ = fit(textures(20))
     far = textures(3, seed=3) + 30
