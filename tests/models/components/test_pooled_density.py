@@ -83,7 +83,7 @@ def test_arrays_and_back():
 
 
 @pytest.mark.parametrize("kernels", [30, 2000])
-def test_extended_it_is_what_a_fit_to_the_same_images_gives_by_the_same_whitening(kernels, monkeypatch):
+def test_extended_is_what_a_fit_to_the_same_images_gives_by_the_same_whitening(kernels, monkeypatch):
     """To the last digit, where the first image spans all values: then both round them to the same."""
     monkeypatch.setattr(pooled_density, "KERNELS", kernels)
     descriptors = textures(24)
