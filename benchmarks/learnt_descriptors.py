@@ -23,8 +23,9 @@ from mlproject.data.tensors import grey
 from mlproject.evaluation import metrics, pixel_metrics, thresholds
 from mlproject.models.components import map_size
 from mlproject.models.components.autoencoder import Autoencoder
+from mlproject.models.components.descriptor_grid import Grid
 from mlproject.models.components.detector import Detector
-from mlproject.models.components.patch_detector import Grid, PatchDetector, PatchParameters
+from mlproject.models.components.patch_detector import PatchDetector, PatchParameters
 from mlproject.training.run_options import RunOptions
 
 SEED = 0

@@ -1,4 +1,4 @@
-"""Does a real texture gain from kernels that all places share, and does `window: auto` see that it is one?
+"""Does a real texture gain from kernels that all places share, and from a coarse grid of its own?
 
     apt-get download ufoai-textures && dpkg-deb -x ufoai-textures_*.deb ufoai
     python benchmarks/texture_photos.py ufoai/usr/share/games/ufoai/base/0textures.pk3
@@ -6,7 +6,8 @@
 Fifteen photos of Debian's package ufoai-textures, 512 or 1024 px. patch_kde learns from 100 crops of a
 photo's left half, a quarter of the photo wide, at 256 px, each turned by a degree or so and under its own
 lamp. Crops of the right half are evaluated, 40 good ones and 20 of each kind of defect, made as textures of
-MVTec AD have them. The other settings are those of params.yaml. Takes a quarter of an hour.
+MVTec AD have them. The other settings are those of params.yaml. The last column is what `window: auto`
+chooses. Takes a quarter of an hour.
 
 False alarms are not told: crops of one photo overlap, so left-out ones look more usual than new ones do.
 """
@@ -14,7 +15,7 @@ False alarms are not told: crops of one photo overlap, so left-out ones look mor
 import io
 import zipfile
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import numpy as np
 import torch
@@ -25,8 +26,8 @@ from scipy import ndimage
 from mlproject import models
 from mlproject.core import params
 from mlproject.evaluation import metrics
+from mlproject.models import patch_kde
 from mlproject.models.components.patch_detector import PART, PatchDetector
-from mlproject.models.components.pooled_density import PooledDensity
 from mlproject.training.run_options import RunOptions
 
 SIDE = 256
@@ -47,6 +48,11 @@ PHOTOS = {
     "tread plate": "tex_material/metal002.png",
     "wood, dark": "tex_ctp1/wood_b_9.jpg",
     "wood, pale": "tex_ctp1/wood_b_10.jpg",
+}
+ROWS = {
+    "near": ("near", patch_kde.TEXTURE),
+    "all": ("all", patch_kde.TEXTURE),
+    "all, coarse grid of parts": ("all", patch_kde.CONTEXT),
 }
 KINDS = ("thread", "cut", "poke", "hole", "glue", "colour", "stroke", "foreign")
 
@@ -142,41 +148,37 @@ def main(archive: Annotated[Path, typer.Argument(help="0textures.pk3 of ufoai-te
         }
     print(f"| texture | window | AUROC, all | {' | '.join(KINDS)} | `auto` |")
     print("| --- | --- | --- |" + " --- |" * (len(KINDS) + 1), flush=True)
-    names, overall = list(photos), {"near": [], "all": []}  # type: tuple[list[str], dict[str, list[float]]]
+    names = list(photos)
+    overall: dict[str, list[float]] = {row: [] for row in ROWS}
     for number, (name, photo) in enumerate(photos.items()):
         train, good = crops(photo, FIT, 1, left=True), crops(photo, GOOD, 2, left=False)
-        whole = crops(photo, EACH * len(KINDS), 3, left=False)
-        foreign = crops(photos[names[number - 4]], EACH, 4, left=False)
-        bad = np.stack(
-            [
-                defective(
-                    image,
-                    KINDS[count // EACH],
-                    np.random.default_rng([5, count]),
-                    foreign[count % EACH].astype(np.float32),
-                )
-                for count, image in enumerate(whole)
-            ]
-        )
-        fitted = {}
-        for window in ("near", "all", "auto"):
-            detector = cast(PatchDetector, models.create("patch_kde", settings | {"window": window}))
-            detector.fit(train, train[:1], RunOptions(seed=0))
-            fitted[window] = detector
-        chosen = "all" if isinstance(fitted["auto"].densities[0], PooledDensity) else "near"
-        for window in ("near", "all"):
-            scores = fitted[window].measure(np.concatenate([good, bad])).parts[PART]
+        foreign = crops(photos[names[number - 4]], EACH, 4, left=False).astype(np.float32)
+        bad = [
+            defective(image, KINDS[count // EACH], np.random.default_rng([5, count]), foreign[count % EACH])
+            for count, image in enumerate(crops(photo, EACH * len(KINDS), 3, left=False))
+        ]
+        chosen = "all" if _fitted(settings, "auto", train).pooled else "near"
+        for row, (window, coarse) in ROWS.items():
+            patch_kde.TEXTURE = coarse
+            scores = _fitted(settings, window, train).measure(np.stack([*good, *bad])).parts[PART]
             found = [_auroc(scores[:GOOD], scores[GOOD:])]
             found += [_auroc(scores[:GOOD], some) for some in scores[GOOD:].reshape(len(KINDS), EACH)]
-            overall[window].append(found[0])
+            overall[row].append(found[0])
             cells = " | ".join(f"{value:.3f}" for value in found)
-            print(f"| {name} | {window} | {cells} | {chosen} |", flush=True)
-    near, shared = (np.array(overall[window]) for window in ("near", "all"))
-    print(
-        f"\nMean AUROC {near.mean():.3f} with near, {shared.mean():.3f} with all, which is better on "
-        f"{np.count_nonzero(shared > near)} of {len(near)}; differences from {(shared - near).min():+.3f} to "
-        f"{(shared - near).max():+.3f}."
-    )
+            print(f"| {name} | {row} | {cells} | {chosen} |", flush=True)
+    print()
+    for row, aurocs in overall.items():
+        more = np.subtract(overall["all"], aurocs)
+        print(
+            f"{row}: mean AUROC {np.mean(aurocs):.3f}; `all` is better on {np.count_nonzero(more > 0)} of "
+            f"{len(more)}, by {more.min():+.3f} to {more.max():+.3f}"
+        )
+
+
+def _fitted(settings: dict[str, Any], window: str, train: np.ndarray) -> PatchDetector:
+    detector = cast(PatchDetector, models.create("patch_kde", settings | {"window": window}))
+    detector.fit(train, train[:1], RunOptions(seed=0))
+    return detector
 
 
 def _auroc(good: np.ndarray, bad: np.ndarray) -> float:

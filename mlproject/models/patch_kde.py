@@ -2,27 +2,30 @@
 
 The paper's kernel density (3.5.1) is on one code an image. Here there are two grids of hand-made descriptors,
 each with a density at every cell: a fine one for small defects, and a coarse one that sees each cell among
-its surroundings, for parts that are bent, missing or misplaced. The nearest relative is PatchCore (Roth et
-al. 2022), which keeps one memory for all positions and needs a pretrained network.
+its surroundings, for parts that are bent, missing or misplaced; in a texture, its pattern. The nearest
+relative is PatchCore (Roth et al. 2022): one memory for all positions, of a pretrained network's features.
 """
 
 from typing import ClassVar
 
 import torch
 
+from mlproject.models.components.descriptor_grid import Grid
 from mlproject.models.components.local_descriptors import gradient_descriptors
-from mlproject.models.components.patch_detector import Grid, PatchDetector, PatchParameters
+from mlproject.models.components.patch_detector import PatchDetector, PatchParameters
 from mlproject.models.components.search_space import Choice, Space
 
 FINE = Grid(cell=4, pooling=2.0, rings=(), length=29, reach=1.5)
 CONTEXT = Grid(cell=8, pooling=3.0, rings=(2, 4), length=96, reach=2.0)
+# of a texture, whose parts have no places: what lies further off says little, more values are more noise
+TEXTURE = Grid(cell=8, pooling=6.0, rings=(1,), length=48, reach=0.0)
 
 
 class Parameters(PatchParameters):
     """Settings of patch_kde.
 
     Attributes:
-        context: whether the coarse grid with its surroundings counts too.
+        context: whether the coarse grid counts too.
     """
 
     context: bool
@@ -46,7 +49,9 @@ class PatchKDE(PatchDetector):
 
     @property
     def grids(self) -> tuple[Grid, ...]:
-        return (FINE, CONTEXT) if self.settings.context else (FINE,)
+        if not self.settings.context:
+            return (FINE,)
+        return (FINE, TEXTURE if self.pooled else CONTEXT)
 
     def describe(self, crops: torch.Tensor) -> list[torch.Tensor]:
         return gradient_descriptors(crops, [(grid.cell, grid.pooling) for grid in self.grids])

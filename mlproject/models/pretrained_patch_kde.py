@@ -14,8 +14,9 @@ from pydantic import Field
 
 from mlproject.models.components import backbone
 from mlproject.models.components.backbone import Backbone
+from mlproject.models.components.descriptor_grid import Grid
 from mlproject.models.components.detector import Labelled
-from mlproject.models.components.patch_detector import Grid, PatchDetector, PatchParameters
+from mlproject.models.components.patch_detector import PatchDetector, PatchParameters
 from mlproject.training.loop import History
 from mlproject.training.run_options import RunOptions
 

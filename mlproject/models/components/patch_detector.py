@@ -9,7 +9,6 @@ import math
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -21,9 +20,10 @@ from mlproject.core.errors import UserError
 from mlproject.core.params import Section
 from mlproject.models.components import alignment, density_fit, lamps, threads, whitening
 from mlproject.models.components.alignment import Alignment, Pose
+from mlproject.models.components.descriptor_grid import Grid
 from mlproject.models.components.detector import Detector, Labelled, Parts
-from mlproject.models.components.local_descriptors import ring, with_surroundings
 from mlproject.models.components.part_pose import Part, find_part
+from mlproject.models.components.pooled_density import PooledDensity
 from mlproject.models.components.position_density import PositionDensity
 from mlproject.models.components.search_space import THRESHOLD, Choice, Range, Space
 from mlproject.training.loop import Epoch, History
@@ -58,30 +58,6 @@ class PatchParameters(Section):
     smoothing: float = Field(ge=0, le=4)
 
 
-@dataclass(frozen=True)
-class Grid:
-    """One grid of descriptors.
-
-    Attributes:
-        cell: step, pixels.
-        pooling: Gaussian sigma of what one descriptor sums up, pixels.
-        rings: radii of the rings of eight neighbours that belong to a cell, cells.
-        length: of the whitened values.
-        reach: how far a good image's descriptor may be displaced, cells.
-    """
-
-    cell: int
-    pooling: float
-    rings: tuple[int, ...]
-    length: int
-    reach: float
-
-    def widen(self, descriptors: torch.Tensor) -> torch.Tensor:
-        """Return them with their surroundings."""
-        offsets = tuple(offset for radius in self.rings for offset in ring(radius))
-        return with_surroundings(descriptors, offsets, weight=0.7)
-
-
 # `whitening.order` from which places differ: textures have .02 at most, of 12 images or under a lamp that
 # falls off by 40 % towards the corners too; the sample's weave has .26, transistors 2.6
 ORDERED = 0.1
@@ -96,6 +72,7 @@ class PatchDetector(Detector):
         alignment: how parts are cropped; None where the image is taken as it is.
         usual: (h, w) float32, mean of good images' luminance thumbnails, to which a photo's lamp is levelled;
             None where parts are aligned: their background tells the lamp.
+        pooled: whether all places share their kernels, as in a texture.
         densities: one a grid, in the order of `grids`.
         left_out_scores: (n,) float64, each training image's score by all the others, in the order in which
             they were given; the densities hold their descriptors in the same order.
@@ -116,13 +93,14 @@ class PatchDetector(Detector):
     multiple: ClassVar[int] = 8
     alignment: Alignment | None = None
     usual: torch.Tensor | None = None
+    pooled: bool = False
     densities: tuple[PositionDensity, ...] = ()
     left_out_scores: np.ndarray = np.empty(0)
 
     @property
     @abstractmethod
     def grids(self) -> tuple[Grid, ...]:
-        """The grids that count; `smoothing` is that of the first one."""
+        """The grids that count; `smoothing` is that of the first one. Others may count where `pooled`."""
 
     @abstractmethod
     def describe(self, crops: torch.Tensor) -> list[torch.Tensor]:
@@ -147,13 +125,14 @@ class PatchDetector(Detector):
             self.usual = None
             if self.alignment is None:
                 self.usual = torch.cat(threads.one_by_one(self._luminance, train)).mean(dim=0)
-            described = threads.one_by_one(lambda image: self._describe(self._crop(image)[0]), train)
+            self.pooled = self.settings.window == "all"
+            described = self._described(train)
+            if self.settings.window == "auto" and self._is_texture([image[0] for image in described]):
+                self.pooled = True
+                described = self._described(train)  # a texture's grids are others
             relit = threads.one_by_one(self._relit, train[:: max(1, len(train) // RELIT)])
-            pooled = self._pooled([image[0] for image in described])
             fitted = [
-                self._fit_grid(
-                    grid, [image.pop(0) for image in described], [image.pop(0) for image in relit], pooled
-                )
+                self._fit_grid(grid, [image.pop(0) for image in described], [image.pop(0) for image in relit])
                 for grid in self.grids
             ]
         self._take(fitted)
@@ -187,7 +166,7 @@ class PatchDetector(Detector):
         new = copy.copy(self)
         new.combination = new.heat_scale = None
         with torch.inference_mode():
-            described = threads.one_by_one(lambda image: self._describe(self._crop(image)[0]), added)
+            described = self._described(added)
             staying = torch.from_numpy(np.asarray(keep, dtype=bool))
             fitted = [
                 density_fit.extended(
@@ -225,12 +204,16 @@ class PatchDetector(Detector):
             )
         return None if found is None or (auto and not alignment.helps(parts, found)) else found
 
-    def _pooled(self, descriptors: list[torch.Tensor]) -> bool:
-        """Whether all places share their kernels; of (1, rows, columns, c) an image."""
-        if self.settings.window != "auto" or self.alignment is not None:
-            return self.settings.window == "all"
+    def _is_texture(self, descriptors: list[torch.Tensor]) -> bool:
+        """Whether places differ by no more than chance; of (1, rows, columns, c) an image."""
+        if self.alignment is not None:
+            return False
         within, total, _ = whitening.scatter(descriptors)
         return whitening.order(within, total, len(descriptors)) < ORDERED
+
+    def _described(self, images: np.ndarray) -> list[list[torch.Tensor]]:
+        """Return (1, h / cell, w / cell, c) of each image and grid."""
+        return threads.one_by_one(lambda image: self._describe(self._crop(image)[0]), images)
 
     def _luminance(self, image: np.ndarray) -> torch.Tensor:
         return lamps.luminance(self._fitted(_pixels(image)))
@@ -247,7 +230,7 @@ class PatchDetector(Detector):
         return [torch.cat(there) - here for here, there in zip(before, zip(*after, strict=True), strict=True)]
 
     def _fit_grid(
-        self, grid: Grid, descriptors: list[torch.Tensor], relit: list[torch.Tensor], pooled: bool
+        self, grid: Grid, descriptors: list[torch.Tensor], relit: list[torch.Tensor]
     ) -> tuple[PositionDensity, torch.Tensor]:
         length = min(grid.length, grid.widen(descriptors[0][:, :1, :1]).shape[-1])
         return density_fit.fit(
@@ -259,7 +242,7 @@ class PatchDetector(Detector):
             reach=grid.reach,
             smoothing=self.settings.smoothing if grid is self.grids[0] else 1.0,
             border=0 if self.alignment else BORDER // grid.cell,  # a part's own crop ends where the part does
-            pooled=pooled,
+            pooled=self.pooled,
             each=_for_each,
         )
 
@@ -354,6 +337,13 @@ class PatchDetector(Detector):
             density_fit.from_arrays(_section(arrays, f"density_{number}."))
             for number in range(len(self.grids))
         )
+        self.pooled = isinstance(self.densities[0], PooledDensity)
+        for grid, density in zip(self.grids, self.densities, strict=True):
+            if self.pooled and density.projection.shape[1] > grid.length:
+                raise UserError(
+                    f"this {self.name} of a texture was saved before textures had grids of their own. "
+                    "Train it again."
+                )
         kept = _section(arrays, "alignment.")
         self.alignment = alignment.from_arrays(kept) if kept else None
         usual = arrays.get("usual_luminance")
