@@ -12,10 +12,11 @@ from support.small_models import GIVEN
 
 from mlproject import models
 from mlproject.core.errors import UserError
+from mlproject.models import patch_kde
 from mlproject.models.components import density_fit
 from mlproject.models.components.patch_detector import bounded
 from mlproject.models.components.pooled_density import PooledDensity
-from mlproject.models.patch_kde import PatchKDE
+from mlproject.models.patch_kde import CONTEXT, FINE, TEXTURE, PatchKDE
 from mlproject.training.run_options import RunOptions
 
 SETTINGS = GIVEN["models"]["patch_kde"] | {"image_size": 64, "part_size": 64}
@@ -165,6 +166,25 @@ def test_a_texture_without_order_is_compared_with_all_places_and_its_defects_are
 
 def test_a_part_is_compared_with_what_is_near(fitted):
     assert not any(isinstance(density, PooledDensity) for density in fitted.densities)
+    assert fitted.grids == (FINE, CONTEXT)
+
+
+def test_a_texture_has_a_coarse_grid_of_its_own_also_when_it_was_saved(tmp_path):
+    detector = trained(grain(12, 0), grain(6, 1), window="auto")
+    assert detector.grids == (FINE, TEXTURE)
+    detector.save(tmp_path / "model")
+    again, test = models.load(tmp_path / "model"), grain(4, 2)
+    assert again.measure(test).maps.tobytes() == detector.measure(test).maps.tobytes()
+    detector.fit(discs(12, 0), discs(6, 1), RunOptions(seed=0))
+    assert detector.grids == (FINE, CONTEXT)
+
+
+def test_a_texture_that_was_saved_with_the_coarse_grid_of_parts_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(patch_kde, "TEXTURE", CONTEXT)
+    trained(grain(12, 0), grain(6, 1), window="all").save(tmp_path / "model")
+    monkeypatch.undo()
+    with pytest.raises(UserError, match=r"of a texture was saved .* Train it again"):
+        models.load(tmp_path / "model")
 
 
 def test_a_model_that_was_saved_before_there_was_a_window_gives_the_same_scores(
