@@ -26,9 +26,11 @@ def fit_network(images: torch.Tensor, size: int, colour: Colour) -> torch.Tensor
     """
     # float64, and halves upwards: halves are common here (averages of whole numbers), and in float32 they
     # would fall to either side by the order in which a library adds
-    fitted = images.permute(0, 3, 1, 2).double()
-    if colour != "rgb":
-        fitted = torch.einsum("nchw,c->nhw", fitted, torch.tensor(LUMA, dtype=torch.float64))[:, None]
+    if colour == "rgb":
+        fitted = images.permute(0, 3, 1, 2).double()
+    else:
+        red, green, blue = images.unbind(3)
+        fitted = red.double().mul_(LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])[:, None]
     if fitted.shape[-1] != size:
         fitted = F.interpolate(fitted, (size, size), mode="bilinear", antialias=True, align_corners=False)
     fitted = (fitted + HALF).floor().clamp(0, 255).to(torch.uint8)

@@ -210,7 +210,8 @@ class Autoencoder(ReconstructionDetector):
         return F.mse_loss(network(shown).float(), target)
 
     def encode_decode(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        self.network.eval()
+        if self.network.training:
+            self.network.eval()
         codes = self.encoder(batch)
         return codes, self.decoder(codes)
 
