@@ -44,8 +44,7 @@ class EncoderPatches(PatchDetector):
         super().__init__(settings)
         self.encoder, self.of = trained.encoder.eval(), trained.settings
 
-    @property
-    def grids(self) -> tuple[Grid, ...]:
+    def chosen_grids(self, *, texture: bool) -> tuple[Grid, ...]:
         size = self.settings.image_size
         rows = self.describe(torch.zeros(1, 3, size, size))[0].shape[1]
         return (Grid(cell=size // rows, pooling=0, rings=(), length=LENGTH, reach=REACH),)

@@ -157,7 +157,7 @@ def main(archive: Annotated[Path, typer.Argument(help="0textures.pk3 of ufoai-te
             defective(image, KINDS[count // EACH], np.random.default_rng([5, count]), foreign[count % EACH])
             for count, image in enumerate(crops(photo, EACH * len(KINDS), 3, left=False))
         ]
-        chosen = "all" if _fitted(settings, "auto", train).pooled else "near"
+        chosen = "all" if patch_kde.TEXTURE in _fitted(settings, "auto", train).grids else "near"
         for row, (window, coarse) in ROWS.items():
             patch_kde.TEXTURE = coarse
             scores = _fitted(settings, window, train).measure(np.stack([*good, *bad])).parts[PART]

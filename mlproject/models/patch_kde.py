@@ -47,11 +47,8 @@ class PatchKDE(PatchDetector):
     Parameters = Parameters
     search_space: ClassVar[Space] = {**PatchDetector.search_space, "context": Choice((True, False))}
 
-    @property
-    def grids(self) -> tuple[Grid, ...]:
-        if not self.settings.context:
-            return (FINE,)
-        return (FINE, TEXTURE if self.pooled else CONTEXT)
+    def chosen_grids(self, *, texture: bool) -> tuple[Grid, ...]:
+        return (FINE, TEXTURE if texture else CONTEXT)[: 1 + self.settings.context]
 
     def describe(self, crops: torch.Tensor) -> list[torch.Tensor]:
         return gradient_descriptors(crops, [(grid.cell, grid.pooling) for grid in self.grids])

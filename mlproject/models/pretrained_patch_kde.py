@@ -4,7 +4,6 @@ In the family of PaDiM (Defard et al. 2021) and PatchCore (Roth et al. 2022), wi
 Its weights were learnt from other people's images, with labels: what it gains is no merit of the density.
 """
 
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +66,7 @@ class PretrainedPatchKDE(PatchDetector):
             "megabytes": round(size / 1e6, 3),
         }
 
-    @cached_property
-    def grids(self) -> tuple[Grid, ...]:
+    def chosen_grids(self, *, texture: bool) -> tuple[Grid, ...]:
         size = self.settings.image_size
         rows = self.network(torch.zeros(1, 3, size, size)).shape[1]
         return (Grid(cell=size // rows, pooling=0, rings=(), length=LENGTH, reach=REACH),)

@@ -1,7 +1,9 @@
 """A grid of local descriptors: how far apart its cells are, and what each of them sees."""
 
 from dataclasses import dataclass
+from typing import Self
 
+import numpy as np
 import torch
 
 from mlproject.models.components.local_descriptors import ring, with_surroundings
@@ -29,3 +31,13 @@ class Grid:
         """Return them with their surroundings."""
         offsets = tuple(offset for radius in self.rings for offset in ring(radius))
         return with_surroundings(descriptors, offsets, weight=0.7)
+
+    def array(self) -> np.ndarray:
+        """Return what `from_array` needs, (4 + rings,) float64."""
+        return np.array([self.cell, self.pooling, self.length, self.reach, *self.rings], dtype=np.float64)
+
+    @classmethod
+    def from_array(cls, found: np.ndarray) -> Self:
+        """Take the array of `array` back."""
+        cell, pooling, length, reach, *rings = found.tolist()
+        return cls(int(cell), pooling, tuple(map(int, rings)), int(length), reach)

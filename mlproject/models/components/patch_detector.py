@@ -23,7 +23,6 @@ from mlproject.models.components.alignment import Alignment, Pose
 from mlproject.models.components.descriptor_grid import Grid
 from mlproject.models.components.detector import Detector, Labelled, Parts
 from mlproject.models.components.part_pose import Part, find_part
-from mlproject.models.components.pooled_density import PooledDensity
 from mlproject.models.components.position_density import PositionDensity
 from mlproject.models.components.search_space import THRESHOLD, Choice, Range, Space
 from mlproject.training.loop import Epoch, History
@@ -72,7 +71,7 @@ class PatchDetector(Detector):
         alignment: how parts are cropped; None where the image is taken as it is.
         usual: (h, w) float32, mean of good images' luminance thumbnails, to which a photo's lamp is levelled;
             None where parts are aligned: their background tells the lamp.
-        pooled: whether all places share their kernels, as in a texture.
+        grids: those that count; `smoothing` is that of the first one's map.
         densities: one a grid, in the order of `grids`.
         left_out_scores: (n,) float64, each training image's score by all the others, in the order in which
             they were given; the densities hold their descriptors in the same order.
@@ -93,14 +92,13 @@ class PatchDetector(Detector):
     multiple: ClassVar[int] = 8
     alignment: Alignment | None = None
     usual: torch.Tensor | None = None
-    pooled: bool = False
+    grids: tuple[Grid, ...] = ()
     densities: tuple[PositionDensity, ...] = ()
     left_out_scores: np.ndarray = np.empty(0)
 
-    @property
     @abstractmethod
-    def grids(self) -> tuple[Grid, ...]:
-        """The grids that count; `smoothing` is that of the first one. Others may count where `pooled`."""
+    def chosen_grids(self, *, texture: bool) -> tuple[Grid, ...]:
+        """Return the grids of a new model; the first is the same for a texture and for parts."""
 
     @abstractmethod
     def describe(self, crops: torch.Tensor) -> list[torch.Tensor]:
@@ -125,14 +123,17 @@ class PatchDetector(Detector):
             self.usual = None
             if self.alignment is None:
                 self.usual = torch.cat(threads.one_by_one(self._luminance, train)).mean(dim=0)
-            self.pooled = self.settings.window == "all"
+            texture = self.settings.window == "all"
+            self.grids = self.chosen_grids(texture=texture)
             described = self._described(train)
             if self.settings.window == "auto" and self._is_texture([image[0] for image in described]):
-                self.pooled = True
-                described = self._described(train)  # a texture's grids are others
+                texture, self.grids = True, self.chosen_grids(texture=True)
+                described = self._described(train)
             relit = threads.one_by_one(self._relit, train[:: max(1, len(train) // RELIT)])
             fitted = [
-                self._fit_grid(grid, [image.pop(0) for image in described], [image.pop(0) for image in relit])
+                self._fit_grid(
+                    grid, [image.pop(0) for image in described], [image.pop(0) for image in relit], texture
+                )
                 for grid in self.grids
             ]
         self._take(fitted)
@@ -230,7 +231,7 @@ class PatchDetector(Detector):
         return [torch.cat(there) - here for here, there in zip(before, zip(*after, strict=True), strict=True)]
 
     def _fit_grid(
-        self, grid: Grid, descriptors: list[torch.Tensor], relit: list[torch.Tensor]
+        self, grid: Grid, descriptors: list[torch.Tensor], relit: list[torch.Tensor], texture: bool
     ) -> tuple[PositionDensity, torch.Tensor]:
         length = min(grid.length, grid.widen(descriptors[0][:, :1, :1]).shape[-1])
         return density_fit.fit(
@@ -242,7 +243,7 @@ class PatchDetector(Detector):
             reach=grid.reach,
             smoothing=self.settings.smoothing if grid is self.grids[0] else 1.0,
             border=0 if self.alignment else BORDER // grid.cell,  # a part's own crop ends where the part does
-            pooled=self.pooled,
+            pooled=texture,
             each=_for_each,
         )
 
@@ -322,6 +323,7 @@ class PatchDetector(Detector):
 
     def state(self) -> dict[str, np.ndarray]:
         arrays = {"left_out_scores": self.left_out_scores}
+        arrays |= {f"grid_{number}": grid.array() for number, grid in enumerate(self.grids)}
         for number, density in enumerate(self.densities):
             for name, value in density_fit.arrays(density).items():
                 arrays[f"density_{number}.{name}"] = value
@@ -333,17 +335,13 @@ class PatchDetector(Detector):
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         self.left_out_scores = arrays["left_out_scores"]
+        grids = sorted((name, array) for name, array in arrays.items() if name.startswith("grid_"))
+        # earlier releases did not save them: a texture's were a part's
+        self.grids = tuple(Grid.from_array(array) for _, array in grids) or self.chosen_grids(texture=False)
         self.densities = tuple(
             density_fit.from_arrays(_section(arrays, f"density_{number}."))
             for number in range(len(self.grids))
         )
-        self.pooled = isinstance(self.densities[0], PooledDensity)
-        for grid, density in zip(self.grids, self.densities, strict=True):
-            if self.pooled and density.projection.shape[1] > grid.length:
-                raise UserError(
-                    f"this {self.name} of a texture was saved before textures had grids of their own. "
-                    "Train it again."
-                )
         kept = _section(arrays, "alignment.")
         self.alignment = alignment.from_arrays(kept) if kept else None
         usual = arrays.get("usual_luminance")
