@@ -17,7 +17,7 @@ from mlproject.core.errors import TooFewImages, UserError
 from mlproject.core.params import Section
 from mlproject.data import tensors
 from mlproject.generators.base import Generator, GeneratorEpoch
-from mlproject.training import checkpoints
+from mlproject.training import checkpoints, memory
 from mlproject.training.batches import batches, random_source
 from mlproject.training.loop import History
 from mlproject.training.run_options import RunOptions
@@ -141,6 +141,7 @@ class DCGAN(Generator):
         return shrunk
 
     def fit(self, images: np.ndarray, run: RunOptions) -> History:
+        memory.stays()
         pixels = torch.from_numpy(self.prepare(images)).permute(0, 3, 1, 2)
         game = self._start(run.seed, run.device)
         if state := checkpoints.read(run.checkpoint):

@@ -17,7 +17,7 @@ from torch import nn
 
 from mlproject import __version__
 from mlproject.core.errors import UserError
-from mlproject.training import checkpoints, data_parallel
+from mlproject.training import checkpoints, data_parallel, memory
 from mlproject.training.learner import Draw, Images, Learner, Loss, Losses
 from mlproject.training.run_options import RunOptions
 
@@ -132,6 +132,7 @@ def train(
     Raises:
         UserError: a loss is not finite.
     """
+    memory.stays()
     progress = _resume(network, optimiser, run.checkpoint)
     if not progress.history:
         run.on_start()
