@@ -28,6 +28,7 @@ from mlproject.core import params
 from mlproject.evaluation import metrics
 from mlproject.models import patch_kde
 from mlproject.models.components.patch_detector import PART, PatchDetector
+from mlproject.models.components.pooled_density import PooledDensity
 from mlproject.training.run_options import RunOptions
 
 SIDE = 256
@@ -157,7 +158,8 @@ def main(archive: Annotated[Path, typer.Argument(help="0textures.pk3 of ufoai-te
             defective(image, KINDS[count // EACH], np.random.default_rng([5, count]), foreign[count % EACH])
             for count, image in enumerate(crops(photo, EACH * len(KINDS), 3, left=False))
         ]
-        chosen = "all" if patch_kde.TEXTURE in _fitted(settings, "auto", train).grids else "near"
+        pooled = isinstance(_fitted(settings, "auto", train).densities[0], PooledDensity)
+        chosen = "all" if pooled else "near"
         for row, (window, coarse) in ROWS.items():
             patch_kde.TEXTURE = coarse
             scores = _fitted(settings, window, train).measure(np.stack([*good, *bad])).parts[PART]
