@@ -1,5 +1,6 @@
 """patch_kde: small defects are seen where they are, whatever the lamp, and in parts of any position."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -197,6 +198,10 @@ def test_a_texture_that_was_saved_without_its_grids_has_those_of_parts(tmp_path,
     weights = tmp_path / "model/weights.safetensors"
     arrays = load_file(weights)
     save_file({name: array for name, array in arrays.items() if not name.startswith("grid_")}, weights)
+    description = tmp_path / "model/model.json"
+    saved = json.loads(description.read_text())
+    del saved["settings"]["window"]  # nor was there a window, before that
+    description.write_text(json.dumps(saved))
     monkeypatch.undo()
     again, test = models.load(tmp_path / "model"), grain(4, 2)
     assert again.measure(test).maps.tobytes() == detector.measure(test).maps.tobytes()

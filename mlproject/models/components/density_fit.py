@@ -24,8 +24,8 @@ MOST_STORED = 250  # good images whose descriptors are all stored: of more, thos
 TOGETHER = 8  # left-out images that are measured at once: kernels are then read once for all of them
 MANY_CELLS = 512
 PAIRS = 2**22  # of images at a few cells, whose distances are in memory at once
-# of the range of a texture's values: further images hardly ever lie beyond it. Where they do, kept values are
-# rounded again, and rounding decides which of nearly equal vectors become kernels
+# share by which the range of a texture's values is widened: further images hardly ever lie beyond it. Where
+# they do, kept values are rounded again, and rounding decides which of nearly equal vectors become kernels
 SPARE = 1.0
 OTHER_LAMPS = 10.0  # weight of what other lamps change, against what varies between good images
 
@@ -117,8 +117,14 @@ def extended(
             torch.where(wider, new, old)
             for new, old in (((low + high) / 2, offset), ((high - low) / 254, step))
         )
-        before = torch.addcmul(density.offset, whole, density.step)
-        whole = ((torch.cat([before, values]) - offset) / step).round().to(torch.int8)
+        if wider.any():
+            whole = torch.stack(
+                [
+                    _rounded(torch.addcmul(density.offset, image, density.step), offset, step)
+                    for image in whole
+                ]
+            )
+        whole = torch.cat([whole, _rounded(values, offset, step)])
     spaced = {name: getattr(density, name) for name in ("reach", "smoothing", "border")}
     shape = (density.mean.shape[0], density.mean.shape[1])
     of_whole = _of_all_places if isinstance(density, PooledDensity) else _of_whole
@@ -234,8 +240,12 @@ def _whole_numbers(
     lowest, highest = torch.stack(ranges).aminmax(dim=0)
     low, high = lowest[0], highest[1]
     offset, step = (low + high) / 2, ((1 + spare) * (high - low) / 254).clamp_min(1e-8)
-    whole = torch.cat([((batch - offset) / step).round().to(torch.int8) for batch in batches()])
-    return offset, step, whole
+    return offset, step, torch.cat([_rounded(batch, offset, step) for batch in batches()])
+
+
+def _rounded(values: torch.Tensor, offset: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+    """Return int8 whole numbers: values are offset + step × these."""
+    return ((values - offset) / step).round().to(torch.int8)
 
 
 def arrays(density: PositionDensity) -> dict[str, np.ndarray]:

@@ -127,8 +127,11 @@ class PatchDetector(Detector):
             self.grids = self.chosen_grids(texture=texture)
             described = self._described(train)
             if self.settings.window == "auto" and self._is_texture([image[0] for image in described]):
-                texture, self.grids = True, self.chosen_grids(texture=True)
-                described = self._described(train)
+                texture, grids = True, self.chosen_grids(texture=True)
+                if grids != self.grids:
+                    self.grids = grids
+                    described.clear()  # memory
+                    described = self._described(train)
             relit = threads.one_by_one(self._relit, train[:: max(1, len(train) // RELIT)])
             fitted = [
                 self._fit_grid(

@@ -87,7 +87,7 @@ def chosen_of_all(
     found = []
     for image, own in enumerate(whole):
         # by its own values: images that come or go leave the others' candidates; coarsely, so that rounding,
-        # which another processor does otherwise, hardly ever matters
+        # which another processor does otherwise, hardly ever matters. Several images may have the same draw
         random = torch.Generator().manual_seed(int(own.sum()) // cells)
         found.append(image * cells + torch.randperm(cells, generator=random)[: -(-CANDIDATES // n)])
     numbers = torch.stack(found, dim=1).flatten()  # of equal vectors the first are taken: of all images
