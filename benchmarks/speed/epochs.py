@@ -1,11 +1,11 @@
 """A training that is measured one epoch at a time."""
 
-import ctypes
 import queue
-import sys
 import threading
 from collections.abc import Callable
 from typing import Any
+
+from mlproject.training import memory
 
 ARENA_MAX = -8  # glibc's name of what `mallopt` sets
 
@@ -18,10 +18,8 @@ class EpochByEpoch:
     """
 
     def __init__(self, fit: Callable[[Callable[[Any], None]], Any]) -> None:
-        if (
-            sys.platform == "linux"
-        ):  # its memory comes from where a main thread's does, as in a user's training
-            ctypes.CDLL(None).mallopt(ARENA_MAX, 1)
+        # the thread's memory comes from where a main thread's does, as in a user's training
+        memory.set_option(ARENA_MAX, 1)
         self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._next = threading.Semaphore(0)
         threading.Thread(target=self._train, args=(fit,), daemon=True).start()

@@ -13,6 +13,11 @@ def stays() -> None:
     Layers of large images are arrays of tens of MB. By default the system gives each of them as fresh memory,
     which it clears first, in each step.
     """
+    set_option(MMAP_MAX, 0)
+    set_option(TRIM_THRESHOLD, 2**31 - 1)
+
+
+def set_option(option: int, value: int) -> None:
+    """Set an option of glibc's memory allocation, by the number that malloc.h gives it."""
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
-        library.mallopt(MMAP_MAX, 0)
-        library.mallopt(TRIM_THRESHOLD, 2**31 - 1)
+        library.mallopt(option, value)
