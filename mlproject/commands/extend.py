@@ -59,6 +59,11 @@ def _told(made: "Extended") -> list[str]:
     if made.known:
         names = ", ".join(map(quoted, made.known[:NAMED])) + (" …" if made.known[NAMED:] else "")
         lines.append(f"Left out, learnt from already: {len(made.known)} ({names})")
+    if training["n_train"] > (most := parent.detector.extendable_images):
+        lines.append(
+            f"This version cannot be extended again: of more than {most} training images it keeps only what "
+            f"counts at each place. {parent.title} still can, and `dvc repro` trains on all photos."
+        )
     lines.append(
         f"Not promoted: `mlproject promote {registered.name} --version {registered.version}` does that if it "
         "passes the gate."

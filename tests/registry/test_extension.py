@@ -17,6 +17,7 @@ from mlproject.core import artifacts, files, params
 from mlproject.data import prepared
 from mlproject.data.decode import decode_bytes
 from mlproject.evaluation import thresholds
+from mlproject.models.patch_kde import PatchKDE
 from mlproject.registry import loaded_version, version_tags
 from mlproject.tracking import connection
 
@@ -126,6 +127,14 @@ def test_the_command_says_what_changed_and_repeats_nothing(first, mlproject):
     assert "from the same 40 test images" in out
     assert f"Not promoted: `mlproject promote sample-bottle --version {number}`" in out
     assert project.aliases() == before
+
+
+def test_the_command_says_when_the_new_version_cannot_be_extended_again(first, mlproject, monkeypatch):
+    _, removed = first
+    arguments = ("extend", "bottle/1", "--add", "photos/lot 7", "--remove", removed)
+    assert "cannot be extended again" not in mlproject(*arguments)[1]
+    monkeypatch.setattr(PatchKDE, "extendable_images", 10)
+    assert "cannot be extended again: of more than 10 training images" in mlproject(*arguments)[1]
 
 
 def test_an_extended_version_is_extended_without_the_photos_of_the_first_time(first, mlproject, tmp_path):

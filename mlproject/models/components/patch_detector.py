@@ -89,6 +89,7 @@ class PatchDetector(Detector):
         "window": Choice(("auto", "near", "all")),
     }
     added_settings: ClassVar[Mapping[str, Any]] = {"window": "near"}  # there was no other
+    extendable_images: ClassVar[int] = density_fit.MOST_STORED
     multiple: ClassVar[int] = 8
     alignment: Alignment | None = None
     usual: torch.Tensor | None = None
