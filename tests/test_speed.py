@@ -11,9 +11,11 @@ from conftest import ROOT
 from support import fork_server
 from support.tracked_project import empty_database  # noqa: F401  (a fixture)
 
-from benchmarks.speed import machine, measure, page
+from benchmarks.speed import inputs, machine, measure, page, scoring
 from benchmarks.speed.__main__ import all_groups
 from benchmarks.speed.measure import NO_PEERS, Group, Result, Row, Side
+from mlproject.models.components.pooled_density import PooledDensity
+from mlproject.models.components.position_density import PositionDensity
 
 GROUPS = all_groups(tiny=True)
 PILLOW = Side("Pillow", "decoding:pillow", {"n": 1, "repeats": 1, "side": 32, "ending": "png"})
@@ -47,6 +49,13 @@ def test_every_row_is_measured_but_for_absent_peers(name, no_peers, monkeypatch,
             assert len(ours) == len(against) > 0
             assert all(math.isfinite(value) and value > 0 for value in ours + against)
     assert not page.failed([result])
+
+
+@pytest.mark.parametrize(("model", "kind"), [("patch_kde", PositionDensity), ("texture", PooledDensity)])
+def test_patch_kde_is_measured_on_a_part_and_on_a_texture(model, kind):
+    """Shapes that are others in each photo once made each of its rows that of a texture, unseen."""
+    images = inputs.arrays(12, 64, alike=inputs.PART)
+    assert {type(density) for density in scoring.fitted(model, images, 10).densities} == {kind}
 
 
 def test_sides_are_measured_in_turn_each_in_its_own_process(tmp_path):

@@ -67,7 +67,7 @@ def predict(n: int, seconds: float, scratch: str) -> Measured:
 def patch_kde_setup(n: int, seconds: float, scratch: str) -> Measured:
     """Training images a second of patch_kde's `fit`."""
     good = max(n, 6)
-    images = inputs.arrays(scoring.with_held_out(good), SIDE)
+    images = inputs.arrays(scoring.with_held_out(good), SIDE, alike=inputs.PART)
     return _rate(good, seconds, lambda: scoring.fitted("patch_kde", images, good))
 
 

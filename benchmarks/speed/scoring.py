@@ -12,7 +12,14 @@ from benchmarks.speed.measure import PEAK, Group, Row, Side
 from benchmarks.speed.worker import Measured
 
 SIZE = 256  # of the photos, pixels
-NAMES = {"kd_cae": "KD-CAE", "patch_kde": "patch_kde", "padim": "PaDiM", "patchcore": "PatchCore"}
+TEXTURE = "texture"  # patch_kde, of a texture: places share their kernels
+NAMES = {
+    "kd_cae": "KD-CAE",
+    "patch_kde": "patch_kde",
+    TEXTURE: "patch_kde of a texture",
+    "padim": "PaDiM",
+    "patchcore": "PatchCore",
+}
 BATCHES = (1, 32)
 
 
@@ -42,7 +49,7 @@ def _verdicts(batch: int, tiny: bool) -> Group:
     good = {"good": 8 if tiny else 160}
     sides = {
         name: Side(NAMES[name], "scoring:verdicts", options | good | {"model": name})
-        for name in ("kd_cae", "patch_kde")
+        for name in ("kd_cae", "patch_kde", TEXTURE)
     }
     for name in ("padim", "patchcore"):
         made = options | {"model": name}
@@ -50,6 +57,7 @@ def _verdicts(batch: int, tiny: bool) -> Group:
     pairs = [(a, b, least) for a, least in (("kd_cae", 20), ("patch_kde", 4)) for b in ("padim", "patchcore")]
     how = "one at a time" if batch == 1 else "many at once"
     rows = [Row(f"files to verdicts, {how}, {NAMES[a]}", a, b, "images/s", least) for a, b, least in pairs]
+    rows.append(Row(f"files to verdicts, {how}, {NAMES[TEXTURE]}", TEXTURE, "padim", "images/s"))
     if batch > 1:
         rows += [Row(f"memory of the same, {NAMES[a]}", a, b, PEAK, at_most=0.333) for a, b, _ in pairs]
     return Group(f"verdicts-{batch}", sides, tuple(rows), rounds=1 if tiny else 5 if batch == 1 else 3)
@@ -65,7 +73,9 @@ def fitted(model: str, images: np.ndarray, good: int) -> Any:
     from mlproject.core import params
     from mlproject.training.run_options import RunOptions
 
-    settings = params.value("models")[model]
+    changed = {"window": "all"} if model == TEXTURE else {}
+    model = "patch_kde" if model == TEXTURE else model
+    settings = params.value("models")[model] | changed
     quick = {"epochs": 1, "patience": 1, "image_size": min(images.shape[1], settings["image_size"])}
     detector = models.create(
         model, settings | {key: value for key, value in quick.items() if key in settings}
@@ -91,7 +101,7 @@ def save_fitted(model: str, good: int, side: int, folder: Path) -> None:
 
 
 def _save(model: str, good: int, side: int, folder: Path) -> None:
-    fitted(model, inputs.arrays(with_held_out(good), side), good).save(folder)
+    fitted(model, inputs.arrays(with_held_out(good), side, alike=inputs.PART), good).save(folder)
 
 
 def setup(n: int, side: int, scratch: str) -> Measured:
@@ -124,7 +134,7 @@ def verdicts(model: str, good: int, n: int, side: int, batch: int, scratch: str)
     detector = models.load(folder)
     paths = inputs.photos(Path(scratch, f"photos-{n}"), n, side)
     calls = [paths[i : i + 1] for i in range(n)] if batch == 1 else [paths]
-    repeats = max(1, {"kd_cae": 96, "patch_kde": 32}[model] // n) if side == SIZE else 1
+    repeats = max(1, {"kd_cae": 96}.get(model, 32) // n) if side == SIZE else 1
 
     def once() -> float:
         started = time.perf_counter()
