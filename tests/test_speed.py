@@ -126,6 +126,12 @@ def test_a_group_measured_again_leaves_the_others_on_the_page(monkeypatch, tmp_p
         assert said in text
 
 
+def test_a_side_that_was_added_since_the_group_was_measured_is_named_as_not_measured():
+    made = result([1.0], [1.0])
+    made.group.sides["new"] = Side("new here", "")
+    assert page.cells(made, Row("a row", "new", "theirs", "s"))[-1] == "not measured"
+
+
 def test_the_committed_page_is_that_of_the_committed_results():
     """A group that was added, or whose rows were renamed, needs `python -m benchmarks.speed GROUP`."""
     results = page.kept(all_groups())

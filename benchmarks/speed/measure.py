@@ -18,6 +18,7 @@ from benchmarks.speed import machine, worker
 from benchmarks.speed.machine import ROOT
 
 PEERS = ROOT / ".peers"
+NOT_MEASURED = "not measured"
 NO_PEERS = "not measured: `make bench-peers` first"
 PEAK = "MiB"  # unit of a row that compares memory
 
@@ -110,6 +111,8 @@ class Result:
         for key in (row.ours, row.against):
             if key in self.missing:
                 return self.missing[key]
+            if key not in self.values:  # added to the group since
+                return NOT_MEASURED
         if row.unit == PEAK:
             return [self.peaks[row.ours]], [self.peaks[row.against]]
         return self.values[row.ours], self.values[row.against]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.speed import machine
-from benchmarks.speed.measure import NO_PEERS, PEAK, Group, Result, Row, ratios
+from benchmarks.speed.measure import NO_PEERS, NOT_MEASURED, PEAK, Group, Result, Row, ratios
 from mlproject.core import files
 
 HEAD = ("what", "here", "against", "ratio", "goal", "")
@@ -145,7 +145,7 @@ def kept(groups: Mapping[str, Group]) -> dict[str, Result]:
     return {
         name: Result(group, **record[name])
         if name in record
-        else Result(group, {}, {}, {}, dict.fromkeys(group.sides, "not measured"))
+        else Result(group, {}, {}, {}, dict.fromkeys(group.sides, NOT_MEASURED))
         for name, group in groups.items()
     }
 
