@@ -1,8 +1,6 @@
 """Image anomaly detectors compared, tracked and reused: KD-CAE, NI-CAE and their baselines."""
 
-import ctypes
 import os
-import sys
 
 __version__ = "0.3.0"
 
@@ -15,9 +13,3 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # network's layers need hundreds of MB. Trainings of NI-CAE at 256 px and of DCGAN at 128 px take a quarter
 # less processor time, with the same bytes (`make bench`: against plain PyTorch).
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-
-# Memory that a process frees stays with it (glibc): each photo takes and frees tens of arrays of up to some
-# MB, and the system clears memory that is fresh each time.
-if sys.platform == "linux" and hasattr(_libc := ctypes.CDLL(None), "mallopt"):
-    _libc.mallopt(-3, 32 * 2**20)  # M_MMAP_THRESHOLD: the largest that glibc allows
-    _libc.mallopt(-1, 128 * 2**20)  # M_TRIM_THRESHOLD

@@ -29,8 +29,8 @@ CAUSES = """\
   some for each place, of a texture 2,000 kernels for all places, which is less to read for one photo. Many at
   once it reads the kernels of a place once for eight photos, in products that fit a core's cache. KD-CAE
   blurs its map by a matrix product. The threads that score stay for the next photo, and so does the memory
-  that a photo took (`mlproject/__init__.py`). Most of the memory is PyTorch's own, on both sides. Until
-  2026-11-28 all photos were of a texture to patch_kde, and its rows those of a texture, unsaid.
+  that a photo took (`mlproject/training/memory.py`). Most of the memory is PyTorch's own, on both sides.
+  Until 2026-11-28 all photos were of a texture to patch_kde, and its rows those of a texture, unsaid.
 - **JPEG by draft scaling** is quicker, but changes pixels: a file's score would differ from its pixels'. It
   is not done.
 - **Other ways to score**: `.peers/bin/python benchmarks/scoring_trials.py` prints what each gains and what it
