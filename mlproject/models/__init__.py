@@ -8,13 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from mlproject.core import files, params
 from mlproject.core.errors import unfitting_weights, unknown_name
-from mlproject.training import memory
 
 if TYPE_CHECKING:
     from mlproject.models.components.detector import Detector
-
-
-memory.of_photos_stays()
 
 
 def names() -> list[str]:

@@ -15,6 +15,7 @@ from mlproject.core.files import demand_files, written_whole
 from mlproject.models.components.combination import FEWEST, Combination
 from mlproject.models.components.heat_scale import HeatScale
 from mlproject.models.components.search_space import THRESHOLD, Space
+from mlproject.training import memory
 from mlproject.training.loop import History
 from mlproject.training.run_options import RunOptions
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "model.json"
+
+memory.of_photos_stays()
 
 
 @dataclass(frozen=True)
