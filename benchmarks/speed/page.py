@@ -25,10 +25,10 @@ CAUSES = """\
   of each), 58 % of NI-CAE's (copies and sums 19 %): `python benchmarks/profile_training.py kd_cae bfloat16`
   and so on, idle machine, 2026-11-27. On a processor that computes in bfloat16 KD-CAE trained 1.86 times as
   fast as Keras (`git show c23a1ae:docs/speed.md`); others emulate it, and there `precision: auto` is float32.
-- **Files to verdicts** include decoding a 256 px PNG on both sides. Of a part patch_kde has 85 MB of kernels,
-  some for each place, of a texture 2,000 kernels for all places, which is less to read for one photo. Many at
-  once it reads the kernels of a place once for eight photos, in products that fit a core's cache. KD-CAE
-  blurs its map by a matrix product. The threads that score stay for the next photo, and so does the memory
+- **Files to verdicts** include decoding a 256 px PNG on both sides. Of a part patch_kde has kernels for each
+  place, of a texture 2,000 for all places, which is less to read for one photo. Many at once it reads the
+  kernels of a place once for eight photos, in products that fit a core's cache. KD-CAE blurs its map by a
+  matrix product. The threads that score stay for the next photo, and so does the memory
   that a photo took (`mlproject/training/memory.py`). Most of the memory is PyTorch's own, on both sides.
   Until 2026-11-28 all photos were of a texture to patch_kde, and its rows those of a texture, unsaid.
 - **JPEG by draft scaling** is quicker, but changes pixels: a file's score would differ from its pixels'. It

@@ -134,7 +134,7 @@ def verdicts(model: str, good: int, n: int, side: int, batch: int, scratch: str)
     detector = models.load(folder)
     paths = inputs.photos(Path(scratch, f"photos-{n}"), n, side)
     calls = [paths[i : i + 1] for i in range(n)] if batch == 1 else [paths]
-    repeats = max(1, {"kd_cae": 96}.get(model, 32) // n) if side == SIZE else 1
+    repeats = max(1, (96 if model == "kd_cae" else 32) // n) if side == SIZE else 1
 
     def once() -> float:
         started = time.perf_counter()
