@@ -22,8 +22,7 @@ SCALES = (
 ORIENTATIONS = 8  # over the full turn: a dark line and a bright one differ
 LENGTH = len(SCALES) * (ORIENTATIONS + 1) + 2
 DARKEST = 0.02  # mean luminance below which an image is not brightened further
-LARGE = 320  # pixels from which most weights of a sampling are zeros, and are left out
-BAND = 64  # Gaussian sigmas that are then sampled in one product: beyond 5 on either side weights are 0
+BAND = 32  # Gaussian sigmas that are sampled in one product: beyond 5 on either side weights are 0
 EPSILON = 1e-8  # squared gradient of what counts as flat
 
 
@@ -44,8 +43,6 @@ def gaussian_sampling(n_out: int, n_in: int, sigma: float) -> torch.Tensor:
 def _bands(n_out: int, n_in: int, sigma: float, device: torch.device) -> list[tuple[slice, torch.Tensor]]:
     """Return blocks of the rows of `gaussian_sampling`, without the zeros on either side; where they were."""
     weights = gaussian_sampling(n_out, n_in, sigma)
-    if n_in < LARGE:
-        return [(slice(None), weights.to(device))]
     blocks = []
     for rows in weights.split(max(1, round(BAND * sigma * n_out / n_in))):
         used = rows.any(dim=0).nonzero()
