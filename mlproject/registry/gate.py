@@ -153,19 +153,27 @@ def false_alarms(good_scores: np.ndarray, threshold: float, asked: float, settin
 def same_scores(recorded: np.ndarray, again: np.ndarray, settings: Promote) -> Check:
     """Compare the recorded scores with those of the model that was loaded back.
 
-    A difference is relative to the score or, where that is near 0, to the scores' interquartile range.
+    Another kind of processor rounds otherwise, which `promote.tolerance` allows for.
 
     Args:
         recorded: (n,) n ≥ 1; again alike, of the same images.
     """
-    spread = np.subtract(*np.percentile(recorded, [75, 25]))
-    scale = np.maximum(np.maximum(np.abs(recorded), spread), np.finfo(float).tiny)
-    worst = float(np.max(np.abs(again - recorded) / scale))
+    worst = largest_difference(recorded, again)
     said = (
         f"{len(recorded)} recorded images scored by the model loaded back: largest relative difference "
         f"{worst:.1e}, allowed {settings.tolerance:g}"
     )
     return Check("same scores", worst <= settings.tolerance, said)  # a NaN is no pass
+
+
+def largest_difference(recorded: np.ndarray, again: np.ndarray) -> float:
+    """Return the largest difference of (n,) scores, n ≥ 1.
+
+    Relative to the recorded score or, where that is near 0, to the recorded scores' interquartile range.
+    """
+    spread = np.subtract(*np.percentile(recorded, [75, 25]))
+    scale = np.maximum(np.maximum(np.abs(recorded), spread), np.finfo(float).tiny)
+    return float(np.max(np.abs(again - recorded) / scale))
 
 
 def latency(milliseconds: float, repeats: int, settings: Promote) -> Check:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import platform
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 from support.small_models import defaults
 from support.small_models import detector_settings as small
 
+from benchmarks import other_processors
 from mlproject import models
 from mlproject.commands.preset import presets
 from mlproject.core import params
@@ -20,6 +22,7 @@ from mlproject.core.errors import UserError
 from mlproject.data import tensors
 from mlproject.models.components import detector as base
 from mlproject.models.components import noise
+from mlproject.registry import gate
 from mlproject.training.run_options import RunOptions
 
 PAPER = presets()["paper"]["models"]
@@ -135,6 +138,26 @@ def test_load_of_save_scores_identically(fitted, small_images, tmp_path):
     assert (before.reconstructions is None) == (after.reconstructions is None)
     if before.reconstructions is not None:
         assert np.array_equal(before.reconstructions, after.reconstructions)
+
+
+@pytest.fixture(scope="module")
+def older_processor():
+    if platform.machine() != "x86_64":
+        pytest.skip("only an x86 processor can be told to use an older one's instructions")
+    with other_processors.process("SSE") as process:
+        yield process
+
+
+def test_on_another_kind_of_processor_it_passes_the_gates_same_scores(
+    fitted, small_images, tmp_path, older_processor
+):
+    fitted.save(tmp_path / "model")
+    here = fitted.score(small_images.test).scores
+    there = older_processor.submit(other_processors.scores, tmp_path / "model", small_images.test).result()
+    if fitted.name == "patch_kde":
+        assert (here != there).any()  # the instructions are others
+    check = gate.same_scores(here, there, params.load("promote", gate.Promote))
+    assert check.passed, check.said
 
 
 def test_saved_folder_holds_no_pickle(fitted, tmp_path):

@@ -23,7 +23,7 @@ SHARED = [name for name in models.names() if models.detector_class(name).data_pa
 SHORT = {"epochs": 3, "patience": 3, "batch_size": 5, "jitter": 0.2, "augment": True}
 # Adam and RMSprop take a whole step in the direction of a gradient that is nothing but rounding, as some of
 # KD-CAE's are: there another number of threads makes a difference of 1e-4 too
-GENTLE = {"optimiser": "adadelta", "learning_rate": 0.1}
+GENTLE = {"optimiser": "adadelta", "learning_rate": 0.01}
 NOISE = {"variance": 0.05, "share": 0.7, "redraw": True, "target": "clean"}
 LABELLED = [*range(4), *range(15, 22)]  # test images, the first ones good; one chooses the epoch
 TOLERANCE = 1e-5
