@@ -85,7 +85,7 @@ class Outcome:
 
 
 def evaluate(cell: Cell) -> Outcome:
-    """Train the cell's detector, calibrate it on good images that chose nothing, score the test images.
+    """Train the cell's detector, set its threshold by good images, score the test images.
 
     Raises:
         UserError: other images lie in the folder than the cell is of, or the settings do not fit them.

@@ -38,7 +38,7 @@ def prepare_category(
     Memory grows by a row of the manifest an image. `out` appears whole or not at all.
 
     Args:
-        image_size: side of the stored squares, pixels, at most: photos that are smaller are not enlarged.
+        image_size: side of the stored squares, pixels, at most: that of the usual photo of a category.
         workers: threads; by default one for each core that this process may use. Pillow decodes and
             resizes without the interpreter's lock, and threads, unlike processes, start at once and
             hand their pixels over without a copy.

@@ -17,6 +17,7 @@ PREVIOUS = "previous"
 HISTORY = "mlproject.champions"  # tag of the registered model: versions that were champion, newest last
 MOVE = "mlproject.move"  # tag of the registered model: whose move was last
 BY = "promoted.by"  # tag of a version: who made it champion
+FORCED = "promoted.forced"  # tag of a version: the gate's checks that it became champion in spite of
 REMEMBERED = 50
 
 

@@ -67,13 +67,13 @@ def model_card(dataset: str, facts: DetectorFacts, *, in_registry: bool = False)
         f"Says of a photo whether the part is defective: score > {facts.threshold['threshold']:.6g}.",
         "",
         *_not_learnt(facts.not_learnt_because),
-        f"- Trained on {run['n_train']} good images, {run['n_validation']} more chose the epoch "
-        f"(data `{run['data_hash']}`).",
+        f"- Trained on {run['n_train']} good images, {run['n_validation']} more "
+        f"{'chose the epoch' if run['epochs'] > 1 else 'were held out'} (data `{run['data_hash']}`).",
         *_extends(run),
         *_outside_weights(facts.outside_weights),
         *_labelled(run),
         *_tuned(m),
-        f"- Threshold: from {m['n_calibration']} good images, for a false-alarm rate of "
+        f"- Threshold: from {m['n_calibration']} good images{_learnt_from(facts)}, for a false-alarm rate of "
         f"{m['false_alarm_rate_supported']:.3g} (asked: {m['false_alarm_rate_asked']:.3g}{_confidence(m)}).",
         f"- Tested on {m['n_good']} good and {m['n_defective']} defective images. Brackets: 95% intervals.",
         f"- AUROC {_three(m['auroc'])} [{_three(m['auroc_low'])}, {_three(m['auroc_high'])}]; "
@@ -92,6 +92,14 @@ def model_card(dataset: str, facts: DetectorFacts, *, in_registry: bool = False)
 def _not_learnt(why: str | None) -> list[str]:
     """Return the line about a model that has learnt nothing."""
     return [f"- **It has learnt nothing**: {why}. Do not use it."] if why else []
+
+
+def _learnt_from(facts: DetectorFacts) -> str:
+    """Return what to say of the threshold's images where some are those that the model has learnt from."""
+    subsets = files.read_table(facts.files["scores/scores.csv"])["subset"]
+    if facts.metrics["n_calibration"] <= int(subsets.isin(("validation", "calibration")).sum()):
+        return ""
+    return " (those that it has learnt from among them, each scored as one that it has not)"
 
 
 def _extends(run: dict[str, Any]) -> list[str]:

@@ -72,7 +72,8 @@ def extend(
         data = prepared.load(parent.category)
         rows = _prepared_rows(parent, data)
         keep = _kept(parent, remove)
-        change, known = _with_photos(parent, keep, data.images[rows], add)
+        learnt = data.images[data.manifest["sha256"].isin(parent.trained["sha256"][keep]).to_numpy()]
+        change, known = _with_photos(parent, keep, data.images[rows], learnt, add)
         if keep.all() and change.added.empty:
             raise UserError(f"{parent.title}: it has learnt from every photo given: nothing would change.")
         facts = extension_results.write(folder / "extended", parent, change, data, rows)
@@ -136,12 +137,13 @@ def _hint(name: str, paths: list[str], held_out: pd.DataFrame) -> str:
 
 
 def _with_photos(
-    parent: Parent, keep: np.ndarray, held_out: np.ndarray, add: Sequence[Path]
+    parent: Parent, keep: np.ndarray, held_out: np.ndarray, learnt: np.ndarray, add: Sequence[Path]
 ) -> tuple[Change, tuple[Path, ...]]:
     """Return the change with its photos, and the photos that the parent has learnt from already.
 
     Args:
         held_out: (k, s, s, 3) uint8, the images of `Parent.held_out`.
+        learnt: (l, s, s, 3) uint8, those training images that stay and are prepared here.
     """
     staying = parent.trained[keep]
     seen, new, known = set(staying["sha256"]), [], []
@@ -152,6 +154,9 @@ def _with_photos(
         else:
             seen.add(sha256)
             new.append((path, sha256, decoded))
+    first = _originals(parent, held_out, learnt, new)
+    known += [path for (path, *_), original in zip(new, first, strict=True) if original is None]
+    new = [photo for photo, original in zip(new, first, strict=True) if original is not None]
     paths = [path for path, *_ in new]
     names = [_name(path, add) for path in paths]
     taken = [*staying["path"], *parent.held_out["path"], *names]
@@ -161,10 +166,10 @@ def _with_photos(
             f"{parent.title}: two of its images would be called {quoted(twice)}. Rename the photo."
         )
     pixels = np.stack([decoded for *_, decoded in new]) if new else held_out[:0]
-    first = _originals(parent, held_out, pixels, paths)
+    alone = uncopied([original for original in first if original is not None])
     about = {"subset": "train", "half": "none", "defect": "good", "label": 0}
     added = pd.DataFrame({"path": names, "sha256": [sha256 for _, sha256, _ in new]}).assign(**about)
-    return Change(keep, added[COLUMNS], pixels, uncopied(first), tuple(paths)), tuple(known)
+    return Change(keep, added[COLUMNS], pixels, alone, tuple(paths)), tuple(known)
 
 
 def _decoded(add: Sequence[Path], size: int) -> list[tuple[Path, np.ndarray]]:
@@ -190,16 +195,22 @@ def _name(path: Path, add: Sequence[Path]) -> str:
     return os.fsencode(f"{ADDED}/{name.as_posix()}").decode(errors="replace")
 
 
-def _originals(parent: Parent, held_out: np.ndarray, pixels: np.ndarray, paths: Sequence[Path]) -> list[str]:
-    """Return (m,), of each photo what is equal for its copies among them.
+def _originals(
+    parent: Parent,
+    held_out: np.ndarray,
+    learnt: np.ndarray,
+    new: Sequence[tuple[Path, str, np.ndarray]],
+) -> list[str | None]:
+    """Return (m,), of each photo what is equal for its copies among them; None of a copy of a `learnt` image.
 
     Raises:
         UserError: one is equal to, or saved again from, an image that the parent must not learn from.
     """
-    images = [*held_out, *pixels]
+    images = [*held_out, *learnt, *(decoded for *_, decoded in new)]
     digests = [hashlib.sha256(np.ascontiguousarray(image).data).hexdigest() for image in images]
     first = copies.originals(np.stack([copies.thumbnail(image) for image in images]), digests)
-    for path, row in zip(paths, first[len(held_out) :], strict=True):
+    known = len(held_out) + len(learnt)
+    for (path, *_), row in zip(new, first[known:], strict=True):
         if row < len(held_out):
             same = parent.held_out.iloc[row]
             raise UserError(
@@ -207,4 +218,4 @@ def _originals(parent: Parent, held_out: np.ndarray, pixels: np.ndarray, paths: 
                 f"{parent.title}. What it is calibrated or tested on it must not learn from. "
                 "Nothing was registered."
             )
-    return [str(row) for row in first[len(held_out) :]]
+    return [None if row < known else str(row) for row in first[known:]]

@@ -182,8 +182,8 @@ def promote(
     marks[aliases.BY] = connection.who()
     if failed := gate.failed(made):
         assert why  # the command asks for it
-        marks |= {"promoted.forced": ", ".join(failed), "promoted.why": why}
-    stale = {"promoted.forced", "promoted.why"} & challenger.tags.keys() - marks.keys()
+        marks |= {aliases.FORCED: ", ".join(failed), "promoted.why": why}
+    stale = {aliases.FORCED, "promoted.why"} & challenger.tags.keys() - marks.keys()
 
     def leave_marks() -> None:
         for key, value in marks.items():

@@ -13,9 +13,9 @@ from mlproject.reports.published_benchmarks import MEAN, METHODS, Published
 
 Row = Mapping[str, Any]
 READING = (
-    "Protocol `clean`: the threshold comes from good images that chose neither weights nor epoch; no label "
-    "and no test image is seen. All models of a category are evaluated on the whole test set, the same for "
-    "every seed.",
+    "Protocol `clean`: the threshold comes from good images that chose neither weights nor epoch; of "
+    "patch_kde also from those that it has learnt from, each scored by the others. No label and no test "
+    "image is seen. All models of a category are evaluated on the whole test set, the same for every seed.",
     "A seed decides the weights and, as in the pipeline, which good images train, validate and calibrate. So "
     "models that draw nothing at random (pca, patch_kde) differ between seeds too, by their split alone.",
     "Each number is the mean over seeds; [brackets] are its 95% bootstrap interval over test images, good "

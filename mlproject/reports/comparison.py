@@ -49,7 +49,7 @@ READING = (
     "share of the image, of a defect that was found, which is called defective by protocol `clean`.",
     "F1 all defective: of calling every image defective. An F1 that is not above it shows no skill.",
     "F1, recall, precision, balanced accuracy, false alarms: at the threshold of protocol `clean`, from good "
-    "calibration images alone. Asked: the share of good images that may exceed it; seen: the share that did.",
+    "images alone. Asked: the share of good images that may exceed it; seen: the share that did.",
     "F1 paper: at thresholds set as the paper set that model's, to compare with its tables. KD-CAE and PCA: "
     "the largest values of held-out good images. CNN: its output above .5. NI-CAE: fewest errors on the test "
     "labels; not a result.",

@@ -2,16 +2,18 @@
 
 No calibration image either, as `split.calibration: half` has them: those set the tuned model's threshold,
 and images that chose the settings must not set it. So a tuning evaluates on images that the pipeline trains
-on, and keeps them out of its own trainings. With `cross` every good training image helps to set the
-threshold, those that a tuning sees among them.
+on, and keeps them out of its own trainings. With `cross`, and for a detector that scores its training images
+without themselves, every good training image helps to set the threshold, those that a tuning sees among them.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from mlproject import models
 from mlproject.core import params
 from mlproject.data import prepared, split
+from mlproject.evaluation import thresholds
 from mlproject.models.components.detector import Detector
 from mlproject.tuning import proxy_defects
 from mlproject.tuning.objective import ObjectiveValue, evaluate
@@ -75,7 +77,6 @@ def prepare(plan: Plan) -> TuningData:
     roles = data.roles(settings.model_copy(update={"calibration": "half"}), seed)
     part = split.folds(data.originals(roles.train), FOLDS, seed)
     examined = data.images[roles.train[part == 0]]
-    sets_threshold = data.rows(split="train") if settings.calibration == "cross" else roles.calibration
     labelled = plan.objective == "labelled"
     images, kinds = _labelled(data, seed) if labelled else _made(examined, plan.tuning_seed)
     return TuningData(
@@ -85,8 +86,19 @@ def prepare(plan: Plan) -> TuningData:
         images=images,
         kinds=kinds,
         reuses=not labelled,
-        n_calibration=len(sets_threshold),
+        n_calibration=_threshold_images(plan.model, data, roles, settings),
     )
+
+
+def _threshold_images(model: str, data: prepared.Prepared, roles: split.Roles, settings: params.Split) -> int:
+    """Return how many good images set the threshold of a model that the pipeline trains."""
+    if settings.calibration == "cross":
+        return len(data.rows(split="train"))
+    chosen = models.detector_class(model).threshold_roles
+    counts = {role: len(getattr(roles, role)) for role in chosen}
+    if "train" in counts:
+        counts["train"] = int(thresholds.uncopied(data.originals(roles.train)).sum())
+    return sum(counts.values())
 
 
 def _made(good: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:

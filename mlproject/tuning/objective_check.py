@@ -16,7 +16,7 @@ from mlproject.evaluation import metrics
 from mlproject.tuning.objective import spearman, spearman_interval
 from mlproject.tuning.plan import Objective, Plan
 
-CHOOSERS = ("objective", "auroc", "balanced_accuracy")  # the objective, and its two halves
+CHOOSERS = ("objective", "auroc", "balanced_accuracy")  # the objective, and what it may be made of
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,17 @@ def test_a_deleted_champion_leaves_the_one_before_it_to_return_to(bare, mlprojec
     assert "version 1 (was: 3)" in out
 
 
+def test_a_rollback_says_what_the_champion_was_promoted_in_spite_of(bare, mlproject):
+    moves.promote(bare, NAME, "1", None)
+    bare.set_model_version_tag(NAME, "1", moves.FORCED, "not worse, learnt")
+    moves.promote(bare, NAME, "2", "1")
+    moves.promote(bare, NAME, "3", "2")
+    _, out, _ = mlproject("rollback", "bottle")
+    assert out.endswith("version 2 (was: 3).\n")
+    _, out, _ = mlproject("rollback", "bottle")
+    assert out.endswith("version 1 (was: 2). Its promotion was forced, although not: not worse, learnt.\n")
+
+
 def test_a_champion_that_was_set_by_hand_is_returned_to(bare):
     bare.set_registered_model_alias(NAME, "champion", "2")
     moves.promote(bare, NAME, "3", "2")

@@ -189,6 +189,13 @@ def test_a_photo_that_is_known_already_is_left_out(first, mlproject):
     assert code == 0
     assert "with 1 images added" in out
     assert f"Left out, learnt from already: 1 ({known})" in out
+    again = "photos/again.png"
+    with Image.open(known) as photo:
+        photo.save(again, compress_level=1)
+    assert sha256(again) != sha256(known)
+    code, _, err = mlproject("extend", "bottle/1", "--add", again)
+    assert code == 2
+    assert "it has learnt from every photo given: nothing would change" in err
 
 
 def test_without_the_images_that_it_is_tested_on_there_is_no_version(first, mlproject):

@@ -93,7 +93,8 @@ def write_pair(trained: Path, model: str = MODEL, f1: float = 0.75, **changes: A
     shutil.copytree(trained, artifacts.model_folder(category, model), dirs_exist_ok=True)
     scores = artifacts.scores_folder(category, model)
     files.write_json(scores / "threshold.json", {"threshold": 1.5})
-    table = pd.DataFrame({"path": ["test/good/0.png"], "subset": ["test"], "label": [0], "score": [0.5]})
+    names = [*(f"train/good/{number}.png" for number in range(20)), "test/good/0.png"]
+    table = pd.DataFrame({"path": names, "subset": [*["calibration"] * 20, "test"], "label": 0, "score": 0.5})
     files.write_table(scores / "scores.csv", table)
     files.write_json(
         artifacts.PREPARED / category / "prepared.json", {"category": category, "image_size": 48}

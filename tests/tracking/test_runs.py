@@ -168,3 +168,18 @@ def test_a_card_says_whose_labels_chose_the_settings(folder):
     line = "by the labels of half of the test set (31 defective images); all figures are of the other half"
     assert line in after
     assert line not in before
+
+
+def test_a_card_says_what_the_good_images_were_for(folder):
+    """A model without epochs, whose threshold comes from its training images too."""
+    report = artifacts.report_folder(project.CATEGORY, project.MODEL) / "metrics.json"
+    training = artifacts.training_folder(project.CATEGORY, project.MODEL) / "run.json"
+    before = card.model_card("mvtec", detector_facts.DetectorFacts.read(project.CATEGORY, project.MODEL))
+    files.write_json(report, files.read_json(report) | {"n_calibration": 28})
+    files.write_json(training, files.read_json(training) | {"epochs": 1})
+    after = card.model_card("mvtec", detector_facts.DetectorFacts.read(project.CATEGORY, project.MODEL))
+    assert "4 more chose the epoch" in before
+    assert "from 20 good images, for" in before
+    assert "4 more were held out" in after
+    said = "(those that it has learnt from among them, each scored as one that it has not)"
+    assert f"from 28 good images {said}, for" in after

@@ -16,6 +16,7 @@ from mlproject import models
 from mlproject.core import params
 from mlproject.core.errors import UserError
 from mlproject.data import prepared, split
+from mlproject.evaluation import thresholds
 from mlproject.models.pca import PCA
 from mlproject.training import run_settings
 from mlproject.tuning import data, objective_check, plan, run, search, storage, trial, workers
@@ -112,6 +113,12 @@ def test_a_tuning_sees_no_image_that_will_set_the_threshold(tuning_home, objecti
     assert not kept & {image.tobytes() for part in seen for image in part}
     assert images.n_calibration == len(kept) > 0
     assert len(images.train) + len(images.examined) == len(roles.train)
+
+
+def test_training_images_that_are_scored_without_themselves_count_as_the_thresholds(tuning_home):
+    category = prepared.load("disc")
+    images = data.prepare(plan.load("disc", "patch_kde"))
+    assert images.n_calibration == thresholds.uncopied(category.originals(category.rows(split="train"))).sum()
 
 
 def test_settings_that_do_not_fit_are_a_failed_trial_with_its_reason(tuning_home):

@@ -47,8 +47,8 @@ def fit(
 ) -> tuple[PositionDensity, torch.Tensor]:
     """Return the density of good images' descriptors, and the score (n,) of each image by the others.
 
-    That is the height of its map, where kernels, mean, spread and peak are those of the other images. The
-    whitening alone still knows the image.
+    That is the height of its map, where kernels, mean, spread and peak are those of the other images. What
+    describes all images, the usual lamp and the whitening, still knows the image.
 
     Args:
         descriptors: (1, rows, columns, c) of each of n good images, at least 3.

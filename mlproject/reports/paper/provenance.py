@@ -9,9 +9,9 @@ from mlproject.reports.paper.markdown import bullets, escape, joined, table
 from mlproject.reports.paper.published import SOURCE
 
 PROTOCOLS = (
-    "**clean** (the headline): the threshold is the conformal quantile of good images that chose neither "
-    "weights nor epoch: those of calibration, for patch_kde those of validation too. No test image and no "
-    "label is seen. Defective if the score is above it.",
+    "**clean** (the headline): the threshold is the conformal quantile of good images: those of calibration, "
+    "which chose neither weights nor epoch; for patch_kde all good training images, those that it has learnt "
+    "from each scored by the others. No test image and no label is seen. Defective if the score is above it.",
     "**the paper's protocol**: the threshold as the paper set that model's (said below each table). For "
     "comparison with its tables only.",
     "**oracle**: the threshold with the best F1 on the test labels, an upper bound that nobody has in "
