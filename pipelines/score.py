@@ -34,7 +34,7 @@ def main(category: str, model: str) -> None:
     about = data.manifest[["path", "defect", "label"]].copy()
     about.insert(1, "subset", _subsets(data))
     about.insert(2, "half", _halves(data))
-    tuned = run_settings.tuned_on_labels(category, model, data.data_hash, params.value("seed"))
+    tuned = run_settings.tuned_on_labels(category, model, data.data_hash, params.seed())
     if detector.supervised or tuned:  # it has learnt from these, or its settings were chosen by them
         about.loc[about["half"] == "pool", "subset"] = "pool"
     table = pd.concat([about, table[["score", "score_brightness_matched", *detector.part_names]]], axis=1)
@@ -90,14 +90,14 @@ def _subsets(data: prepared.Prepared) -> list[str]:
 
 def _roles(data: prepared.Prepared) -> split.Roles:
     """Return the same split as in training."""
-    return data.roles(params.load("split", params.Split), params.value("seed"))
+    return data.roles(params.load("split", params.Split), params.seed())
 
 
 def _halves(data: prepared.Prepared) -> np.ndarray:
     """Return pool or held_out for each test image, none for the others: see `data/labelled_pool.py`."""
     halves = np.full(len(data.manifest), "none", dtype=object)
-    halves[data.labelled_pool(params.value("seed"))] = "pool"
-    halves[data.held_out(params.value("seed"))] = "held_out"
+    halves[data.labelled_pool(params.seed())] = "pool"
+    halves[data.held_out(params.seed())] = "held_out"
     return halves
 
 

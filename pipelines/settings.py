@@ -7,7 +7,7 @@ from mlproject.training import run_settings
 def main() -> None:
     """Write two files a pair: the model's settings, which training depends on, and the threshold's."""
     for category in params.value("categories"):
-        for model in params.value("detectors"):
+        for model in params.chosen("detectors"):
             settings, threshold = run_settings.resolve(category, model)
             files.write_json(artifacts.settings_file(category, model), settings)
             files.write_json(artifacts.threshold_settings_file(category, model), threshold.model_dump())

@@ -154,7 +154,7 @@ def _seeds(given: str) -> list[int]:
         )
     if "," in given:
         return sorted(set(numbers))
-    first = int(params.value("seed"))
+    first = params.seed()
     return list(range(first, first + numbers[0]))
 
 

@@ -9,7 +9,7 @@ from mlproject.benchmark import engine, kept, plan, summary
 from mlproject.benchmark.cell import Cell, Outcome
 from mlproject.benchmark.plan import Plan
 from mlproject.core import files
-from mlproject.core.errors import UserError
+from mlproject.core.errors import UserError, quoted
 from mlproject.core.params import Threshold
 from mlproject.engines import Cluster
 from mlproject.reports import benchmark as report
@@ -48,6 +48,8 @@ def benchmark(
             all others are. Nothing is written.
     """
     planned = plan.load(categories, models, seeds)
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{quoted(out)}: is a file. Name a folder.")
     missing = [cell for cell in planned.cells if not kept.is_kept(cell)]
     n_kept = len(planned.cells) - len(missing)
     print(f"{len(planned.cells)} trainings: {n_kept} were finished before, {len(missing)} to do", flush=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from mlproject.commands import doctor_stores
 from mlproject.commands.doctor_stores import Answer
 from mlproject.core import artifacts, params
-from mlproject.core.errors import UserError, unknown_name
+from mlproject.core.errors import UserError
 
 SECTIONS = (params.Data, params.Prepare, params.Split, params.Training, params.Threshold, params.Evaluate)
 FREE_DISK = 10e9
@@ -158,15 +158,15 @@ def parameters() -> Answer:
 
     for section in SECTIONS:
         params.load(section.__name__.lower(), section)
-    settings, detectors = params.value("models"), params.value("detectors")
-    for name, values in settings.items():
+    params.seed()
+    chosen = {key: params.chosen(key) for key in params.LISTS}
+    for name, values in params.value("models").items():
         models.create(name, values or {}, f"{params.FILE}: models.{name}")
-    for name in detectors:
-        if name not in settings:
-            raise unknown_name(f"{params.FILE}: detectors: {name}", name, settings)
-    for name in params.value("studies_used"):
+    for name in chosen["studies_used"]:
         studies.check(name, params.value(f"studies.{name}"), f"{params.FILE}: studies.{name}")
-    return Answer(True, f"{len(detectors)} detectors on {len(params.value('categories'))} categories")
+    return Answer(
+        True, f"{len(chosen['detectors'])} detectors on {len(params.value('categories'))} categories"
+    )
 
 
 def data() -> Answer:

@@ -64,4 +64,4 @@ def feedback(
         typer.echo(f"  in params.yaml, set data.source: folder and data.path: {into}")
     message = f"Corrected verdicts of {category}"
     typer.echo(f"  git add params.yaml {into.parent} && git commit --message '{message}'")
-    typer.echo(f"  mlproject run && mlproject promote {category}")
+    typer.echo(f"  mlproject run && mlproject promote {category} --model MODEL")

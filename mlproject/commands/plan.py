@@ -6,6 +6,8 @@ import typer
 
 from mlproject.core.errors import UserError
 
+RAREST = 1e-6  # a rate that asks for millions of photos
+
 
 def plan(
     false_alarms: Annotated[float, typer.Option(help="Share of good images that may be called defective.")],
@@ -15,16 +17,18 @@ def plan(
     for name, value in (("--false-alarms", false_alarms), ("--confidence", confidence)):
         if not 0 < value < 1:
             raise UserError(f"{name} {value:g}: it must lie between 0 and 1, such as 0.05")
+    if false_alarms < RAREST:
+        raise UserError(f"--false-alarms {false_alarms:g}: no rate below {RAREST:g} can be shown by photos")
     from mlproject.evaluation import thresholds, tolerance
 
     needed = [tolerance.images_needed(false_alarms, confidence, above) for above in range(3)]
     typer.echo(
-        f"To keep false alarms at {false_alarms:g} or below with confidence {confidence:g}, calibrate on "
+        f"To keep false alarms at {false_alarms:g} or below with confidence {confidence!r}, calibrate on "
         f"{needed[0]} good images or more.\n"
         f"  {needed[0]} images: the threshold is the largest of their scores\n"
         f"  {needed[1]} images: the second largest, so more defects are found\n"
         f"  {needed[2]} images: the third largest\n"
-        f"Set threshold.confidence: {confidence:g} in params.yaml to have it so."
+        f"Set threshold.confidence: {confidence!r} in params.yaml to have it so."
     )
     average = thresholds.images_for_average(false_alarms)
     exceeded = 1 - tolerance.confidence_of(average, false_alarms)

@@ -52,6 +52,10 @@ def predict(
         check_writable(out)
     if regions:
         check_writable(regions, (".json",))
+    if out and regions and out.resolve() == regions.resolve():
+        raise UserError(
+            f"{quoted(out)}: --out and --regions are the same file. Name another for one of them."
+        )
     if cluster and (out is None or overlays or regions):
         raise UserError("--engine ray writes a table alone: give --out, and neither --overlays nor --regions")
     paths, others = find(photos)

@@ -64,6 +64,7 @@ def apply(name: str, path: Path | None = None) -> list[Change]:
     from mlproject.core.files import written_file  # imports pandas: not for --help
 
     path = path or params.FILE
+    params.load_file(path)  # says what is wrong with it
     if name not in (known := presets(path)):
         raise unknown_name(f"preset {name}", name, sorted(known))
     yaml = YAML()

@@ -31,6 +31,8 @@ LEFT_OUT = re.compile(
     r"\tgit add |\tdvc config |Use `dvc push`"
 )
 
+FAILED = re.compile(r"failed to run: .*, exited with (\d+)")
+
 
 def run(
     targets: Annotated[
@@ -45,7 +47,7 @@ def run(
     Several categories run at the same time, each on one thread; a single one has all cores.
     OMP_NUM_THREADS sets another number of threads.
     """
-    refuse_wrong_data()
+    refuse_wrong_params()
     wanted = targets or []
     stages = planned(wanted)
     chains = by_category(stages)
@@ -68,16 +70,21 @@ def run(
     raise typer.Exit(repro(wanted, progress))
 
 
-def refuse_wrong_data() -> None:
-    """Refuse a section `data` that DVC would fail at without naming the key.
+def refuse_wrong_params() -> None:
+    """Refuse values that DVC would fail at without naming the key, or only after other stages.
 
     Raises:
         UserError: names it.
     """
     from mlproject.core import params
+    from mlproject.data.ingest import checked_categories
 
     if params.FILE.is_file():  # DVC misses it itself
         params.load("data", params.Data)
+        checked_categories(params.value("categories"))
+        params.seed()
+        for key in params.LISTS:
+            params.chosen(key)
 
 
 def planned(targets: Sequence[str]) -> list[str]:
@@ -106,7 +113,9 @@ def by_category(stages: Sequence[str]) -> list[list[str]]:
 
 
 def repro(arguments: Sequence[str], progress: "Progress", threads: str | None = None) -> int:
-    """Run `dvc repro`, print what it and its stages say as soon as they do, and return its exit code.
+    """Run `dvc repro`, print what it and its stages say as soon as they do, and return the exit code.
+
+    That of the stage that failed: 2 for a mistake that the user can correct. DVC's own is 255 for any.
 
     `--single-item` keeps it from looking at stages before those named, which another one may be reading.
     """
@@ -118,10 +127,14 @@ def repro(arguments: Sequence[str], progress: "Progress", threads: str | None = 
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace",
     )  # fmt: skip
     assert process.stdout is not None
+    of_stage = None
     for line in process.stdout:
         if not LEFT_OUT.match(line):
             print(progress.note(line), end="", flush=True)
-    return process.wait()
+        if found := FAILED.search(line):
+            of_stage = int(found[1])
+    code = process.wait()
+    return of_stage if code and of_stage is not None and of_stage > 0 else code
 
 
 class Progress:

@@ -14,6 +14,14 @@ from pydantic_core import PydanticCustomError
 from mlproject.core.errors import UserError, unknown_name
 
 FILE = Path("params.yaml")
+# lists of names → the section that has those that may be chosen
+LISTS = {
+    "detectors": "models",
+    "models_tuned": "models",
+    "generators_used": "generators",
+    "studies_used": "studies",
+}
+LARGEST_SEED = 2**32 - 1  # that every library takes
 
 
 class Section(BaseModel):
@@ -101,6 +109,19 @@ class Tune(Section):
 S = TypeVar("S", bound=BaseModel)
 
 
+class _Loader(yaml.CSafeLoader):
+    """As DVC reads the file: a key that is there twice is an error, not the second one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                line = key.start_mark.line + 1
+                raise yaml.constructor.ConstructorError(problem=f"line {line}: {key.value} is there twice")
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else "")
+        return dict(super().construct_mapping(node, deep))
+
+
 def load_file(path: Path | None = None) -> dict[str, Any]:
     """Return params.yaml as nested dictionaries.
 
@@ -109,9 +130,12 @@ def load_file(path: Path | None = None) -> dict[str, Any]:
     """
     path = path or FILE
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
+        tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  (it is a safe loader)
     except FileNotFoundError:
         raise UserError(f"{path}: not found. Run the command in the project's folder.") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise UserError(f"{path}: line {line} is not UTF-8. Save the file as UTF-8.") from None
     except yaml.YAMLError as error:
         raise UserError(f"{path}: is not valid YAML: {error}") from None
     if not isinstance(tree, dict):
@@ -130,6 +154,39 @@ def value(key: str, path: Path | None = None) -> Any:
         node = node[part]
         walked.append(part)
     return node
+
+
+def chosen(key: str) -> list[str]:
+    """Return the names at one of `LISTS`.
+
+    Raises:
+        UserError: it is no list of names, a name is there twice or has no section, or no detector is named.
+    """
+    names, known, where = value(key), value(LISTS[key]), f"{FILE}: {key}"
+    if not isinstance(names, list):
+        raise UserError(f"{where} is {names!r}: it must be a list, such as [{', '.join(list(known)[:2])}]")
+    for name in map(str, names):
+        if name not in known:
+            raise unknown_name(f"{where}: {name}", name, known)
+        if not isinstance(known[name], dict):
+            raise UserError(f"{FILE}: {LISTS[key]}.{name} is {known[name]!r}: it must be a section")
+        if names.count(name) > 1:
+            raise UserError(f"{where}: {name} is there twice. Remove one.")
+    if not names and key == "detectors":
+        raise UserError(f"{where} must list one detector or more: {', '.join(known)}")
+    return names
+
+
+def seed() -> int:
+    """Return the seed of every random number.
+
+    Raises:
+        UserError: it is no whole number from 0 to `LARGEST_SEED`.
+    """
+    found = value("seed")
+    if type(found) is not int or not 0 <= found <= LARGEST_SEED:
+        raise UserError(f"{FILE}: seed is {found!r}: it must be a whole number from 0 to {LARGEST_SEED}")
+    return found
 
 
 def load(key: str, schema: type[S], path: Path | None = None) -> S:

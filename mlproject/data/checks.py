@@ -1,4 +1,4 @@
-"""Check a category's photos for what decodes well and is wrong all the same: each finding names its file."""
+"""Check a category's photos for what cannot be decoded, or decodes and is wrong."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -50,12 +50,13 @@ class _Photo:
 def check_category(folder: Path, entries: Sequence[Entry]) -> list[Finding]:
     """Return what is suspicious about the images and masks of a category folder, in the order of `entries`.
 
-    Files that cannot be decoded are left out: stage prepare refuses them.
+    Of a file that cannot be decoded, and that stage prepare will refuse, nothing else is found.
     """
     with ThreadPoolExecutor(cores()) as pool:
         tasks = (pool.submit(_look, folder, entry) for entry in entries)
-        photos = [photo for photo in in_order(tasks, ahead=32) if photo]
-    findings = [finding for photo in photos for finding in photo.findings]
+        looked = list(in_order(tasks, ahead=32))
+    photos = [photo for photo in looked if isinstance(photo, _Photo)]
+    findings = [f for found in looked for f in (found.findings if isinstance(found, _Photo) else [found])]
     return [*findings, *_sizes(photos), *_copies(photos)]
 
 
@@ -70,13 +71,17 @@ def summary(folder: Path, findings: Sequence[Finding]) -> list[str]:
     return lines
 
 
-def _look(folder: Path, entry: Entry) -> _Photo | None:
+def _undecodable(path: str, error: UndecodableImage) -> Finding:
+    return Finding("not decoded", path, f"cannot be decoded ({error}): remove or replace it")
+
+
+def _look(folder: Path, entry: Entry) -> _Photo | Finding:
     findings = []
     data = (folder / entry.path).read_bytes()
     try:
         image, mode = open_image(data)
-    except UndecodableImage:
-        return None
+    except UndecodableImage as error:
+        return _undecodable(entry.path, error)
     pixels = np.asarray(image)
     if mode.startswith("I;16"):
         levels = len(np.unique(pixels))
@@ -97,7 +102,8 @@ def _mask_findings(folder: Path, entry: Entry, data: bytes, size: tuple[int, int
     mask_data = (folder / entry.mask).read_bytes()
     try:
         share = float(decode_mask(mask_data, MASK_SIDE, size).mean())
-    except UndecodableImage:
+    except UndecodableImage as error:
+        yield _undecodable(entry.mask, error)
         return
     if share == 0:
         yield Finding("empty mask", entry.mask, "marks nothing (0 %), though its image is defective")

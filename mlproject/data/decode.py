@@ -34,8 +34,8 @@ class UndecodableImage(UserError):
     def in_file(self, path: Path) -> UserError:
         """Return the error that names the file."""
         return UserError(
-            f"{quoted(path)}: cannot be decoded ({self}). Nothing was written. "
-            "Remove or replace it, then run again."
+            f"{quoted(path)}: cannot be decoded ({self}). Nothing was written. Remove or replace it, then "
+            "run again; with data.source: folder, the file below data.path that it is a copy of."
         )
 
 

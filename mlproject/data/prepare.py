@@ -227,7 +227,8 @@ def _refuse_pairs(raw: Path, rows: list[_Row], others: list[_Row], size: int, ru
         more = f" ({len(pairs) - 1} more such pairs)" if len(pairs) > 1 else ""
         raise UserError(
             f"{raw / first}: is the same image as {raw / second}, compared at {size}×{size} pixels{more}. "
-            f"{rule} Nothing was written. Remove one, then run again."
+            f"{rule} Nothing was written. Remove one, then run again; with "
+            "data.source: folder, the file below data.path."
         )
 
 

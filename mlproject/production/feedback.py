@@ -100,6 +100,8 @@ def read(path: Path, masks: Path | None = None) -> list[Correction]:
         UserError: it is no such file; a truth is none; a photo has two truths, is gone, has other content
             than when it was scored, or cannot be decoded; a mask does not fit its photo. Names the line.
     """
+    if masks and not masks.is_dir():
+        raise UserError(f"{quoted(masks)}: no such folder of masks.")
     corrections: dict[str, Correction] = {}
     for line, row in enumerate(_rows(path), start=2):
         truth = str(row[TRUTH]).strip()
@@ -148,7 +150,8 @@ def read_table(path: Path) -> pd.DataFrame:
 
 def _rows(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
-        raise UserError(f"{quoted(path)}: not found. `mlproject verdicts` writes one; add a column {TRUTH}.")
+        why = "is no file" if path.exists() else "not found"
+        raise UserError(f"{quoted(path)}: {why}. `mlproject verdicts` writes a table; add a column {TRUTH}.")
     table = read_table(path)
     missing = [name for name in COLUMNS if name not in table]
     if missing:

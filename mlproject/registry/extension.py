@@ -128,9 +128,9 @@ def _kept(parent: Parent, remove: Sequence[str]) -> np.ndarray:
 
 def _hint(name: str, paths: list[str], held_out: pd.DataFrame) -> str:
     """Return what a name that is that of no training image may mean instead."""
-    role = held_out.loc[held_out["path"] == name, "subset"].tolist()
-    if role:
-        return f" It is a {role[0]} image."
+    for path, subset in zip(held_out["path"], held_out["subset"], strict=True):
+        if path == name or path.endswith(f"/{name}"):
+            return f" {quoted(path)} is a {subset} image."
     ends = paths if "/" in name else [path.rsplit("/", 1)[-1] for path in paths]
     near = get_close_matches(name, ends, n=1, cutoff=0.5)
     return f" Did you mean {near[0]}?" if near else ""

@@ -75,7 +75,7 @@ def conditions(data: Prepared, threads: int | None = None, processes: int = 1) -
         "data_hash": data.data_hash,
         "pixels_hash": data.pixels_hash,
         "copies": data.copies,  # which have one role
-        "seed": params.value("seed"),
+        "seed": params.seed(),
         "device": device,
         "precision": loop.choose_precision(how.precision, device),
         "processes": data_parallel.choose_processes(processes, device),

@@ -204,6 +204,7 @@ MISTAKES = [
     (("--seeds", "many"), "--seeds many: Allowed: how many"),
     (("--seeds", "0"), "--seeds 0: Allowed: how many"),
     (("--categories", "plate"), "--categories plate is not known"),
+    (("--out", "params.yaml"), "params.yaml: is a file. Name a folder."),
 ]
 
 

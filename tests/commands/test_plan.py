@@ -23,6 +23,17 @@ def test_a_rate_and_a_confidence_say_how_many_images(monkeypatch, capsys):
     assert "above it in 37% of cases" in out  # .99 ** 99
 
 
+def test_the_confidence_to_set_is_the_one_that_was_asked_for(monkeypatch, capsys):
+    _, out, _ = run(monkeypatch, capsys, "--false-alarms", ".05", "--confidence", ".9999999")
+    assert "Set threshold.confidence: 0.9999999 in params.yaml" in out
+
+
+def test_a_rate_too_small_for_any_photos_is_refused(monkeypatch, capsys):
+    code, _, err = run(monkeypatch, capsys, "--false-alarms", "1e-9")
+    assert code == 2
+    assert "no rate below 1e-06" in err
+
+
 @pytest.mark.parametrize("rate", ["0", "1", "5", "nan"])
 def test_a_share_that_is_none_is_refused(monkeypatch, capsys, rate):
     code, out, err = run(monkeypatch, capsys, "--false-alarms", rate)

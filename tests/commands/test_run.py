@@ -10,7 +10,7 @@ import yaml
 from conftest import ROOT
 from support import fork_server
 
-from mlproject.commands import doctor_checks
+from mlproject.commands import doctor_checks, preset
 from mlproject.commands.check import check
 from mlproject.commands.run import Progress, by_category, expected, run
 from mlproject.core.errors import UserError
@@ -53,6 +53,64 @@ def test_a_tilde_that_dvc_would_not_expand_is_refused_by_its_key(tmp_path, monke
 
 def begin(stage: str) -> str:
     return f"Running stage '{stage}':\n"
+
+
+WRONG = {
+    "categories: bottle": "categories must list one category or more",
+    "categories: [[bottle]]": "categories: ['bottle'] is no text",
+    "categories: [on, bottle]": "categories: True is no text. Put it in quotes",
+    "detectors: pca": "detectors is 'pca': it must be a list, such as [kd_cae, ni_cae]",
+    "detectors: []": "detectors must list one detector or more: kd_cae,",
+    "detectors: [pca, pca]": "detectors: pca is there twice. Remove one",
+    "detectors: [pac]": "Did you mean pca?",
+    "generators_used: dcgan": "generators_used is 'dcgan': it must be a list, such as [dcgan]",
+    "studies_used: [nois]": "Did you mean noise?",
+    "models_tuned: [pca, 5]": "models_tuned: 5",
+    "seed: zero": "seed is 'zero': it must be a whole number from 0 to 4294967295",
+    "seed: 1.5": "seed is 1.5",
+    "seed: null": "seed is None",
+    "seed: -1": "seed is -1",
+    "seed: 99999999999999999999999": "seed is 99999999999999999999999",
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_a_wrong_value_is_named_by_its_key_before_anything_runs(tmp_path, monkeypatch, line):
+    monkeypatch.chdir(tmp_path)
+    key = line.partition(":")[0]
+    text, count = re.subn(f"^{key}:.*$", line, (ROOT / "params.yaml").read_text(), flags=re.MULTILINE)
+    assert count == 1
+    Path("params.yaml").write_text(text)
+    with pytest.raises(UserError, match=re.escape(WRONG[line])):
+        run()
+
+
+def test_a_detector_without_its_section_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tree = yaml.safe_load((ROOT / "params.yaml").read_text())
+    tree["models"]["pca"] = None
+    Path("params.yaml").write_text(yaml.safe_dump(tree))
+    with pytest.raises(UserError, match=r"params.yaml: models.pca is None: it must be a section"):
+        run()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"seed: 0\n# gr\xf6\xdfe\n", "params.yaml: line 2 is not UTF-8. Save the file as UTF-8"),
+        (b"seed: 0\ndata:\n  path: a\n  path: b\n", "line 4: path is there twice"),
+    ],
+)
+@pytest.mark.parametrize(
+    "command", [run, check, lambda: preset.apply("quick")], ids=["run", "check", "preset"]
+)
+def test_a_file_that_is_no_text_or_has_a_key_twice_is_refused(tmp_path, monkeypatch, content, said, command):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pipelines").mkdir()
+    Path("pipelines/presets.yaml").write_text((ROOT / "pipelines/presets.yaml").read_text())
+    Path("params.yaml").write_bytes(content)
+    with pytest.raises(UserError, match=re.escape(said)):
+        command()
 
 
 def test_each_stage_has_its_number_and_skipped_ones_count(progress):
@@ -131,6 +189,6 @@ def test_dvc_runs_categories_together_and_its_failure_is_the_commands(tmp_path):
     locked = yaml.safe_load((tmp_path / "dvc.lock").read_text())["stages"]
     assert set(locked) == {"ingest", "prepare@a", "prepare@b", "compare"}
     failed = run()
-    assert failed.returncode != 0
+    assert failed.returncode == 3  # the stage's; DVC's is 255
     assert "stage 5 of 5" in failed.stdout
     assert run("no_such_stage").returncode != 0

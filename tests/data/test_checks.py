@@ -1,4 +1,4 @@
-"""Photos that decode well and are wrong all the same are found, named and numbered; good ones are not."""
+"""Photos that cannot be decoded, or decode and are wrong, are found and numbered; good ones are not."""
 
 from pathlib import Path
 
@@ -61,6 +61,16 @@ def test_empty_and_inverted_masks_are_found(folder, share, said):
     (line,) = found(folder)
     assert "ground_truth/dent/0_mask.png" in line
     assert said in line
+
+
+def test_what_stage_prepare_will_refuse_is_found(folder):
+    damaged = folder / "train/good/0.png"
+    damaged.write_bytes(damaged.read_bytes()[:500])
+    save(photo(), folder / "test/dent/1.png")
+    save(Image.new("L", (9, 9), 255), folder / "ground_truth/dent/1_mask.png")
+    of_mask, of_photo = sorted(found(folder))
+    assert "1_mask.png: cannot be decoded (the mask is 9×9 pixels, its image 32×32" in of_mask
+    assert "train/good/0.png: cannot be decoded (" in of_photo
 
 
 def test_a_turned_photo_whose_mask_is_not_is_found(folder):

@@ -179,7 +179,8 @@ def test_a_broken_image_is_named_and_nothing_is_left(raw, out):
     broken.write_bytes(broken.read_bytes()[:500])
     assert refusal(raw, out) == (
         f"{broken}: cannot be decoded (truncated after 500 of 822 bytes). Nothing was written. "
-        "Remove or replace it, then run again."
+        "Remove or replace it, then run again; with data.source: folder, the file below data.path that it "
+        "is a copy of."
     )
 
 

@@ -15,7 +15,7 @@ from mlproject import models
 from mlproject.data import photos
 from mlproject.inference import predict
 from mlproject.models.components.heat_scale import HeatScale
-from mlproject.reports.figures.overlays import FRAME, overlay
+from mlproject.reports.figures.overlays import FRAME, framed, overlay
 from mlproject.tracking import connection
 
 pytest_plugins = ["support.tracked_project"]
@@ -185,6 +185,7 @@ def test_verdicts_are_printed_where_no_file_is_named(mlproject, some_photos):
         (["bottle@champion", "PHOTOS/notes"], "no images"),
         (["bottle@champion", "PHOTOS", "--out", "r.xlsx"], "Allowed: .csv, .json, .parquet"),
         (["bottle@champion", "PHOTOS", "--overlays", "PHOTOS"], "already exists"),
+        (["bottle@champion", "PHOTOS", "--out", "r.json", "--regions", "./r.json"], "are the same file"),
         (["bottel", "PHOTOS"], "Did you mean"),
         (["bottle@previous", "PHOTOS"], "has no previous"),
     ],
@@ -225,6 +226,11 @@ def test_a_result_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(predict.UserError, match="the disk is full"):
         predict.write(tmp_path / "r.csv", [row])
     assert not list(tmp_path.iterdir())
+
+
+def test_a_region_narrower_than_a_pixel_of_the_picture_is_framed():
+    drawn = framed(np.zeros((1, 40, 3), np.uint8), [(0.5, 0.4, 0.501, 0.6), (0.0, 0.0, 1.0, 1.0)])
+    assert (np.asarray(drawn) == ImageColor.getrgb(FRAME)).all(axis=-1).any()
 
 
 def test_overlays_share_one_scale():

@@ -168,8 +168,12 @@ def test_a_photo_with_two_truths_a_broken_one_and_another_table_are_refused(here
     pd.DataFrame({"path": ["a"]}).to_csv("corrected.csv")
     with pytest.raises(UserError, match="has no column sha256"):
         feedback.read(Path("corrected.csv"))
-    with pytest.raises(UserError, match="`mlproject verdicts` writes one"):
+    with pytest.raises(UserError, match=r"none\.csv: not found. `mlproject verdicts` writes a table"):
         feedback.read(Path("none.csv"))
+    with pytest.raises(UserError, match="photos: is no file"):
+        feedback.read(Path("photos"))
+    with pytest.raises(UserError, match="nowhere: no such folder of masks"):
+        feedback.read(write_csv({first: "good"}), Path("nowhere"))
 
 
 def test_the_command_versions_the_data_set_and_says_what_comes_next(here, monkeypatch, capsys):

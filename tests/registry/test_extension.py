@@ -154,7 +154,10 @@ def test_an_extended_version_is_extended_without_the_photos_of_the_first_time(fi
     [
         (["bottle/1"], "Give --add PHOTOS or --remove IMAGE"),
         (["bottle/2", "--remove", "000.png"], "pca cannot be extended"),
-        (["bottle/1", "--remove", "test/good/000.png"], "none of its 64 training images. It is a test image"),
+        (
+            ["bottle/1", "--remove", "test/good/000.png"],
+            "none of its 64 training images. test/good/000.png is a test",
+        ),
         (["bottle/1", "--remove", "train/good/4.png"], "training images. Did you mean train/good/"),
         (["bottle/1", "--remove", "04.png"], "training images. Did you mean 0"),
         (["bottle/1", "--add", "nowhere"], "nowhere: not found"),

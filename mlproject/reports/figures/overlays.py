@@ -36,8 +36,9 @@ def framed(picture: np.ndarray, boxes: Sequence[tuple[float, ...]]) -> Image.Ima
     """
     drawn = Image.fromarray(picture)
     pen = ImageDraw.Draw(drawn)
-    for left, top, right, bottom in boxes:
-        corners = (left * drawn.width, top * drawn.height, right * drawn.width - 1, bottom * drawn.height - 1)
+    for shares in boxes:
+        left, top, right, bottom = np.array(shares) * (drawn.size * 2)
+        corners = (left, top, max(left, right - 1), max(top, bottom - 1))  # narrower than a pixel: one pixel
         pen.rectangle(corners, outline=FRAME, width=max(1, round(max(drawn.size) / 256)))
     return drawn
 
