@@ -23,8 +23,15 @@ CAUSES = """\
   says 4.4 GiB at its peak, not 2.7.
 - **Training**: convolutions take 58 % of KD-CAE's epoch in float32, 42 % in bfloat16 (copies and sums 13 %
   of each), 58 % of NI-CAE's (copies and sums 19 %): `python benchmarks/profile_training.py kd_cae bfloat16`
-  and so on, idle machine, 2026-11-27. On a processor that computes in bfloat16 KD-CAE trained 1.86 times as
-  fast as Keras (`git show c23a1ae:docs/speed.md`); others emulate it, and there `precision: auto` is float32.
+  and so on, idle Intel machine, 2026-11-27. The AMD processor computes in bfloat16; the Intel one emulates
+  it, and there `precision: auto` is float32.
+- **Another processor, other ratios**: the groups of the AMD machine gave on the Intel one KD-CAE's training
+  1.52 times Keras and .29 of the matrix product, patch_kde's verdicts 3.2 and 4.8 times PaDiM's, served 2.4
+  to 2.2 times (`git show b0cb27a:docs/speed.md`, before descriptors got quicker).
+- **Descriptors** of a 256 px photo take a sixth less time, since the zeros of their sampling are left out at
+  every size: `python -m timeit -s "import torch; from mlproject.models.components.local_descriptors import
+  gradient_descriptors as g; torch.set_num_threads(1); x = torch.rand(1, 3, 256, 256)" "g(x, [(4, 2.0), (8,
+  3.0)])"`, at b0cb27a and now. Two threads for one photo gain little: Python's lock between small operations.
 - **Files to verdicts** include decoding a 256 px PNG on both sides. Of a part patch_kde has kernels for each
   place, of a texture 2,000 for all places, which is less to read for one photo. Many at once it reads the
   kernels of a place once for eight photos, in products that fit a core's cache. KD-CAE blurs its map by a
