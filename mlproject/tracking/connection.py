@@ -256,7 +256,8 @@ def experiment(client: "MlflowClient", dataset: str, note: str | None = None) ->
     found = client.get_experiment_by_name(dataset)
     if found is None:
         note = note or (
-            f"Anomaly detectors on the data set {dataset}: one parent run a pipeline run, one child a model."
+            f"Anomaly detectors on the data set {dataset}: a run a training, below one parent those recorded "
+            "together."
         )
         try:
             return client.create_experiment(dataset, _artifact_location(), tags={DESCRIPTION: note})
