@@ -52,7 +52,6 @@ def scores(folder: Path, images: np.ndarray) -> np.ndarray:
 
 def main(categories: Annotated[str, typer.Argument(help="Names with commas between.")]) -> None:
     """Print a row for each category and model."""
-    settings = params.load("promote", gate.Promote)
     print(f"| category | model | {' | '.join(PROCESSORS)} |\n| --- | --- |{' --- |' * len(PROCESSORS)}")
     with ExitStack() as stack:
         others = [stack.enter_context(process(name)) for name in PROCESSORS]
@@ -67,14 +66,14 @@ def main(categories: Annotated[str, typer.Argument(help="Names with commas betwe
                 found = [other.submit(scores, place, test).result() for other in others]
                 moved = [f"{gate.largest_difference(here, again):.1e}" for again in found]
                 print(f"| {category} | {detector.name} | {' | '.join(moved)} |", flush=True)
-    print(f"\nAllowed: {settings.tolerance:g} (promote.tolerance)")
+    print(f"\nAllowed: {params.load('promote', gate.Promote).tolerance:g} (promote.tolerance)")
 
 
 def fitted(data: prepared.Prepared) -> Iterator[Detector]:
     """Yield the detectors, calibrated."""
-    roles = data.roles(params.load("split", params.Split), params.load_file()["seed"])
+    roles = data.roles(params.load("split", params.Split), params.seed())
     train, validation = data.images[roles.train], data.images[roles.validation]
-    for name, given in params.load_file()["models"].items():
+    for name, given in params.value("models").items():
         brief = {key: 2 for key in ("epochs", "patience") if key in given}
         detector = models.create(name, given | brief)
         if detector.supervised or "weights" in given:

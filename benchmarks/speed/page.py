@@ -31,7 +31,7 @@ CAUSES = """\
 - **Descriptors** of a 256 px photo take a sixth less time, since the zeros of their sampling are left out at
   every size: `python -m timeit -s "import torch; from mlproject.models.components.local_descriptors import
   gradient_descriptors as g; torch.set_num_threads(1); x = torch.rand(1, 3, 256, 256)" "g(x, [(4, 2.0), (8,
-  3.0)])"`, at b0cb27a and now. Two threads for one photo gain little: Python's lock between small operations.
+  3.0)])"`, at b0cb27a and now.
 - **Files to verdicts** include decoding a 256 px PNG on both sides. Of a part patch_kde has kernels for each
   place, of a texture 2,000 for all places, which is less to read for one photo. Many at once it reads the
   kernels of a place once for eight photos, in products that fit a core's cache. KD-CAE blurs its map by a

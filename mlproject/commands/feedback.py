@@ -34,10 +34,9 @@ def feedback(
     """
     from mlproject.core import params
     from mlproject.core.errors import quoted, unknown_name
-    from mlproject.data.ingest import checked_categories
     from mlproject.production import feedback as data_set
 
-    categories = checked_categories(params.value("categories"))
+    categories = params.checked_categories(params.value("categories"))
     if category not in categories:
         raise unknown_name(f"params.yaml: category {category}", category, categories)
     data = params.load("data", params.Data)

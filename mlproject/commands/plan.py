@@ -6,7 +6,7 @@ import typer
 
 from mlproject.core.errors import UserError
 
-RAREST = 1e-6  # a rate that asks for millions of photos
+RAREST = 1e-6  # false-alarm rate: it needs three million photos
 
 
 def plan(
@@ -18,7 +18,7 @@ def plan(
         if not 0 < value < 1:
             raise UserError(f"{name} {value:g}: it must lie between 0 and 1, such as 0.05")
     if false_alarms < RAREST:
-        raise UserError(f"--false-alarms {false_alarms:g}: no rate below {RAREST:g} can be shown by photos")
+        raise UserError(f"--false-alarms {false_alarms:g}: needs too many photos. Allowed: from {RAREST:g}")
     from mlproject.evaluation import thresholds, tolerance
 
     needed = [tolerance.images_needed(false_alarms, confidence, above) for above in range(3)]

@@ -77,11 +77,10 @@ def refuse_wrong_params() -> None:
         UserError: names it.
     """
     from mlproject.core import params
-    from mlproject.data.ingest import checked_categories
 
     if params.FILE.is_file():  # DVC misses it itself
         params.load("data", params.Data)
-        checked_categories(params.value("categories"))
+        params.checked_categories(params.value("categories"))
         params.seed()
         for key in params.LISTS:
             params.chosen(key)
@@ -127,14 +126,14 @@ def repro(arguments: Sequence[str], progress: "Progress", threads: str | None = 
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace",
     )  # fmt: skip
     assert process.stdout is not None
-    of_stage = None
+    of_stage = 0
     for line in process.stdout:
         if not LEFT_OUT.match(line):
             print(progress.note(line), end="", flush=True)
         if found := FAILED.search(line):
             of_stage = int(found[1])
     code = process.wait()
-    return of_stage if code and of_stage is not None and of_stage > 0 else code
+    return code and (of_stage or code)
 
 
 class Progress:

@@ -4,6 +4,7 @@ A stage calls `load` for the keys that dvc.yaml declares for it, and for no othe
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -22,6 +23,7 @@ LISTS = {
     "studies_used": "studies",
 }
 LARGEST_SEED = 2**32 - 1  # that every library takes
+_SAFE_NAME = re.compile(r"\w[\w.-]*")  # as a folder's name
 
 
 class Section(BaseModel):
@@ -112,14 +114,21 @@ S = TypeVar("S", bound=BaseModel)
 class _Loader(yaml.CSafeLoader):
     """As DVC reads the file: a key that is there twice is an error, not the second one."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                line = key.start_mark.line + 1
-                raise yaml.constructor.ConstructorError(problem=f"line {line}: {key.value} is there twice")
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else "")
-        return dict(super().construct_mapping(node, deep))
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._looked_at: set[int] = set()  # mappings, by id
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Write `<<` out, as the base class does; first of all, a key that is there twice is an error."""
+        if id(node) not in self._looked_at:
+            self._looked_at.add(id(node))
+            seen = set()
+            for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+                if key.value in seen:
+                    place = f"line {key.start_mark.line + 1}: {key.value}"
+                    raise yaml.constructor.ConstructorError(problem=f"{place} is there twice")
+                seen.add(key.value)
+        super().flatten_mapping(node)
 
 
 def load_file(path: Path | None = None) -> dict[str, Any]:
@@ -154,6 +163,29 @@ def value(key: str, path: Path | None = None) -> Any:
         node = node[part]
         walked.append(part)
     return node
+
+
+def checked_categories(categories: Any) -> list[str]:
+    """Return the names, or refuse a list that is empty, has a name twice or one that is unsafe in a path.
+
+    Raises:
+        UserError: says which name, and what is allowed.
+    """
+    where = f"{FILE}: categories"
+    if not isinstance(categories, list) or not categories:
+        raise UserError(f"{where} must list one category or more, such as [bottle, screw]")
+    for name in categories:
+        if not isinstance(name, str):
+            raise UserError(f"{where}: {name!r} is no text. Put it in quotes.")
+        if not _SAFE_NAME.fullmatch(name):
+            raise UserError(
+                f"{where}: {name!r} is no name of a category. Allowed: letters, digits, _, - and ., "
+                f"with a letter, a digit or _ first."
+            )
+    twice = [name for name in categories if categories.count(name) > 1]
+    if twice:
+        raise UserError(f"{where}: {twice[0]} is there twice. Remove one.")
+    return categories
 
 
 def chosen(key: str) -> list[str]:

@@ -44,7 +44,6 @@ class _Photo:
     size: tuple[int, int]
     digest: str
     thumbnail: np.ndarray
-    findings: list[Finding]
 
 
 def check_category(folder: Path, entries: Sequence[Entry]) -> list[Finding]:
@@ -55,8 +54,8 @@ def check_category(folder: Path, entries: Sequence[Entry]) -> list[Finding]:
     with ThreadPoolExecutor(cores()) as pool:
         tasks = (pool.submit(_look, folder, entry) for entry in entries)
         looked = list(in_order(tasks, ahead=32))
-    photos = [photo for photo in looked if isinstance(photo, _Photo)]
-    findings = [f for found in looked for f in (found.findings if isinstance(found, _Photo) else [found])]
+    photos = [photo for photo, _ in looked if photo]
+    findings = [finding for _, found in looked for finding in found]
     return [*findings, *_sizes(photos), *_copies(photos)]
 
 
@@ -75,13 +74,13 @@ def _undecodable(path: str, error: UndecodableImage) -> Finding:
     return Finding("not decoded", path, f"cannot be decoded ({error}): remove or replace it")
 
 
-def _look(folder: Path, entry: Entry) -> _Photo | Finding:
+def _look(folder: Path, entry: Entry) -> tuple[_Photo | None, list[Finding]]:
     findings = []
     data = (folder / entry.path).read_bytes()
     try:
         image, mode = open_image(data)
     except UndecodableImage as error:
-        return _undecodable(entry.path, error)
+        return None, [_undecodable(entry.path, error)]
     pixels = np.asarray(image)
     if mode.startswith("I;16"):
         levels = len(np.unique(pixels))
@@ -94,7 +93,7 @@ def _look(folder: Path, entry: Entry) -> _Photo | Finding:
     if entry.mask:
         findings += _mask_findings(folder, entry, data, image.size)
     digest = hashlib.sha256(pixels.tobytes()).hexdigest()
-    return _Photo(entry, image.size, digest, copies.thumbnail(fit(image, PREPARED_SIDE)), findings)
+    return _Photo(entry, image.size, digest, copies.thumbnail(fit(image, PREPARED_SIDE))), findings
 
 
 def _mask_findings(folder: Path, entry: Entry, data: bytes, size: tuple[int, int]) -> Iterator[Finding]:

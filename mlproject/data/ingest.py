@@ -1,12 +1,12 @@
 """Bring images from one of three sources to data/raw, in MVTec AD's layout: all categories, or nothing."""
 
-import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mlproject.core import params
 from mlproject.core.errors import UserError
 from mlproject.core.files import demand_files, written_whole
 from mlproject.core.params import Data
@@ -14,7 +14,6 @@ from mlproject.data import checks
 from mlproject.data.layout import Entry, find_category, read_layout
 
 # A category is a folder's name and an argument in DVC's shell commands.
-_SAFE_NAME = re.compile(r"\w[\w.-]*")
 
 
 def ingest(data: Data, categories: Any, out: Path, download: Path) -> dict[str, list[Entry]]:
@@ -31,7 +30,7 @@ def ingest(data: Data, categories: Any, out: Path, download: Path) -> dict[str, 
     Raises:
         UserError: a category is unknown or not in the layout, or the source cannot be had.
     """
-    names = checked_categories(categories)
+    names = params.checked_categories(categories)
     download.mkdir(parents=True, exist_ok=True)
     if data.source == "folder":
         return _from_folder(source_folder(data), names, out, data.strict)
@@ -52,29 +51,6 @@ def ingest(data: Data, categories: Any, out: Path, download: Path) -> dict[str, 
                 categories=names,
             )
         return {name: read_layout(part / name) for name in names}
-
-
-def checked_categories(categories: Any) -> list[str]:
-    """Return the names, or refuse a list that is empty, has a name twice or one that is unsafe in a path.
-
-    Raises:
-        UserError: says which name, and what is allowed.
-    """
-    where = "params.yaml: categories"
-    if not isinstance(categories, list) or not categories:
-        raise UserError(f"{where} must list one category or more, such as [bottle, screw]")
-    for name in categories:
-        if not isinstance(name, str):
-            raise UserError(f"{where}: {name!r} is no text. Put it in quotes.")
-        if not _SAFE_NAME.fullmatch(name):
-            raise UserError(
-                f"{where}: {name!r} is no name of a category. Allowed: letters, digits, _, - and ., "
-                f"with a letter, a digit or _ first."
-            )
-    twice = [name for name in categories if categories.count(name) > 1]
-    if twice:
-        raise UserError(f"{where}: {twice[0]} is there twice. Remove one.")
-    return categories
 
 
 def source_folder(data: Data) -> Path:

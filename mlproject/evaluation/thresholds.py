@@ -84,16 +84,22 @@ def good_images(
     """
     rows, parts = [], []
     for role in detector.threshold_roles:
-        found = getattr(roles, role)
+        found = rows_of(role, roles, originals)
         if role == "train":
             alone = uncopied(originals)
-            found, of_role = found[alone], {k: v[alone] for k, v in detector.left_out_parts().items()}
+            of_role = {k: v[alone] for k, v in detector.left_out_parts().items()}
         else:
             of_role = detector.measure(images(found)).parts
         rows.append(found)
         parts.append(of_role)
     joined = {name: np.concatenate([one[name] for one in parts]) for name in detector.part_names}
     return ThresholdImages(np.concatenate(rows), joined)
+
+
+def rows_of(role: str, roles: "Roles", originals: Sequence[str]) -> np.ndarray:
+    """Return the manifest's rows that one of `Detector.threshold_roles` has; of `train`, those `uncopied`."""
+    rows: np.ndarray = getattr(roles, role)
+    return rows[uncopied(originals)] if role == "train" else rows
 
 
 def uncopied(originals: Sequence[str]) -> np.ndarray:

@@ -73,8 +73,9 @@ def model_card(dataset: str, facts: DetectorFacts, *, in_registry: bool = False)
         *_outside_weights(facts.outside_weights),
         *_labelled(run),
         *_tuned(m),
-        f"- Threshold: from {m['n_calibration']} good images{_learnt_from(facts)}, for a false-alarm rate of "
-        f"{m['false_alarm_rate_supported']:.3g} (asked: {m['false_alarm_rate_asked']:.3g}{_confidence(m)}).",
+        f"- Threshold: from {m['n_calibration']} good images{_with_training_images(facts)}, "
+        f"for a false-alarm rate of {m['false_alarm_rate_supported']:.3g} "
+        f"(asked: {m['false_alarm_rate_asked']:.3g}{_confidence(m)}).",
         f"- Tested on {m['n_good']} good and {m['n_defective']} defective images. Brackets: 95% intervals.",
         f"- AUROC {_three(m['auroc'])} [{_three(m['auroc_low'])}, {_three(m['auroc_high'])}]; "
         f"the strongest shortcut, {shortcut}{flag}.",
@@ -94,12 +95,12 @@ def _not_learnt(why: str | None) -> list[str]:
     return [f"- **It has learnt nothing**: {why}. Do not use it."] if why else []
 
 
-def _learnt_from(facts: DetectorFacts) -> str:
-    """Return what to say of the threshold's images where some are those that the model has learnt from."""
+def _with_training_images(facts: DetectorFacts) -> str:
+    """Return what to say of the threshold's images where its training images are among them."""
     subsets = files.read_table(facts.files["scores/scores.csv"])["subset"]
     if facts.metrics["n_calibration"] <= int(subsets.isin(("validation", "calibration")).sum()):
         return ""
-    return " (those that it has learnt from among them, each scored as one that it has not)"
+    return " (its training images included, each scored as if it were new)"
 
 
 def _extends(run: dict[str, Any]) -> list[str]:

@@ -206,6 +206,8 @@ def _originals(
     Raises:
         UserError: one is equal to, or saved again from, an image that the parent must not learn from.
     """
+    if not new:
+        return []
     images = [*held_out, *learnt, *(decoded for *_, decoded in new)]
     digests = [hashlib.sha256(np.ascontiguousarray(image).data).hexdigest() for image in images]
     first = copies.originals(np.stack([copies.thumbnail(image) for image in images]), digests)

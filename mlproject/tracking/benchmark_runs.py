@@ -130,5 +130,5 @@ class BenchmarkRecord(QuietRecord):
 def _experiment(client: "MlflowClient") -> str:
     # one of its own: dozens of cells would bury the runs that the pipeline compares
     dataset = connection.dataset()
-    note = f"Benchmarks on the data set {dataset}: one parent run a benchmark, one child a training."
+    note = f"Benchmarks on the data set {dataset}: one parent run per benchmark, one child per training."
     return connection.experiment(client, f"{dataset}-benchmark", note)

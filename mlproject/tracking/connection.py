@@ -256,8 +256,8 @@ def experiment(client: "MlflowClient", dataset: str, note: str | None = None) ->
     found = client.get_experiment_by_name(dataset)
     if found is None:
         note = note or (
-            f"Anomaly detectors on the data set {dataset}: a run a training, below one parent those recorded "
-            "together."
+            f"Anomaly detectors on the data set {dataset}: one run per training; those recorded together "
+            "share a parent run."
         )
         try:
             return client.create_experiment(dataset, _artifact_location(), tags={DESCRIPTION: note})

@@ -94,7 +94,7 @@ class TuningRecord(QuietRecord):
     def _experiment(self, client: "MlflowClient") -> str:
         # one of its own: dozens of trials would bury the runs that the pipeline compares
         dataset = connection.dataset()
-        note = f"Settings looked for on the data set {dataset}: one parent run a tuning, one child a trial."
+        note = f"Tunings on the data set {dataset}: one parent run per tuning, one child per trial."
         return connection.experiment(client, f"{dataset}-tuning", note)
 
     def _tags(self) -> dict[str, str]:

@@ -94,11 +94,9 @@ def _threshold_images(model: str, data: prepared.Prepared, roles: split.Roles, s
     """Return how many good images set the threshold of a model that the pipeline trains."""
     if settings.calibration == "cross":
         return len(data.rows(split="train"))
+    originals = data.originals(roles.train)
     chosen = models.detector_class(model).threshold_roles
-    counts = {role: len(getattr(roles, role)) for role in chosen}
-    if "train" in counts:
-        counts["train"] = int(thresholds.uncopied(data.originals(roles.train)).sum())
-    return sum(counts.values())
+    return sum(len(thresholds.rows_of(role, roles, originals)) for role in chosen)
 
 
 def _made(good: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:

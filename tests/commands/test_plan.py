@@ -31,7 +31,7 @@ def test_the_confidence_to_set_is_the_one_that_was_asked_for(monkeypatch, capsys
 def test_a_rate_too_small_for_any_photos_is_refused(monkeypatch, capsys):
     code, _, err = run(monkeypatch, capsys, "--false-alarms", "1e-9")
     assert code == 2
-    assert "no rate below 1e-06" in err
+    assert "Allowed: from 1e-06" in err
 
 
 @pytest.mark.parametrize("rate", ["0", "1", "5", "nan"])

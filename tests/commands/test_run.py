@@ -13,6 +13,7 @@ from support import fork_server
 from mlproject.commands import doctor_checks, preset
 from mlproject.commands.check import check
 from mlproject.commands.run import Progress, by_category, expected, run
+from mlproject.core import params
 from mlproject.core.errors import UserError
 
 STAGES = ["ingest", "train@disc-kd_cae", "train@disc-pca", "compare"]
@@ -111,6 +112,16 @@ def test_a_file_that_is_no_text_or_has_a_key_twice_is_refused(tmp_path, monkeypa
     Path("params.yaml").write_bytes(content)
     with pytest.raises(UserError, match=re.escape(said)):
         command()
+
+
+def test_a_key_that_replaces_a_merged_one_is_not_there_twice(tmp_path):
+    file = tmp_path / "params.yaml"
+    file.write_text("a: &a {x: 1, y: 1}\nb:\n  deep: &b {<<: *a, x: 2}\nc: {<<: *b, y: 3}\n")
+    assert params.load_file(file) == {
+        "a": {"x": 1, "y": 1},
+        "b": {"deep": {"x": 2, "y": 1}},
+        "c": {"x": 2, "y": 3},
+    }
 
 
 def test_each_stage_has_its_number_and_skipped_ones_count(progress):

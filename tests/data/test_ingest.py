@@ -8,7 +8,7 @@ from PIL import Image
 from mlproject.core import params
 from mlproject.core.errors import UserError
 from mlproject.data import archive
-from mlproject.data.ingest import checked_categories, ingest
+from mlproject.data.ingest import ingest
 from mlproject.data.sample import build
 
 FILES = (
@@ -139,11 +139,15 @@ def test_a_missing_path_is_refused(tmp_path, out):
 )
 def test_lists_of_categories_that_could_not_be_folders_are_refused(categories, said):
     with pytest.raises(UserError, match=said):
-        checked_categories(categories)
+        params.checked_categories(categories)
 
 
 def test_names_in_any_language_are_allowed():
-    assert checked_categories(["metal_nut", "Zahnbürste-2", "v1.2"]) == ["metal_nut", "Zahnbürste-2", "v1.2"]
+    assert params.checked_categories(["metal_nut", "Zahnbürste-2", "v1.2"]) == [
+        "metal_nut",
+        "Zahnbürste-2",
+        "v1.2",
+    ]
 
 
 def test_the_sample_is_written_whole(out, monkeypatch):

@@ -191,6 +191,7 @@ def test_the_command_versions_the_data_set_and_says_what_comes_next(here, monkey
     assert Path("data/corrected/sample.dvc").is_file()
     assert "/sample" in Path("data/corrected/.gitignore").read_text()
     assert "in params.yaml, set data.source: folder and data.path: data/corrected/sample\n" in said.out
+    assert f"  mlproject run && mlproject promote {CATEGORY} --model MODEL\n" in said.out
     (command,) = re.findall("  git (add .*) && git commit", said.out)
     subprocess.run(["git", *command.split()], check=True)
     staged = subprocess.run(

@@ -201,6 +201,15 @@ def test_a_photo_that_is_known_already_is_left_out(first, mlproject):
     assert "it has learnt from every photo given: nothing would change" in err
 
 
+def test_the_end_of_a_held_out_images_name_is_told_from_a_misspelt_training_images(first, mlproject):
+    data = prepared.load(project.CATEGORY)
+    (path, *_) = data.paths(data.roles(params.load("split", params.Split), 0).calibration)
+    code, _, err = mlproject("extend", "bottle/1", "--remove", f"good/{Path(path).name}")
+    assert code == 2
+    assert "Did you mean" not in err
+    assert f"/{Path(path).name} is a " in err
+
+
 def test_without_the_images_that_it_is_tested_on_there_is_no_version(first, mlproject):
     folder = artifacts.PREPARED / project.CATEGORY
     manifest = (folder / "manifest.csv").read_text()

@@ -181,5 +181,5 @@ def test_a_card_says_what_the_good_images_were_for(folder):
     assert "4 more chose the epoch" in before
     assert "from 20 good images, for" in before
     assert "4 more were held out" in after
-    said = "(those that it has learnt from among them, each scored as one that it has not)"
+    said = "(its training images included, each scored as if it were new)"
     assert f"from 28 good images {said}, for" in after
