@@ -23,7 +23,9 @@ _PIXELS = np.arange(SIDE)[:, None]
 _NEAR = np.clip(_PIXELS + np.arange(_SMOOTH) - _SMOOTH // 2, 0, SIDE - 1)  # (32, 5) pixels of each's window
 _WINDOW = (_NEAR[:, None] == _PIXELS).sum(axis=2, dtype=np.float32)  # (32, 32): how often each is in it
 _BLOCK = 128  # images that are read at a time
-_KEPT = 8  # blocks whose details are kept while those of all earlier ones pass by
+_KEPT = 32  # blocks whose details are kept while those of all earlier ones pass by
+_AXES = 256  # of 1024, on which details are compared first
+_ROUNDING = 1e-4  # of two details' energy
 
 
 class Thumbnails(Protocol):
@@ -54,16 +56,22 @@ def originals(thumbnails: Thumbnails, digests: Sequence[Hashable]) -> np.ndarray
     blocks = [order[start : start + _BLOCK] for start in range(0, len(order), _BLOCK)]
     total = np.sum([_detail(_taken(thumbnails, block)).sum(axis=0, dtype=np.float64) for block in blocks], 0)
     mean = (total / len(order)).astype(np.float32)
+    axes, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(SIDE * SIDE, _AXES)).astype(np.float32))
     for start in range(0, len(blocks), _KEPT):
         kept = blocks[start : start + _KEPT]
         later = np.concatenate(kept)
         here = np.empty((len(later), SIDE * SIDE), dtype=np.float32)
         for number, block in enumerate(kept):
             here[number * _BLOCK :][: len(block)] = _distinct(_taken(thumbnails, block), mean)
+        here_on_axes, offsets = _on_axes(here, axes)
         for earlier in blocks[: start + _KEPT]:  # made again: the details of all images would fill memory
             others = _distinct(_taken(thumbnails, earlier), mean)
-            for row, column in np.argwhere(_alike(here, others)):
-                a, b = later[row], earlier[column]
+            others_on_axes, other_offsets = _on_axes(others, axes)
+            # no two details are nearer to each other than they are on some axes alone
+            possible = here_on_axes @ others_on_axes.T >= offsets[:, None] + other_offsets
+            rows, columns = (possible.any(axis=axis).nonzero()[0] for axis in (1, 0))
+            for row, column in np.argwhere(_alike(here[rows], others[columns])):
+                a, b = later[rows[row]], earlier[columns[column]]
                 if b >= a or original[a] == original[b]:
                     continue
                 if _agree(thumbnails[a : a + 1], thumbnails[b : b + 1]):
@@ -121,6 +129,16 @@ def _alike(some: np.ndarray, others: np.ndarray) -> np.ndarray:
     enough = (1 - LARGEST_SHARE) / 2 * (energy[:, None] + of_others)
     found: np.ndarray = (some @ others.T >= enough) & (energy[:, None] > 0)
     return found
+
+
+def _on_axes(details: np.ndarray, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (n, _AXES) details (n, 1024) on orthonormal axes, and (n,) what their products must reach.
+
+    Two that `_alike` takes for one have a product there of at least the sum of both.
+    """
+    found = details @ axes
+    energy, there = (np.einsum("ij,ij->i", values, values) for values in (details, found))
+    return found, (there - (LARGEST_SHARE + _ROUNDING) * energy) / 2
 
 
 def _distinct(thumbnails: np.ndarray, mean: np.ndarray) -> np.ndarray:

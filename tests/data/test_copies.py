@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 from support.pipeline_project import draw, write_category
 
 from mlproject.core.errors import UserError
@@ -73,6 +74,25 @@ def test_copies_are_found_across_blocks(monkeypatch):
     monkeypatch.setattr(copies, "_BLOCK", 4)
     monkeypatch.setattr(copies, "_KEPT", 2)
     assert found(images) == [*range(9), *range(9), *range(8, -1, -1)]
+
+
+def test_every_pair_within_both_limits_is_found_and_no_other():
+    """Half of the photos are others with noise: many lie close to a limit."""
+    rng = np.random.default_rng(0)
+    first = rng.integers(60, 200, (32, 32, 3)) + rng.normal(0, 5, (300, 32, 32, 3))
+    second = first + rng.normal(0, 1, first.shape) * rng.uniform(0, 5, (300, 1, 1, 1))
+    small = np.concatenate([first, second]).astype(np.uint8)
+    brightness = small.sum(axis=3, dtype=float)
+    detail = (brightness - ndimage.uniform_filter(brightness, (0, 5, 5), mode="nearest")).reshape(600, -1)
+    mean = detail.mean(axis=0)
+    detail -= np.outer(detail @ mean / (mean @ mean), mean)
+    energy = (detail**2).sum(axis=1)
+    share = ((detail[:300] - detail[300:]) ** 2).sum(axis=1) / (energy[:300] + energy[300:])
+    levels = np.abs(small[:300].astype(int) - small[300:]).max(axis=(1, 2, 3))
+    copied = (share <= copies.LARGEST_SHARE) & (levels <= copies.LARGEST_DIFFERENCE)
+    assert 100 < copied.sum() < (levels <= copies.LARGEST_DIFFERENCE).sum()
+    expected = [*range(300), *np.where(copied, range(300), range(300, 600))]
+    assert copies.originals(small, range(600)).tolist() == expected
 
 
 def test_parts_of_one_kind_are_no_copies():

@@ -15,7 +15,7 @@ from support.small_models import GIVEN
 from mlproject import models
 from mlproject.core.errors import UserError
 from mlproject.models import patch_kde
-from mlproject.models.components import density_fit
+from mlproject.models.components import density_fit, patch_detector
 from mlproject.models.components.patch_detector import bounded
 from mlproject.models.components.pooled_density import PooledDensity
 from mlproject.models.patch_kde import CONTEXT, FINE, TEXTURE, PatchKDE
@@ -353,3 +353,17 @@ def test_a_model_that_is_one_whole_cannot_be_extended(small_images):
     pca = models.create("pca", GIVEN["models"]["pca"])
     with pytest.raises(UserError, match="pca cannot be extended"):
         pca.extended(small_images.train[:1], np.ones(1, bool))
+
+
+def test_of_many_training_images_some_are_described_and_these_score_the_others(small_images, monkeypatch):
+    train, validation, test = small_images.train, small_images.validation, small_images.test
+    monkeypatch.setattr(density_fit, "MOST_STORED", 10)
+    monkeypatch.setattr(patch_detector, "MOST_DESCRIBED", 20)
+    detector = trained(train, validation)
+    others = np.isclose(detector.left_out_scores, detector.measure(train).parts["position_density"], 1e-6)
+    assert (others.sum(), len(others)) == (28, 48)
+    few = trained(train[~others], validation)
+    assert detector.left_out_scores[~others].tobytes() == few.left_out_scores.tobytes()
+    assert detector.measure(test).maps.tobytes() == few.measure(test).maps.tobytes()
+    with pytest.raises(UserError, match="all its 48 training images: more than 10 are too many"):
+        detector.extended(train[:1], np.ones(48, bool))

@@ -31,6 +31,8 @@ from mlproject.training.run_options import RunOptions
 PART = "position_density"
 FEWEST = 3  # good images
 MEASURED = 8  # images that are measured together
+# training images that are described, drawn from all where they are more: memory does not grow with the others
+MOST_DESCRIBED = 2 * density_fit.MOST_STORED
 
 
 class PatchParameters(Section):
@@ -57,9 +59,6 @@ class PatchParameters(Section):
     smoothing: float = Field(ge=0, le=4)
 
 
-# `whitening.order` from which places differ: textures have .02 at most, of 12 images or under a lamp that
-# falls off by 40 % towards the corners too; the sample's weave has .26, transistors 2.6
-ORDERED = 0.1
 RELIT = 12  # training images that are relit
 BORDER = 8  # pixels: what a camera that moved brings in at the border has no likeness among good images
 
@@ -110,8 +109,9 @@ class PatchDetector(Detector):
     ) -> History:
         """As `Detector.fit`, in one epoch; seed, device, precision and checkpoint change nothing.
 
-        The loss is the mean score of training images, each scored by the others, and the mean score of
-        validation images.
+        Of more than MOST_DESCRIBED training images the others are scored by those that are described. The
+        loss is the mean score of training images, each scored by others, and the mean score of validation
+        images.
 
         Raises:
             UserError: fewer than three training images; align is ``template`` and there is no lone part.
@@ -119,34 +119,53 @@ class PatchDetector(Detector):
         if len(train) < FEWEST:
             raise UserError(f"{self.name} needs {FEWEST} training images at least, found {len(train)}.")
         started = time.perf_counter()
-        with torch.inference_mode():
-            self.alignment = self._chosen_alignment(train)
-            self.usual = None
-            if self.alignment is None:
-                self.usual = torch.cat(threads.one_by_one(self._luminance, train)).mean(dim=0)
-            texture = self.settings.window == "all"
-            self.grids = self.chosen_grids(texture=texture)
-            described = self._described(train)
-            if self.settings.window == "auto" and self._is_texture([image[0] for image in described]):
-                texture, grids = True, self.chosen_grids(texture=True)
-                if grids != self.grids:
-                    self.grids = grids
-                    described.clear()  # memory
-                    described = self._described(train)
-            relit = threads.one_by_one(self._relit, train[:: max(1, len(train) // RELIT)])
-            fitted = [
-                self._fit_grid(
-                    grid, [image.pop(0) for image in described], [image.pop(0) for image in relit], texture
-                )
-                for grid in self.grids
-            ]
-        self._take(fitted)
+        drawn = np.sort(np.random.default_rng(0).permutation(len(train))[:MOST_DESCRIBED])
+        others = np.setdiff1d(np.arange(len(train)), drawn)
+        self._fit(train[drawn] if len(others) else train)
+        if len(others):
+            scores = np.empty(len(train))
+            scores[drawn], scores[others] = self.left_out_scores, self._scores(train, others)
+            self.left_out_scores = scores
         loss = float(self.left_out_scores.mean())
-        validation_loss = float(self.measure(validation).parts[PART].mean())
+        validation_loss = float(self._scores(validation, np.arange(len(validation))).mean())
         seconds = time.perf_counter() - started
         run.on_epoch(Epoch(1, self.epoch_limit, loss, validation_loss, 1, seconds, len(train) / seconds))
         self.after_fit(train, validation)
         return [{"epoch": 1, "loss": loss, "validation_loss": validation_loss}]
+
+    @torch.inference_mode()
+    def _fit(self, train: np.ndarray) -> None:
+        """Fit the densities to all of these images; each is scored by the others."""
+        self.alignment = self._chosen_alignment(train)
+        self.usual = None
+        if self.alignment is None:
+            self.usual = torch.cat(threads.one_by_one(self._luminance, train)).mean(dim=0)
+        texture = self.settings.window == "all"
+        self.grids = self.chosen_grids(texture=texture)
+        described = self._described(train)
+        if (
+            self.settings.window == "auto"
+            and self.alignment is None
+            and whitening.is_texture([image[0] for image in described])
+        ):
+            texture, grids = True, self.chosen_grids(texture=True)
+            if grids != self.grids:
+                self.grids = grids
+                described.clear()  # memory
+                described = self._described(train)
+        relit = threads.one_by_one(self._relit, train[:: max(1, len(train) // RELIT)])
+        fitted = [
+            self._fit_grid(
+                grid, [image.pop(0) for image in described], [image.pop(0) for image in relit], texture
+            )
+            for grid in self.grids
+        ]
+        self._take(fitted)
+
+    def _scores(self, images: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Return (n,) float64 scores of some images; their maps are not kept."""
+        some = (rows[start : start + MEASURED] for start in range(0, len(rows), MEASURED))
+        return torch.cat([self._measure(images[few])[0] for few in some]).double().numpy()
 
     def extended(self, added: np.ndarray, keep: np.ndarray) -> Self:
         """As `Detector.extended`: alignment, usual lamp and whitening stay, all else is of the new images.
@@ -208,13 +227,6 @@ class PatchDetector(Detector):
                 "auto, none"
             )
         return None if found is None or (auto and not alignment.helps(parts, found)) else found
-
-    def _is_texture(self, descriptors: list[torch.Tensor]) -> bool:
-        """Whether places differ by no more than chance; of (1, rows, columns, c) an image."""
-        if self.alignment is not None:
-            return False
-        within, total, _ = whitening.scatter(descriptors)
-        return whitening.order(within, total, len(descriptors)) < ORDERED
 
     def _described(self, images: np.ndarray) -> list[list[torch.Tensor]]:
         """Return (1, h / cell, w / cell, c) of each image and grid."""
