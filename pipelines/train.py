@@ -145,9 +145,9 @@ def _out_of_fold(
     detector: Detector,
     validation: np.ndarray,
 ) -> pd.DataFrame:
-    """Return the out-of-fold parts that `split.calibration: cross` asks for; otherwise a table of no rows."""
+    """Return the out-of-fold parts of the good images; a table of no rows where the threshold needs none."""
     settings = params.Split(**facts["split"])
-    if settings.calibration != "cross":
+    if not detector.needs_folds(settings.calibration):
         return pd.DataFrame(columns=["path", *detector.part_names])
 
     def fit_fold(fold: int, train: np.ndarray, validation: np.ndarray) -> Detector:
@@ -165,11 +165,13 @@ def _out_of_fold(
     return out_of_fold.out_of_fold(images, paths, originals, settings, facts["seed"], fit_fold, usual)
 
 
-def _unseen(detector: Detector, calibration: np.ndarray, left_out: pd.DataFrame) -> dict[str, np.ndarray]:
+def _unseen(
+    detector: Detector, calibration: np.ndarray, left_out: pd.DataFrame
+) -> dict[str, np.ndarray] | None:
     """Return the parts of good images that chose nothing: of a fold's left-out ones, or of calibration."""
     if len(left_out):
         return {name: left_out[name].to_numpy(dtype=np.float64) for name in detector.part_names}
-    return detector.measure(calibration).parts
+    return detector.measure(calibration).parts if len(calibration) else None
 
 
 def _write_training(

@@ -135,14 +135,17 @@ def _options(facts: Mapping[str, Any]) -> RunOptions:
 
 def _unseen(
     detector: Detector, data: Prepared, roles: Roles, facts: Mapping[str, Any]
-) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """Return the good images that set the threshold with their parts, and the parts that set the scales."""
+) -> tuple[pd.DataFrame, dict[str, np.ndarray] | None]:
+    """Return the good images that set the threshold with their parts, and the parts that set the scales.
+
+    The latter None where those of validation images do.
+    """
     settings = params.Split(**facts["split"])
-    if settings.calibration == "half":
+    if not detector.needs_folds(settings.calibration):
         originals = data.originals(roles.train)
         rows, parts = thresholds.good_images(detector, roles, originals, lambda rows: data.images[rows])
-        table = _about(data, rows, CALIBRATION).assign(**parts)
-        return table, detector.measure(data.images[roles.calibration]).parts
+        table, calibration = _about(data, rows, CALIBRATION).assign(**parts), data.images[roles.calibration]
+        return table, detector.measure(calibration).parts if len(calibration) else None
 
     def fit_fold(fold: int, train: np.ndarray, validation: np.ndarray) -> Detector:
         of_fold = models.create(facts["model"], facts["settings"])

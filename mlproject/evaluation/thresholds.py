@@ -85,6 +85,8 @@ def good_images(
     rows, parts = [], []
     for role in detector.threshold_roles:
         found = rows_of(role, roles, originals)
+        if not len(found):  # with `cross` there is no image of role calibration
+            continue
         if role == "train":
             alone = uncopied(originals)
             of_role = {k: v[alone] for k, v in detector.left_out_parts().items()}

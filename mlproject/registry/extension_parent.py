@@ -82,12 +82,6 @@ def load(client: "MlflowClient", version: "ModelVersion", into: Path) -> Parent:
             load_dict(f"runs:/{version.run_id}/{name}.json")
             for name in ("training/run", "report/metrics", "report/shortcuts")
         )
-    if training["split"]["calibration"] == "cross":
-        raise UserError(
-            f"{title}: its threshold comes from models that were each trained without some of the images "
-            "(split.calibration: cross), and extending does not train those again. Add the photos to the "
-            "data folder and run `dvc repro`."
-        )
     recorded = files.read_table(kept / card.RECORDED)
     parent = Parent(
         title=title,

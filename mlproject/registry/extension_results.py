@@ -56,9 +56,9 @@ def write(
     detector = parent.detector.extended(change.pixels, change.keep)
     seconds = time.perf_counter() - started
     subset, images = parent.held_out["subset"].to_numpy(), data.images[rows]
-    detector.calibrate(
-        images[subset == "validation"], detector.measure(images[subset == "calibration"]).parts
-    )
+    calibration = images[subset == "calibration"]  # none with split.calibration: cross
+    unseen = detector.measure(calibration).parts if len(calibration) else None
+    detector.calibrate(images[subset == "validation"], unseen)
     scored = detector.score(images)
     left_out = _left_out(parent, change, detector)
     threshold = _threshold(parent, detector, scored, left_out)

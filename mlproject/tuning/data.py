@@ -92,11 +92,11 @@ def prepare(plan: Plan) -> TuningData:
 
 def _threshold_images(model: str, data: prepared.Prepared, roles: split.Roles, settings: params.Split) -> int:
     """Return how many good images set the threshold of a model that the pipeline trains."""
-    if settings.calibration == "cross":
+    detector = models.detector_class(model)
+    if detector.needs_folds(settings.calibration):
         return len(data.rows(split="train"))
     originals = data.originals(roles.train)
-    chosen = models.detector_class(model).threshold_roles
-    return sum(len(thresholds.rows_of(role, roles, originals)) for role in chosen)
+    return sum(len(thresholds.rows_of(role, roles, originals)) for role in detector.threshold_roles)
 
 
 def _made(good: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -150,7 +150,9 @@ def test_a_seed_decides_the_split_so_deterministic_models_differ_by_seed(home):
     assert tested[0] == tested[1]
 
 
-@pytest.mark.parametrize(("model", "calibration"), [("pca", "cross"), ("patch_kde", "half")])
+@pytest.mark.parametrize(
+    ("model", "calibration"), [("pca", "cross"), ("patch_kde", "half"), ("patch_kde", "cross")]
+)
 def test_scores_and_threshold_are_those_of_the_pipeline(home, monkeypatch, model, calibration):
     edit(lambda tree: tree.update(detectors=[model]))
     edit(lambda tree: tree["split"].update(calibration=calibration, folds=2))

@@ -8,6 +8,7 @@ import pytest
 from support.pipeline_project import Project
 
 from mlproject.core.params import Split
+from mlproject.evaluation import thresholds
 from mlproject.evaluation.out_of_fold import out_of_fold
 from mlproject.models.components.combination import Combination
 from mlproject.models.components.detector import Parts
@@ -102,3 +103,16 @@ def test_the_pipeline_takes_its_threshold_from_all_good_training_images(project)
     assert threshold["supported"]
     subsets = pd.read_csv(folder / "scores/scores.csv")["subset"]
     assert set(subsets) == {"train", "validation", "test"}
+
+
+def test_a_detector_that_scores_its_training_images_by_the_others_trains_no_further_models(project):
+    """Its threshold comes from all good images too, the training images among them scored by the others."""
+    project.edit(lambda tree: tree.update(detectors=["patch_kde"]))
+    printed = project.call("dvc", "repro", "score@disc-patch_kde")
+    assert "patch_kde fold" not in printed
+    assert pd.read_csv(project.folder / "artifacts/disc/patch_kde/out_of_fold.csv").empty
+    folder = project.folder / "artifacts/disc/patch_kde/scores"
+    threshold, table = json.loads((folder / "threshold.json").read_text()), pd.read_csv(folder / "scores.csv")
+    good = table.loc[table["subset"] != "test", "score"].to_numpy()
+    assert threshold["n_calibration"] == len(good) == 40
+    assert threshold["threshold"] == pytest.approx(thresholds.calibrate(good, 0.05, strict=True).value)

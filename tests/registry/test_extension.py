@@ -231,3 +231,14 @@ def test_of_a_parent_with_uncommitted_changes_comes_a_version_with_uncommitted_c
     assert code == 0, err
     number = int(out.split(" version ")[1].split()[0])
     assert version_tags.lineage(version(number))["git_tree"] == "dirty"
+
+
+def test_with_cross_an_extended_versions_threshold_rests_on_all_good_images_and_the_added(first, mlproject):
+    before = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(before.replace("calibration: half", "calibration: cross"))
+    project.train("patch_kde")
+    number, data = project.register("patch_kde"), prepared.load(project.CATEGORY)
+    code, out, err = mlproject("extend", f"bottle/{number}", "--add", "photos/lot 7/2.png")
+    Path("params.yaml").write_text(before)
+    assert code == 0, err
+    assert f"from {len(data.rows(split='train')) + 1} good images" in out

@@ -186,6 +186,16 @@ class Detector(ABC):
         """
         return {}
 
+    @classmethod
+    def needs_folds(cls, calibration: str) -> bool:
+        """Return whether its threshold needs further models, each trained without some of the good images.
+
+        Args:
+            calibration: `params.Split.calibration`. With ``cross`` all good images set the threshold; those
+                that were learnt from need another model, unless there are `left_out_parts`.
+        """
+        return calibration == "cross" and "train" not in cls.threshold_roles
+
     @abstractmethod
     def measure(self, images: np.ndarray) -> Parts:
         """Return the partial scores, anomaly maps and reconstructions of (n, s, s, 3) uint8 images."""
