@@ -12,7 +12,11 @@ from benchmarks.speed.worker import Measured
 
 SIDE = 64  # pixels, of photos and squares: what grows does not depend on it
 ENOUGH = 2.0  # seconds that a measurement lasts at least, at full size
-COUNTS = {"prepare": (100, 1000, 10_000), "predict": (100, 1000, 10_000), "patch_kde_setup": (100, 1000)}
+COUNTS = {
+    "prepare": (100, 1000, 10_000, 100_000),
+    "predict": (100, 1000, 10_000, 100_000),
+    "patch_kde_setup": (100, 1000, 10_000),
+}
 WORDS = {"prepare": "prepare", "predict": "predict, KD-CAE", "patch_kde_setup": "patch_kde set-up"}
 FLAT_RATE, FLAT_MEMORY = 0.9, 1.1
 

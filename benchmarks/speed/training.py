@@ -61,11 +61,13 @@ def groups(tiny: bool) -> list[Group]:
             "ni_cae",
             {
                 "float32": Side("float32", "training:ours", ni_cae),
+                "bfloat16": Side("bfloat16", "training:ours", ni_cae | bfloat16),
                 "plain": Side("plain PyTorch", "training:plain", ni_cae, environment=PLAIN),
                 "keras": Side("Keras on TensorFlow", "keras_models:training", ni_cae, peers=True),
             },
             (
                 Row("NI-CAE training, 256 px, float32", "float32", "keras", "images/s", 2),
+                Row("NI-CAE training, 256 px, bfloat16", "bfloat16", "keras", "images/s"),
                 Row("NI-CAE training, 256 px, float32", "float32", "plain", "images/s"),
             ),
             rounds=3,
@@ -74,9 +76,13 @@ def groups(tiny: bool) -> list[Group]:
             "dcgan",
             {
                 "ours": Side("float32", "training:dcgan", dcgan),
+                "bfloat16": Side("bfloat16", "training:dcgan", dcgan | bfloat16),
                 "plain": Side("plain PyTorch", "training:plain_dcgan", dcgan, environment=PLAIN),
             },
-            (Row("DCGAN training, 128 px, float32", "ours", "plain", "images/s", 1.5),),
+            (
+                Row("DCGAN training, 128 px, float32", "ours", "plain", "images/s", 1.5),
+                Row("DCGAN training, 128 px, bfloat16", "bfloat16", "plain", "images/s"),
+            ),
             rounds=3,
         ),
     ]
@@ -184,11 +190,13 @@ def _dcgan(small: bool) -> Any:
     return generators.create("dcgan", chosen | ({"image_size": 32, "filters": 8} if small else {}))
 
 
-def dcgan(n: int, small: bool, scratch: str) -> Measured:
+def dcgan(n: int, small: bool, scratch: str, precision: str = "float32") -> Measured:
     """Training images a second of the generator's `fit`."""
     generator = _dcgan(small)
     made = inputs.arrays(n, generator.settings.image_size)
-    training = EpochByEpoch(lambda on_epoch: generator.fit(made, RunOptions(seed=0, on_epoch=on_epoch)))
+    training = EpochByEpoch(
+        lambda on_epoch: generator.fit(made, RunOptions(seed=0, precision=precision, on_epoch=on_epoch))
+    )
     return Measured(lambda: n / float(training.epoch().seconds))
 
 
