@@ -66,7 +66,7 @@ def main(categories: Annotated[str, typer.Argument(help="Names with commas betwe
                 found = [other.submit(scores, place, test).result() for other in others]
                 moved = [f"{gate.largest_difference(here, again):.1e}" for again in found]
                 print(f"| {category} | {detector.name} | {' | '.join(moved)} |", flush=True)
-    print(f"\nAllowed: {params.load('promote', gate.Promote).tolerance:g} (promote.tolerance)")
+    print(f"\nAllowed: {params.load('promote', params.Promote).tolerance:g} (promote.tolerance)")
 
 
 def fitted(data: prepared.Prepared) -> Iterator[Detector]:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from mlproject.benchmark.cell import Cell, Outcome, evaluate
 from mlproject.core.errors import UserError
-from mlproject.data.prepare import cores
+from mlproject.core.parallel import usable_cores
 from mlproject.engines import Cluster, processes, ray_cluster
-from mlproject.studies.components import fitting
+from mlproject.models.components import threads
 
 Finished = Iterator[tuple[Cell, Outcome | UserError]]
 
@@ -23,13 +23,13 @@ def attempt(cell: Cell) -> Outcome | UserError:
     """Return a cell's outcome with its machine and times, or the mistake that keeps it from having one."""
     began = time.time()
     try:
-        with fitting.one_thread():
+        with threads.one_thread():
             outcome = evaluate(cell)
     except UserError as error:
         return error
     about = {
         "machine": processor(),
-        "cores": cores(),
+        "cores": usable_cores(),
         "began": round(began, 3),
         "ended": round(time.time(), 3),
     }
@@ -56,7 +56,7 @@ def running(
             finished = ray_cluster.completed(attempt, cells, at_once=workers, needed=needed, on_gpu=on_gpu)
             yield min(workers or count, len(cells)), finished
         return
-    at_once = 1 if on_gpu else max(1, min(workers or cores(), len(cells)))
+    at_once = 1 if on_gpu else max(1, min(workers or usable_cores(), len(cells)))
     if at_once == 1:
         yield at_once, ((cell, attempt(cell)) for cell in cells)
     else:

@@ -15,7 +15,7 @@ from mlproject.engines import Cluster
 from mlproject.reports import benchmark as report
 from mlproject.reports.figures import benchmark_chart, drawing
 from mlproject.tracking.facts import git_tags
-from mlproject.tuning.progress import CountDisplay
+from mlproject.training.progress import CountDisplay
 
 if TYPE_CHECKING:
     from mlproject.tracking.benchmark_runs import BenchmarkRecord

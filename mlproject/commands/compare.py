@@ -17,11 +17,11 @@ def compare(
     """Show the champion and a challenger (default: the newest other version) on the same test images."""
     from mlproject.core import params
     from mlproject.evaluation import head_to_head
-    from mlproject.registry import gate, head_to_head_record, promotion, version_tags
+    from mlproject.registry import head_to_head_record, promotion, version_tags
     from mlproject.registry.address import find_version
     from mlproject.tracking import connection
 
-    settings = params.load("promote", gate.Promote)
+    settings = params.load("promote", params.Promote)
     client = connection.open_registry()
     champion = find_version(client, category)
     chosen = promotion.choose(client, category, model, version)

@@ -15,8 +15,8 @@ from mlproject.commands import doctor_stores
 from mlproject.commands.doctor_stores import Answer
 from mlproject.core import artifacts, params
 from mlproject.core.errors import UserError
+from mlproject.core.parallel import usable_cores
 
-SECTIONS = (params.Data, params.Prepare, params.Split, params.Training, params.Threshold, params.Evaluate)
 FREE_DISK = 10e9
 TORCH_PROBE = """
 import json, torch, torchvision
@@ -106,7 +106,7 @@ def torch_pair(found: Mapping[str, str]) -> Answer:
 
 def cores() -> Answer:
     """The cores that this process may use, which is not always what the machine has."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    usable = usable_cores()
     if usable == 1:
         return Answer(None, "1", "Everything works, at about half the speed of two.")
     return Answer(True, str(usable))
@@ -153,20 +153,21 @@ def file_system(folder: Path) -> Answer:
 
 
 def parameters() -> Answer:
-    """Whether every setting is known and allowed, and every detector and study asked for has its own."""
-    from mlproject import models, studies
+    """Whether every setting is known and allowed, and all that is asked for has its own."""
+    from mlproject import generators, models, studies
 
-    for section in SECTIONS:
+    for section in params.SECTIONS:
         params.load(section.__name__.lower(), section)
     params.seed()
+    categories = params.checked_categories(params.value("categories"))
     chosen = {key: params.chosen(key) for key in params.LISTS}
-    for name, values in params.value("models").items():
-        models.create(name, values or {}, f"{params.FILE}: models.{name}")
-    for name in chosen["studies_used"]:
-        studies.check(name, params.value(f"studies.{name}"), f"{params.FILE}: studies.{name}")
-    return Answer(
-        True, f"{len(chosen['detectors'])} detectors on {len(params.value('categories'))} categories"
-    )
+    checks = {"models": models.create, "generators": generators.create, "studies": studies.check}
+    for group, check in checks.items():
+        for name, values in params.value(group).items():
+            check(name, values or {}, f"{params.FILE}: {group}.{name}")
+    if unknown := params.unknown_keys():
+        return Answer(None, str(unknown[0]), "Nothing reads it. Rename or remove it.")
+    return Answer(True, f"{len(chosen['detectors'])} detectors on {len(categories)} categories")
 
 
 def data() -> Answer:

@@ -21,7 +21,7 @@ def promote(
     from mlproject.registry import gate, promotion, version_tags
     from mlproject.tracking import connection
 
-    settings = params.load("promote", gate.Promote)
+    settings = params.load("promote", params.Promote)
     client = connection.open_registry()
     challenger = promotion.choose(client, category, model, version)
     if challenger is None:

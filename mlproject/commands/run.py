@@ -14,6 +14,8 @@ from typing import Annotated
 
 import typer
 
+from mlproject.core.parallel import usable_cores
+
 # Of one stage on one core, with the defaults on the built-in sample; what counts is how they compare.
 SECONDS = {
     "ingest": 45.0, "prepare": 4.0, "settings": 2.0, "train": 55.0, "train pca": 5.0, "train patch_kde": 20.0,
@@ -51,7 +53,7 @@ def run(
     wanted = targets or []
     stages = planned(wanted)
     chains = by_category(stages)
-    workers = min(at_once or len(os.sched_getaffinity(0)), len(chains))
+    workers = min(at_once or usable_cores(), len(chains))
     progress = Progress(stages, max(1, workers))
     if workers > 1:
         common = [stage for stage in ("ingest", "settings") if stage in stages]

@@ -8,7 +8,7 @@ TUNED = Path("data/tuned")
 
 
 def tuned_file(category: str, model: str) -> Path:
-    """What a study found for a pair; kept in git."""
+    """The settings that a tuning found for a pair; kept in git."""
     return TUNED / category / f"{model}.yaml"
 
 
@@ -23,12 +23,12 @@ def threshold_settings_file(category: str, model: str) -> Path:
 
 
 def tuning_folder(category: str, model: str) -> Path:
-    """Folder with a folder for each study of a pair: its journal and its trials."""
+    """Folder with a folder for each tuning of a pair: its journal and its trials."""
     return Path("artifacts") / category / model / "study"
 
 
 def model_folder(category: str, model: str) -> Path:
-    """Folder with weights.safetensors and model.json: all that `models.base.load` needs."""
+    """Folder with weights.safetensors and model.json: all that `models.load` needs."""
     return Path("artifacts") / category / model / "model"
 
 

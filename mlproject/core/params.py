@@ -23,7 +23,7 @@ LISTS = {
     "studies_used": "studies",
 }
 LARGEST_SEED = 2**32 - 1  # that every library takes
-_SAFE_NAME = re.compile(r"\w[\w.-]*")  # as a folder's name
+_SAFE_NAME = re.compile(r"\w[\w.-]*")  # as a folder's name, and in the shell commands of dvc.yaml
 
 
 class Section(BaseModel):
@@ -99,7 +99,7 @@ class Evaluate(Section):
 
 
 class Tune(Section):
-    """How a study looks for better settings."""
+    """How a tuning looks for better settings."""
 
     trials: int = Field(ge=1)
     epochs: int | None = Field(ge=1)
@@ -107,6 +107,23 @@ class Tune(Section):
     prune: bool
     workers: int = Field(ge=1, le=256)
 
+
+class Promote(Section):
+    """What a version must pass to be promoted."""
+
+    margin: float = Field(ge=0, lt=0.5)
+    false_alarm_rate: float = Field(gt=0, lt=1)
+    bootstrap: int = Field(ge=100)
+    tolerance: float = Field(gt=0, le=0.01)
+    latency_ms: float = Field(gt=0)
+    memory_mb: float = Field(gt=0)
+
+
+# each at the key of its name in lower case
+SECTIONS: tuple[type[Section], ...] = (
+    Data, Prepare, Split, Training, Threshold, Evaluate, Tune, Promote
+)  # fmt: skip
+OTHER_KEYS = ("categories", "seed", "study_workers", "engine", "tuned")  # beside the SECTIONS and LISTS
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -195,6 +212,8 @@ def chosen(key: str) -> list[str]:
         UserError: it is no list of names, a name is there twice or has no section, or no detector is named.
     """
     names, known, where = value(key), value(LISTS[key]), f"{FILE}: {key}"
+    if not isinstance(known, dict):
+        raise UserError(f"{FILE}: {LISTS[key]} is {known!r}: it must be a section")
     if not isinstance(names, list):
         raise UserError(f"{where} is {names!r}: it must be a list, such as [{', '.join(list(known)[:2])}]")
     for name in map(str, names):
@@ -207,6 +226,12 @@ def chosen(key: str) -> list[str]:
     if not names and key == "detectors":
         raise UserError(f"{where} must list one detector or more: {', '.join(known)}")
     return names
+
+
+def unknown_keys() -> list[UserError]:
+    """Return an error for each key of the file's first level that nothing reads."""
+    known = {*(section.__name__.lower() for section in SECTIONS), *LISTS, *LISTS.values(), *OTHER_KEYS}
+    return [unknown_name(f"{FILE}: {key}", str(key), known) for key in load_file() if key not in known]
 
 
 def seed() -> int:

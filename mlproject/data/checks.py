@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from mlproject.core.errors import quoted
+from mlproject.core.parallel import in_order, usable_cores
 from mlproject.data import copies
 from mlproject.data.decode import UndecodableImage, decode_mask, fit, open_image, orientation
 from mlproject.data.layout import Entry
-from mlproject.data.prepare import cores, in_order
 
 FEW_LEVELS = 32  # of 256; 12-bit values in a 16-bit file leave 16
 MOSTLY_MARKED = 0.5  # share of a mask from which it is taken for inverted
@@ -51,7 +51,7 @@ def check_category(folder: Path, entries: Sequence[Entry]) -> list[Finding]:
 
     Of a file that cannot be decoded, and that stage prepare will refuse, nothing else is found.
     """
-    with ThreadPoolExecutor(cores()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         tasks = (pool.submit(_look, folder, entry) for entry in entries)
         looked = list(in_order(tasks, ahead=32))
     photos = [photo for photo, _ in looked if photo]

@@ -23,7 +23,7 @@ _PIXELS = np.arange(SIDE)[:, None]
 _NEAR = np.clip(_PIXELS + np.arange(_SMOOTH) - _SMOOTH // 2, 0, SIDE - 1)  # (32, 5) pixels of each's window
 _WINDOW = (_NEAR[:, None] == _PIXELS).sum(axis=2, dtype=np.float32)  # (32, 32): how often each is in it
 _BLOCK = 128  # images that are read at a time
-_KEPT = 32  # blocks whose details are kept while those of all earlier ones pass by
+_KEPT = 32  # blocks whose details on the axes are kept while those of all earlier ones pass by
 _AXES = 256  # of 1024, on which details are compared first
 _ROUNDING = 1e-4  # of two details' energy
 
@@ -60,17 +60,18 @@ def originals(thumbnails: Thumbnails, digests: Sequence[Hashable]) -> np.ndarray
     for start in range(0, len(blocks), _KEPT):
         kept = blocks[start : start + _KEPT]
         later = np.concatenate(kept)
-        here = np.empty((len(later), SIDE * SIDE), dtype=np.float32)
-        for number, block in enumerate(kept):
-            here[number * _BLOCK :][: len(block)] = _distinct(_taken(thumbnails, block), mean)
-        here_on_axes, offsets = _on_axes(here, axes)
+        projected = [_on_axes(_distinct(_taken(thumbnails, block), mean), axes) for block in kept]
+        here, needed = (np.concatenate(values) for values in zip(*projected, strict=True))
         for earlier in blocks[: start + _KEPT]:  # made again: the details of all images would fill memory
             others = _distinct(_taken(thumbnails, earlier), mean)
-            others_on_axes, other_offsets = _on_axes(others, axes)
+            others_on_axes, needed_there = _on_axes(others, axes)
             # no two details are nearer to each other than they are on some axes alone
-            possible = here_on_axes @ others_on_axes.T >= offsets[:, None] + other_offsets
+            possible = here @ others_on_axes.T >= needed[:, None] + needed_there
             rows, columns = (possible.any(axis=axis).nonzero()[0] for axis in (1, 0))
-            for row, column in np.argwhere(_alike(here[rows], others[columns])):
+            if not len(rows):
+                continue
+            details = _distinct(_taken(thumbnails, later[rows]), mean)
+            for row, column in np.argwhere(_alike(details, others[columns])):
                 a, b = later[rows[row]], earlier[columns[column]]
                 if b >= a or original[a] == original[b]:
                     continue
@@ -132,9 +133,9 @@ def _alike(some: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def _on_axes(details: np.ndarray, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (n, _AXES) details (n, 1024) on orthonormal axes, and (n,) what their products must reach.
+    """Return (n, _AXES) details (n, 1024) on orthonormal axes, and (n,) what each needs of a product.
 
-    Two that `_alike` takes for one have a product there of at least the sum of both.
+    The product of two that `_alike` takes for one is there at least the sum of what both need.
     """
     found = details @ axes
     energy, there = (np.einsum("ij,ij->i", values, values) for values in (details, found))

@@ -13,8 +13,6 @@ from mlproject.core.params import Data
 from mlproject.data import checks
 from mlproject.data.layout import Entry, find_category, read_layout
 
-# A category is a folder's name and an argument in DVC's shell commands.
-
 
 def ingest(data: Data, categories: Any, out: Path, download: Path) -> dict[str, list[Entry]]:
     """Write `out`/<category>/… for each category from the source that `data` names.

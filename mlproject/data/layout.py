@@ -15,23 +15,6 @@ from pathlib import Path
 
 from mlproject.core.errors import UserError, quoted, unknown_name
 
-OFFICIAL = (
-    "bottle",
-    "cable",
-    "capsule",
-    "carpet",
-    "grid",
-    "hazelnut",
-    "leather",
-    "metal_nut",
-    "pill",
-    "screw",
-    "tile",
-    "toothbrush",
-    "transistor",
-    "wood",
-    "zipper",
-)
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")  # JPEG would blur the edge of the defect
 _MASK_END = "_mask"

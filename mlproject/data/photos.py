@@ -13,11 +13,11 @@ import numpy as np
 from PIL import Image
 
 from mlproject.core.errors import UserError, quoted
+from mlproject.core.parallel import in_order, usable_cores
 from mlproject.data import buckets, heic
 from mlproject.data.buckets import Place, Stored
 from mlproject.data.decode import UndecodableImage, fit, open_image
 from mlproject.data.layout import IMAGE_SUFFIXES
-from mlproject.data.prepare import cores, in_order
 
 SUFFIXES = (*IMAGE_SUFFIXES, *heic.SUFFIXES)
 LARGEST_FILE = 300_000_000  # bytes; an uncompressed RGB photo of decode.MAX_PIXELS has 268 million
@@ -140,7 +140,7 @@ def decoded(paths: Iterable[Place], size: int, picture_side: int = 0, ahead: int
     Raises:
         BucketFault: a bucket refuses or is out of reach.
     """
-    with ThreadPoolExecutor(cores()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         tasks = (pool.submit(_decode, path, size, picture_side) for path in paths)
         yield from in_order(tasks, ahead)
 

@@ -1,13 +1,10 @@
 """Each image decoded once: a category of data/raw becomes the files that `prepared` maps into memory."""
 
 import hashlib
-import os
 import tempfile
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -17,6 +14,7 @@ import pandas as pd
 from mlproject.core import files
 from mlproject.core.errors import UserError
 from mlproject.core.files import written_whole
+from mlproject.core.parallel import in_order, usable_cores
 from mlproject.data import copies
 from mlproject.data.decode import UndecodableImage, decode_mask, fit, open_image, stated_size
 from mlproject.data.layout import Entry, read_layout, refused
@@ -56,7 +54,7 @@ def prepare_category(
     size = stored_side(image_size, (stated_size(_read(raw / path)) for path in looked_at(good)))
     with written_whole(out) as part, tempfile.TemporaryFile(dir=part) as file:
         thumbnails = _ThumbnailFile(file)
-        with ThreadPoolExecutor(workers or cores()) as pool:
+        with ThreadPoolExecutor(workers or usable_cores()) as pool:
             tasks = (pool.submit(_decode, raw, entry, size) for entry in entries)
             results = in_order(tasks, ahead=32)
             rows = _write_arrays(part, entries, size, results, thumbnails, on_image)
@@ -148,29 +146,11 @@ def _decode(raw: Path, entry: Entry, size: int) -> tuple[_Row, np.ndarray, np.nd
     return row, pixels, mask
 
 
-def cores() -> int:
-    """Return the cores that this process may use (macOS and Windows do not say: all of them)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
         raise refused(path, f"cannot be read ({error.strerror})", "Correct that") from None
-
-
-def in_order(tasks: Iterable[Future], ahead: int) -> Iterator[Any]:
-    """Yield results in the tasks' order, at most `ahead` of them submitted: this keeps memory constant."""
-    tasks = iter(tasks)
-    waiting = deque(islice(tasks, ahead))
-    try:
-        while waiting:
-            yield waiting.popleft().result()
-            waiting.extend(islice(tasks, 1))
-    finally:
-        for task in waiting:  # after an error
-            task.cancel()
 
 
 def _write_arrays(

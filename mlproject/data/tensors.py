@@ -50,7 +50,7 @@ def display_images(images: torch.Tensor) -> np.ndarray:
 
 
 def jitter(images: torch.Tensor, amount: float, generator: torch.Generator) -> torch.Tensor:
-    """Change brightness and contrast of each (n, c, h, w) image by up to ± amount, at random.
+    """Change brightness and contrast of each (n, c, h, w) image in [0, 1] by up to ± amount, at random.
 
     Light varies on a line as it does in MVTec's screw (mean brightness alone separates its test set);
     a detector must not read it.
@@ -65,7 +65,7 @@ def jitter(images: torch.Tensor, amount: float, generator: torch.Generator) -> t
 
 
 def turn(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Turn each square (n, c, h, h) image by a random quarter and mirror half of them."""
+    """Turn each square (n, c, h, h) image by a random quarter and mirror half of them: labels stay."""
     quarters = torch.randint(4, (len(images),), generator=generator).tolist()
     mirrored = torch.randint(2, (len(images),), generator=generator).tolist()
     turned = [image.rot90(k, (1, 2)) for image, k in zip(images, quarters, strict=True)]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mlproject.core.errors import UserError
-from mlproject.data.prepare import cores
+from mlproject.core.parallel import usable_cores
 from mlproject.engines import Cluster, ray_worker
 
 RETRIES = 5  # of a task whose machine or process was lost
@@ -130,7 +130,7 @@ def _connect(ray: Any, cluster: Cluster) -> None:
         os.environ.setdefault(
             "RAY_AUTH_TOKEN", secrets.token_hex(32)
         )  # else Ray keeps one in the user's home
-        ray.init("local", num_cpus=cores(), include_dashboard=False, **quiet)
+        ray.init("local", num_cpus=usable_cores(), include_dashboard=False, **quiet)
         return
     check_answers(cluster.address)
     try:

@@ -24,7 +24,6 @@ WINDOW = 50  # photos with a score
 OWN_WINDOWS = 4  # first windows of a version, with which later ones are compared
 FEWEST = 10  # values on each side, of fewer no test is made
 TESTS = ("score", "brightness", "sharpness", "defective", "place")
-LEAST_RUN_LENGTH = 2 * WINDOW
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ def alarm_level(run_length: int) -> float:
     """Return the p-value below or at which a window is an alarm.
 
     Args:
-        run_length: photos in which one false alarm is allowed on average, at least LEAST_RUN_LENGTH.
+        run_length: photos in which one false alarm is allowed on average, at least 2 · WINDOW.
     """
     return WINDOW / run_length
 

@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import beta
+from scipy.stats import beta, binomtest
 
 from mlproject.core.errors import UserError
 from mlproject.evaluation import metrics
@@ -108,7 +108,5 @@ def share_interval(count: int, n: int) -> Interval:
         count: from 0 to n.
         n: at least 1.
     """
-    tail = (1 - CONFIDENCE) / 2
-    low = float(beta.ppf(tail, count, n - count + 1)) if count else 0.0
-    high = float(beta.ppf(1 - tail, count + 1, n - count)) if count < n else 1.0
-    return Interval(count / n, low, high)
+    found = binomtest(count, n).proportion_ci(CONFIDENCE, method="exact")
+    return Interval(count / n, float(found.low), float(found.high))

@@ -8,7 +8,7 @@ and detectors also score images whose brightness is matched.
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import spearmanr
 
 from mlproject.data.prepared import Prepared
 from mlproject.evaluation.brightness import mean_brightness
@@ -111,7 +111,7 @@ def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
     """Return Spearman's rank correlation; 0 where one of the two does not vary."""
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return 0.0
-    return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
+    return float(spearmanr(first, second).statistic)
 
 
 def _pixel_statistics(images: np.ndarray) -> dict[str, np.ndarray]:

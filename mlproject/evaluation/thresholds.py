@@ -105,7 +105,9 @@ def rows_of(role: str, roles: "Roles", originals: Sequence[str]) -> np.ndarray:
 
 
 def uncopied(originals: Sequence[str]) -> np.ndarray:
-    """Return (n,) bool, which images have no copy among them: to be left out makes only these new.
+    """Return (n,) bool, whether an image has no copy among the others.
+
+    Only then is its score by the others like that of a new image.
 
     Args:
         originals: of each image; copies of an image have the image's.

@@ -14,7 +14,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
-REFUSED = b"Refused: Host or Origin is not this page. `mlproject inspect --name` allows another name.\n"
+REFUSED = b"Refused: another Host or Origin than this page's. `mlproject inspect --name` adds one.\n"
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; frame-ancestors 'none'; base-uri 'self'"
@@ -64,10 +64,7 @@ class Guard:
         if scope["type"] == "http" and not self._is_for_this_page(scope):
             headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
             await send({"type": "http.response.start", "status": 403, "headers": headers})
-            reason = (
-                b"Refused: another Host or Origin than this page's. `mlproject inspect --name` adds one.\n"
-            )
-            await send({"type": "http.response.body", "body": reason})
+            await send({"type": "http.response.body", "body": REFUSED})
         elif scope["type"] != "websocket":  # the page uses none
             await self.app(scope, receive, _with_policy(send))
 

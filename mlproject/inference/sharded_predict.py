@@ -21,8 +21,8 @@ from mlproject.data import buckets
 from mlproject.data.buckets import Place, Stored
 from mlproject.engines import Cluster, folders, ray_cluster, ray_worker
 from mlproject.inference import predict
+from mlproject.models.components import threads
 from mlproject.models.components.detector import Detector
-from mlproject.studies.components import fitting
 
 SHARD = 16 * predict.BATCH  # photos; whole batches, so that a photo's batch is that of `mlproject predict`
 AHEAD = 2  # shards per core that run or wait at a time: what is not yet written stays small
@@ -159,6 +159,6 @@ def begin(model: Model) -> None:
 def score(shard: Shard) -> pd.DataFrame:
     """Return the rows of a shard's photos, computed on one thread in a process that `begin` prepared."""
     model: Model = _worker["model"]
-    with fitting.one_thread():
+    with threads.one_thread():
         found = predict.predict_photos(_worker["detector"], model.threshold, model.image_size, shard.paths)
         return predict.table([prediction.row() for prediction in found])

@@ -185,7 +185,7 @@ class CNN(Detector):
         return {"features": self.features, "head": self.head}
 
     def measure(self, images: np.ndarray) -> Parts:
-        log_odds, maps = zip(*threads.one_by_one(self._predict_one, images), strict=True)
+        log_odds, maps = zip(*threads.map_images(self._predict_one, images), strict=True)
         parts = {"log_odds": torch.cat(log_odds).double().numpy()}
         return Parts(parts, torch.cat(maps).float().numpy(), None)
 

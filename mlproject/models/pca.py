@@ -36,6 +36,7 @@ class PCA(ReconstructionDetector):
     part_names = ("reconstruction_error",)
     error_name = "reconstruction_error"
     paper_rule = "edge_of_good"
+    uses_seed = False
     search_space: ClassVar[Space] = {
         **ReconstructionDetector.search_space,
         "components": Range(2, 64, log=True, integer=True),

@@ -136,9 +136,9 @@ def _outside_weights(known: dict[str, Any]) -> list[str]:
 
 def _labelled(run: dict[str, Any]) -> list[str]:
     """Return the line about the labelled images that a supervised model learnt from as well."""
-    if "labelled_defective" not in run:
+    if "n_labelled_defective" not in run:
         return []
-    counts = f"{run['labelled_good']} good and {run['labelled_defective']} defective images"
+    counts = f"{run['n_labelled_good']} good and {run['n_labelled_defective']} defective images"
     return [f"- It also learnt from {counts} of the test set; all figures are of the others."]
 
 

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from pydantic import Field
-from scipy.stats import mannwhitneyu
+from scipy.stats import iqr, mannwhitneyu
 
-from mlproject.core.params import Section
+from mlproject.core.params import Promote
 from mlproject.evaluation import intervals, metrics, thresholds
 from mlproject.tracking.detector_facts import LEARNT, NO, YES
 
@@ -27,17 +26,6 @@ LINEAGE = {
     "seed": (re.compile(r"[0-9]+"), "seed"),
     "run_id": (re.compile(r"[0-9a-f]{32}"), "run"),
 }
-
-
-class Promote(Section):
-    """Section `promote` of params.yaml."""
-
-    margin: float = Field(ge=0, lt=0.5)
-    false_alarm_rate: float = Field(gt=0, lt=1)
-    bootstrap: int = Field(ge=100)
-    tolerance: float = Field(gt=0, le=0.01)
-    latency_ms: float = Field(gt=0)
-    memory_mb: float = Field(gt=0)
 
 
 class Check(NamedTuple):
@@ -171,8 +159,7 @@ def largest_difference(recorded: np.ndarray, again: np.ndarray) -> float:
 
     Relative to the recorded score or, where that is near 0, to the recorded scores' interquartile range.
     """
-    spread = np.subtract(*np.percentile(recorded, [75, 25]))
-    scale = np.maximum(np.maximum(np.abs(recorded), spread), np.finfo(float).tiny)
+    scale = np.maximum(np.maximum(np.abs(recorded), iqr(recorded)), np.finfo(float).tiny)
     return float(np.max(np.abs(again - recorded) / scale))
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from mlproject.core import artifacts
 from mlproject.core.errors import UserError, unknown_name
+from mlproject.core.params import Promote
 from mlproject.registry import aliases, gate, recorded_version, version_tags
 from mlproject.registry.address import CHAMPION, find_model, find_version
-from mlproject.registry.gate import Check, Promote
+from mlproject.registry.gate import Check
 from mlproject.registry.recorded_version import RecordedVersion
 from mlproject.tracking import connection, lineage
 

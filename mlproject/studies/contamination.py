@@ -14,7 +14,7 @@ import pandas as pd
 from pydantic import Field
 
 from mlproject import models
-from mlproject.core.params import Section, Threshold
+from mlproject.core.params import Section
 from mlproject.data.split import Roles
 from mlproject.models.patch_kde import PatchKDE
 from mlproject.studies.components import chosen_images, fitting, seed_intervals, tables
@@ -80,7 +80,7 @@ class Contamination(Study):
                     facts = {
                         "model": arm,
                         "settings": settings,
-                        "seed": chosen_images.seed(arm, settings, seed, self.inputs),
+                        "seed": chosen_images.seed(arm, seed, self.inputs),
                         "hidden": self._drawn(self._count(share), seed),
                     }
                     found.append(Cell(arm, share, seed, contamination_result.SERIES, facts))
@@ -114,11 +114,8 @@ class Contamination(Study):
         return pd.concat([table, about.assign(score=detector.left_out_scores)], ignore_index=True)
 
     def result(self, scored: Mapping[Cell, pd.DataFrame]) -> Result:
-        at = {arm: self._threshold(arm) for arm in self.settings.detectors}
+        at = {arm: self.inputs.threshold_of(arm) for arm in self.settings.detectors}
         return contamination_result.result(scored, at, self.inputs.resamples, self.notes())
-
-    def _threshold(self, arm: str) -> Threshold:
-        return self.inputs.threshold_of(arm)
 
     def notes(self) -> list[str]:
         """Return omissions and caveats."""
@@ -141,7 +138,7 @@ class Contamination(Study):
             return notes + inputs.notes(arms)
         for arm in arms:
             n = sum(len(inputs.rows_of(role)) for role in models.detector_class(arm).threshold_roles)
-            notes += tables.unsupported(arm, n, self._threshold(arm))
+            notes += tables.unsupported(arm, n, inputs.threshold_of(arm))
         return notes
 
     def _label(self, rows: np.ndarray) -> np.ndarray:

@@ -84,7 +84,7 @@ class Samples(Study):
                     facts = {
                         "model": arm,
                         "settings": settings,
-                        "seed": chosen_images.seed(arm, settings, seed, self.inputs),
+                        "seed": chosen_images.seed(arm, seed, self.inputs),
                         "good": self._drawn(size, seed),
                     }
                     found.append(Cell(arm, size, seed, samples_result.SERIES, facts))
@@ -151,7 +151,7 @@ class Samples(Study):
         if len(set(kept.values())) > 1:
             listed = ", ".join(f"{n} with {size}" for size, n in kept.items())
             notes.append(f"{arm}: components are fewer than training images: {listed}.")
-        if models.create(arm, self._settings(arm, self.sizes[-1])).epoch_limit == 1:
+        if not models.detector_class(arm).uses_seed:
             notes.append(f"{arm} does not depend on a seed: with all good images there is one training.")
         return notes
 

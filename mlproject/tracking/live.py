@@ -55,7 +55,7 @@ def open_run(training: Mapping[str, Any], key: str) -> "LiveRun | SilentRun":
     """Begin to stream a training, or go on with its run if one was cut off.
 
     Args:
-        training: what run.json will say, as far as it is known: at least `run_key.FACTS`.
+        training: what run.json will say, as far as it is known: at least `identity.FACTS`.
         key: `identity.run_key` of it.
 
     Returns:

@@ -14,7 +14,7 @@ from mlproject.training import code_hash
 
 FACTS = ("category", "model", "settings", "split", "data_hash", "seed", "device", "precision", "processes")
 DECISIVE = (*FACTS, "pixels_hash", "copies", "code", "versions", "threads")
-COMPUTING = ("torch", "numpy")  # of the recorded versions: what another version of may compute otherwise
+COMPUTING = ("torch", "numpy")  # libraries whose other versions may give other digits
 
 
 def run_key(facts: Mapping[str, Any], varied: Mapping[str, Any] | None = None) -> str:

@@ -1,4 +1,4 @@
-"""Progress display of a training: a bar on a terminal, plain lines anywhere else."""
+"""Progress displays of trainings and of things counted: a bar on a terminal, plain lines anywhere else."""
 
 import sys
 import time
@@ -29,13 +29,11 @@ class ShownEpoch(Protocol):
         """Return its figures for one line."""
 
 
-class EpochDisplay:
-    """Context in which each `show(epoch)` moves the bar or prints a line."""
+class _Bar:
+    """Context in which a bar is shown on a terminal; anywhere else `progress` is None."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, done: int = 0, limit: int | None = None) -> None:
         self.title = title
-        self.started = time.perf_counter()
-        self.first: int | None = None
         self.progress: Progress | None = None
         if sys.stdout.isatty():
             from rich import progress as rich  # not without a terminal: it takes a while to import
@@ -46,7 +44,7 @@ class EpochDisplay:
                 rich.MofNCompleteColumn(),
                 rich.TimeRemainingColumn(),
             )
-            self.task = self.progress.add_task(title, total=None)
+            self.task = self.progress.add_task(title, total=limit, completed=done)
 
     def __enter__(self) -> Self:
         if self.progress:
@@ -58,6 +56,15 @@ class EpochDisplay:
     ) -> None:
         if self.progress:
             self.progress.stop()
+
+
+class EpochDisplay(_Bar):
+    """Context in which each `show(epoch)` moves the bar or prints a line."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(title)
+        self.started = time.perf_counter()
+        self.first: int | None = None
 
     def show(self, epoch: ShownEpoch) -> None:
         """Show where the training stands after an epoch."""
@@ -76,6 +83,35 @@ class EpochDisplay:
                 f"{self.title}  epoch {epoch.number}/{epoch.limit}  {figures}  at most {left:.0f} s left",
                 flush=True,
             )
+
+
+class CountDisplay(_Bar):
+    """Context in which each `advance` moves the bar or prints a line.
+
+    Attributes:
+        title: what is counted.
+        done, limit: how many there are, and will be.
+    """
+
+    def __init__(self, title: str, done: int, limit: int) -> None:
+        super().__init__(title, done, limit)
+        self.done, self.limit = done, limit
+
+    def advance(self, title: str, line: str, *, above: bool) -> None:
+        """Count one more.
+
+        Args:
+            title: the bar's from now on.
+            line: printed where there is no bar.
+            above: print the line above the bar too.
+        """
+        self.done += 1
+        if not self.progress:
+            print(line, flush=True)
+            return
+        self.progress.update(self.task, completed=self.done, description=title)
+        if above:
+            self.progress.console.print(line, markup=False, highlight=False)
 
 
 class SilentRun:

@@ -24,7 +24,7 @@ class Tuned(Section):
     """data/tuned/<category>/<model>.yaml, as `mlproject tune` writes it.
 
     Attributes:
-        study: where the rest comes from; of it only `labels` is read.
+        study: the tuning that found the rest; `labels` reads its objective, data_hash and split_seed.
         threshold: replaces these keys of params.yaml's section.
         settings: the model's section as a whole.
     """

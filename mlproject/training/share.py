@@ -23,8 +23,8 @@ class Share:
     def rows(self, n: int) -> tuple[slice, int]:
         """Return the rows that this process computes of a batch of n, and how many of them count.
 
-        All processes must take part in every step. One for which a small batch has no row computes the
-        first, which then counts nothing.
+        Every process takes part in every step. One that gets no row of a small batch computes the first row,
+        which counts nothing.
         """
         start, stop = (n * rank // self.processes for rank in (self.rank, self.rank + 1))
         return (slice(start, stop), stop - start) if start < stop else (slice(0, 1), 0)

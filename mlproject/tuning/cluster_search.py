@@ -16,8 +16,8 @@ import optuna
 
 from mlproject.core import artifacts
 from mlproject.engines import Cluster, folders, ray_cluster
+from mlproject.models.components import threads
 from mlproject.models.components.search_space import Value
-from mlproject.studies.components import fitting
 from mlproject.tuning import asked_trial, data, search, storage
 from mlproject.tuning.asked_trial import Asked, Outcome, Record
 from mlproject.tuning.objective import ObjectiveValue
@@ -128,7 +128,7 @@ def work(sent: Sent) -> Returned:
         if _worker["referee"].call("is_worse", sent.optuna_id, epoch, value) and sent.prunable:
             raise asked_trial.given_up(epoch)
 
-    with tempfile.TemporaryDirectory() as folder, fitting.one_thread():
+    with tempfile.TemporaryDirectory() as folder, threads.one_thread():
         model = Path(folder) / "model"
         outcome = asked_trial.outcome(trial, model, report, lambda: None)
         files = folders.packed(model) if model.exists() else {}

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from math import comb
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import binomtest, rankdata
 
 from mlproject.core.errors import TooFewImages
 from mlproject.core.params import Threshold
@@ -116,7 +115,7 @@ def advantage(chosen: Mapping[str, float], start: Mapping[str, float]) -> Advant
     """Compare two trials by the AUROC of each kind; no label is needed to ask what a tuning has gained."""
     differences = [value - start[kind] for kind, value in chosen.items() if value != start[kind]]
     n, better = len(differences), sum(difference > 0 for difference in differences)
-    luck = sum(comb(n, k) for k in range(better, n + 1)) / 2**n
+    luck = float(binomtest(better, n, alternative="greater").pvalue) if n else 1.0
     return Advantage(better, n, luck < LUCK)
 
 

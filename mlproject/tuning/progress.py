@@ -1,54 +1,8 @@
-"""Display of things counted, such as trials: a progress bar on a terminal, one line each anywhere else."""
+"""Display of a tuning's trials: a progress bar on a terminal, one line each anywhere else."""
 
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-
-class CountDisplay:
-    """Context in which each `advance` moves the bar or prints a line.
-
-    Attributes:
-        title: what is counted.
-        done, limit: how many there are, and will be.
-    """
-
-    def __init__(self, title: str, done: int, limit: int) -> None:
-        self.title, self.done, self.limit = title, done, limit
-        self.progress: Progress | None = None
-        if Console().is_terminal:
-            columns = TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn()
-            self.progress = Progress(*columns, TimeRemainingColumn())
-            self.task = self.progress.add_task(title, total=limit, completed=done)
-
-    def __enter__(self) -> Self:
-        if self.progress:
-            self.progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.progress:
-            self.progress.stop()
-
-    def advance(self, title: str, line: str, *, above: bool) -> None:
-        """Count one more.
-
-        Args:
-            title: the bar's from now on.
-            line: printed where there is no bar.
-            above: print the line above the bar too.
-        """
-        self.done += 1
-        if not self.progress:
-            print(line, flush=True)
-            return
-        self.progress.update(self.task, completed=self.done, description=title)
-        if above:
-            self.progress.console.print(line, markup=False, highlight=False)
+from mlproject.training.progress import CountDisplay
 
 
 class TuningDisplay(CountDisplay):

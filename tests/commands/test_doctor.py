@@ -222,6 +222,30 @@ def test_a_setting_that_does_not_exist_is_named_with_the_nearest(project):
     assert "Did you mean false_alarm_rate?" in answer.detail
 
 
+@pytest.mark.parametrize(
+    ("section", "changed", "said"),
+    [
+        ("tune", {"trials": -1}, "params.yaml: tune.trials is -1"),
+        ("promote", {"margn": 0.1}, "Did you mean margin?"),
+        ("generators", {"dcgan": {"latent": -5}}, "generators.dcgan"),
+        ("studies", {"light": {"modls": []}}, "studies.light"),
+    ],
+)
+def test_every_section_is_looked_at(project, section, changed, said):
+    change(section, **changed)
+    answer = doctor_checks.answered(doctor_checks.parameters)
+    assert answer.ok is False
+    assert said in answer.detail
+
+
+def test_a_key_that_nothing_reads_is_a_reservation(project):
+    tree = yaml.safe_load(Path("params.yaml").read_text())
+    Path("params.yaml").write_text(yaml.safe_dump(tree | {"detektors": ["pca"]}))
+    answer = doctor_checks.answered(doctor_checks.parameters)
+    assert answer.ok is None
+    assert "detektors is not known. Did you mean detectors?" in answer.detail
+
+
 def test_settings_of_a_model_that_does_not_exist_are_named(project):
     change("models", kd_cea={})
     answer = doctor_checks.answered(doctor_checks.parameters)

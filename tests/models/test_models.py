@@ -156,7 +156,7 @@ def test_on_another_kind_of_processor_it_passes_the_gates_same_scores(
     there = older_processor.submit(other_processors.scores, tmp_path / "model", small_images.test).result()
     if fitted.name == "patch_kde":
         assert (here != there).any()  # the instructions are others
-    check = gate.same_scores(here, there, params.load("promote", gate.Promote))
+    check = gate.same_scores(here, there, params.load("promote", params.Promote))
     assert check.passed, check.said
 
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from mlproject.core.params import Promote
 from mlproject.registry import gate
 
-SETTINGS = gate.Promote(
+SETTINGS = Promote(
     margin=0.05, bootstrap=500, false_alarm_rate=0.1, tolerance=1e-6, latency_ms=100, memory_mb=1000
 )
 LABELS = np.repeat([0, 1], [60, 60])

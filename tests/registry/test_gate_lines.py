@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
+from mlproject.core.params import Promote
 from mlproject.evaluation import intervals, metrics
 from mlproject.registry import gate
 from mlproject.registry.gate import Check
 from mlproject.tracking.detector_facts import LEARNT
 
-SETTINGS = gate.Promote(
+SETTINGS = Promote(
     margin=0.05, bootstrap=500, false_alarm_rate=0.1, tolerance=0.01, latency_ms=100, memory_mb=1000
 )
 LINEAGE = {

@@ -14,9 +14,10 @@ from support import fork_server
 from support.tracked_project import register, version_of
 
 from mlproject.core import artifacts
-from mlproject.registry import aliases, description, version_tags
+from mlproject.registry import aliases, card, description, version_tags
 from mlproject.registry import register as registry
 from mlproject.tracking import connection, runs
+from mlproject.tracking.detector_facts import DetectorFacts
 
 pytest_plugins = ["support.tracked_project"]
 
@@ -47,6 +48,13 @@ def test_a_version_is_described_by_a_sentence_and_its_card(first):
     sentence, _, card = version_of(first).description.partition("\n\n")
     assert sentence == ("kd_cae for bottle: AUROC 0.800 [0.700, 0.900], F1 0.750 (all defective: 0.750).")
     assert card.startswith("# kd_cae for bottle (sample)")
+
+
+def test_the_card_of_a_model_that_learnt_from_labels_says_from_how_many(trained, first):
+    project.write_pair(trained, n_labelled_good=16, n_labelled_defective=13)
+    text = card.model_card("sample", DetectorFacts.read(project.CATEGORY, project.MODEL))
+    project.write_pair(trained)
+    assert "It also learnt from 16 good and 13 defective images of the test set" in text
 
 
 def test_the_registered_model_has_a_table_of_its_versions_and_says_how_to_promote(first):

@@ -17,8 +17,8 @@ from support.tracked_project import version_of
 
 from mlproject.core import files
 from mlproject.core.errors import UserError
+from mlproject.core.params import Promote
 from mlproject.registry import hashes, loaded_version, promotion
-from mlproject.registry.gate import Promote
 from mlproject.tracking import connection
 
 pytest_plugins = ["support.tracked_project", "support.promotion_project"]

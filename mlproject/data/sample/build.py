@@ -6,7 +6,6 @@ spread of pose, light, focus and noise: only the defect tells them apart. Defect
 so a recall by size has something to say.
 """
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from PIL import Image, ImageFilter
 
 from mlproject.core.errors import unknown_name
 from mlproject.core.files import demand_files, written_whole
+from mlproject.core.parallel import usable_cores
 from mlproject.data.sample import bolt, bracket, camera, weave
 
 _SCENES: dict[str, ModuleType] = {"bracket": bracket, "weave": weave, "bolt": bolt}
@@ -76,7 +76,7 @@ def write_sample(folder: Path, categories: Sequence[str], seed: int = 0, workers
         if category not in _SCENES:
             raise unknown_name(f"the sample's category {category}", category, CATEGORIES)
     # Spawned, since forking a caller that has threads (torch, a progress bar) can hang the child.
-    with ProcessPoolExecutor(workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers or usable_cores(), mp_context=get_context("spawn")) as pool:
         for category in categories:
             write_category(folder / category, pictures(category, seed), pool)
 

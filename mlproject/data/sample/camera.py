@@ -1,6 +1,6 @@
 """Camera of the built-in sample: pose, light, lens and sensor that all its photos share.
 
-Scenes (`sample_bracket`, `sample_weave`) are float64 arrays (SIZE, SIZE, 3) of linear light, 0 to about 1;
+Scenes (`bracket`, `weave`, `bolt`) are float64 arrays (SIZE, SIZE, 3) of linear light, 0 to about 1;
 coordinates are pixels from the centre, x to the right and y down. Float64 throughout: its last bits differ
 between processors, but are far too small to change an 8-bit pixel, so the sample is the same everywhere.
 """

@@ -39,7 +39,7 @@ FIXED = 0.07  # distance to the nearest fellow, in units of the contrast, below 
 GAIN = 0.6  # share of the distance at one pose for all, below which aligning must bring it
 DETAIL = 4  # pixels of the template that are averaged first: grain varies however parts are aligned
 DARK = 0.2  # level of the background below which it says less about the lamp
-LEVEL = 0.6  # of the background in crops of a release that did not keep what is usual
+LEVEL = 0.6  # of the background, for models of a release that did not save it
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def fit(parts: list[Part], size: int, image_size: int, multiple: int) -> Alignme
 
 
 def _poses(parts: list[Part], alignment: Alignment) -> list[Pose]:
-    return threads.one_by_one(lambda number: alignment.pose(parts[int(number[0])]), np.arange(len(parts)))
+    return threads.map_items(alignment.pose, parts)
 
 
 def _crops(parts: list[Part], poses: list[Pose], alignment: Alignment) -> torch.Tensor:

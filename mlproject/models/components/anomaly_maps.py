@@ -127,5 +127,5 @@ def pixel_statistics(maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def normalise(maps: torch.Tensor, mean: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
-    """Return maps in units of each pixel's spread on good images."""
+    """Return maps (n, h, w), less each pixel's mean (h, w) on good images, in units of its spread (h, w)."""
     return (maps - mean) / spread

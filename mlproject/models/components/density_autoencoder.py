@@ -73,7 +73,7 @@ class DensityAutoencoder(Autoencoder):
 
     def after_fit(self, train: np.ndarray, validation: np.ndarray) -> None:
         super().after_fit(train, validation)
-        codes = torch.cat([codes for codes, _, _ in threads.one_by_one(self.difference, train)])
+        codes = torch.cat([codes for codes, _, _ in threads.map_images(self.difference, train)])
         self.density = GaussianKernelDensity(codes.flatten(1).numpy(), self.settings.bandwidth)
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mlproject.models.components import left_out
+from mlproject.models.components import left_out, threads
 from mlproject.models.components.pooled_density import PooledDensity, chosen_of_all
 from mlproject.models.components.position_density import PositionDensity
 from mlproject.models.components.thinning import farthest
@@ -29,8 +29,6 @@ PAIRS = 2**22  # of images at a few cells, whose distances are in memory at once
 SPARE = 1.0
 OTHER_LAMPS = 10.0  # weight of what other lamps change, against what varies between good images
 
-Each = Callable[[Callable[[int], torch.Tensor], int], list[torch.Tensor]]
-
 
 def fit(
     descriptors: Sequence[torch.Tensor],
@@ -43,12 +41,11 @@ def fit(
     smoothing: float,
     border: int,
     pooled: bool,
-    each: Each,
 ) -> tuple[PositionDensity, torch.Tensor]:
     """Return the density of good images' descriptors, and the score (n,) of each image by the others.
 
-    That is the height of its map, where kernels, mean, spread and peak are those of the other images. What
-    describes all images, the usual lamp and the whitening, still knows the image.
+    The score of an image is the height of its map by kernels, mean, spread and peak of the n − 1 others
+    (leave-one-out). The levelling of the lamp and the whitening are not left out: all n images share them.
 
     Args:
         descriptors: (1, rows, columns, c) of each of n good images, at least 3.
@@ -58,7 +55,6 @@ def fit(
         shrinkage: share of the mean eigenvalue that is added to each; more where cells are few.
         reach, smoothing, border: as `PositionDensity` has them.
         pooled: all places share their kernels; reach counts for nothing.
-        each: calls a function for 0 … n - 1.
     """
     n, (rows, columns) = len(descriptors), descriptors[0].shape[1:3]
 
@@ -82,31 +78,30 @@ def fit(
             found = chunk @ projection
             yield found.flatten(0, 2)[:, None] if pooled else found.flatten(1, 2)
 
-    offset, step, whole = _whole_numbers(values, SPARE if pooled else 0.0)
-    whole = whole.view(n, rows * columns, -1)
-    of_whole = _of_all_places if pooled else _of_whole
-    return of_whole(projection, offset, step, whole, (rows, columns), each, **spaced)
+    offset, step, quantised = _quantised(values, SPARE if pooled else 0.0)
+    quantised = quantised.view(n, rows * columns, -1)
+    fitted = _pooled_density if pooled else _position_density
+    return fitted(projection, offset, step, quantised, (rows, columns), **spaced)
 
 
 def extended(
     density: PositionDensity,
-    whole: torch.Tensor,
+    quantised: torch.Tensor,
     added: Sequence[torch.Tensor],
     widen: Callable[[torch.Tensor], torch.Tensor],
-    each: Each,
 ) -> tuple[PositionDensity, torch.Tensor]:
     """Return the density of some of its images and of more, by the same whitening, and scores as `fit`.
 
-    Where the new values lie out of the range that the whole numbers span, it is widened, and the kept ones
-    are rounded again: each time by up to half a step.
+    Where the new values lie out of the range that is quantised, it is widened, and the kept ones are rounded
+    again: each time by up to half a step.
 
     Args:
-        whole: (n, rows · columns, d) int8, of its images those that stay: see `PositionDensity.stored`.
+        quantised: (n, rows · columns, d) int8, of its images those that stay: see `PositionDensity.stored`.
         added: (1, rows, columns, c) of each further image.
-        widen, each: as `fit` has them.
+        widen: as `fit` has it.
     """
     offset, step = density.offset, density.step
-    whole = whole.contiguous()  # as `fit` has it: sums of the same values are then the same to the last digit
+    quantised = quantised.contiguous()  # as `fit` has it: sums are then the same to the last digit
     if added:
         values = torch.cat([(widen(one) @ density.projection).flatten(1, 2) for one in added])
         lowest, highest = values.flatten(0, 1).unflatten(0, (-1, len(offset))).aminmax(dim=0)
@@ -118,41 +113,40 @@ def extended(
             for new, old in (((low + high) / 2, offset), ((high - low) / 254, step))
         )
         if wider.any():
-            whole = torch.stack(
+            quantised = torch.stack(
                 [
-                    _rounded(torch.addcmul(density.offset, image, density.step), offset, step)
-                    for image in whole
+                    _quantise(torch.addcmul(density.offset, image, density.step), offset, step)
+                    for image in quantised
                 ]
             )
-        whole = torch.cat([whole, _rounded(values, offset, step)])
+        quantised = torch.cat([quantised, _quantise(values, offset, step)])
     spaced = {name: getattr(density, name) for name in ("reach", "smoothing", "border")}
     shape = (density.mean.shape[0], density.mean.shape[1])
-    of_whole = _of_all_places if isinstance(density, PooledDensity) else _of_whole
-    return of_whole(density.projection, offset, step, whole, shape, each, **spaced)
+    fitted = _pooled_density if isinstance(density, PooledDensity) else _position_density
+    return fitted(density.projection, offset, step, quantised, shape, **spaced)
 
 
-def _of_whole(
+def _position_density(
     projection: torch.Tensor,
     offset: torch.Tensor,
     step: torch.Tensor,
-    whole: torch.Tensor,
+    quantised: torch.Tensor,
     shape: tuple[int, int],
-    each: Each,
     **spaced: Any,
 ) -> tuple[PositionDensity, torch.Tensor]:
-    """Return the density of n images' whitened values, offset + step × whole, and scores as `fit`.
+    """Return the density of n images' whitened values, offset + step × quantised, and scores as `fit`.
 
     Args:
-        whole: (n, rows · columns, d) int8.
+        quantised: (n, rows · columns, d) int8.
         shape: rows and columns.
         spaced: reach, smoothing and border.
     """
-    n, (rows, columns) = len(whole), shape
-    kept, instead = _chosen(whole, step, columns, each)
+    n, (rows, columns) = len(quantised), shape
+    kept, stand_ins = _chosen(quantised, step, columns)
     if n > MOST_STORED:
-        kernels, chosen = torch.stack([whole[images, cell].T for cell, images in enumerate(kept)]), None
+        kernels, chosen = torch.stack([quantised[images, cell].T for cell, images in enumerate(kept)]), None
     else:
-        kernels = whole.permute(1, 2, 0).contiguous()
+        kernels = quantised.permute(1, 2, 0).contiguous()
         chosen = kept.to(torch.int16) if n > KERNELS else None
     one, grid = torch.tensor(1.0), torch.ones(rows, columns)
     density = PositionDensity(projection, offset, step, kernels, grid, grid, one, **spaced, kept=chosen)
@@ -164,29 +158,28 @@ def _of_whole(
     def from_others(batch: int) -> torch.Tensor:
         """Return (TOGETHER at most, rows, columns), the distances of good images from the others."""
         images = torch.arange(n)[batch * TOGETHER :][:TOGETHER]
-        values = torch.addcmul(offset, whole[images], step).unflatten(1, (rows, columns))
+        values = torch.addcmul(offset, quantised[images], step).unflatten(1, (rows, columns))
         own, vectors = numbers_of[images].long(), None
-        if instead is not None:
-            others = instead[cells, own.clamp_min(0)]
-            vectors = torch.addcmul(offset, whole[others, cells], step)
+        if stand_ins is not None:
+            others = stand_ins[cells, own.clamp_min(0)]
+            vectors = torch.addcmul(offset, quantised[others, cells], step)
         return density.distances_from_others(values, own, vectors)
 
-    return left_out.standardised(density, torch.cat(each(from_others, -(-n // TOGETHER))))
+    return left_out.standardised(density, torch.cat(threads.map_items(from_others, range(-(-n // TOGETHER)))))
 
 
-def _of_all_places(
+def _pooled_density(
     projection: torch.Tensor,
     offset: torch.Tensor,
     step: torch.Tensor,
-    whole: torch.Tensor,
+    quantised: torch.Tensor,
     shape: tuple[int, int],
-    each: Each,
     **spaced: Any,
 ) -> tuple[PositionDensity, torch.Tensor]:
-    """As `_of_whole`, of kernels that all places share."""
-    n, cells = whole.shape[:2]
-    kept, instead = chosen_of_all(whole, offset, step)
-    owners, vectors = kept // cells, whole.flatten(0, 1)
+    """As `_position_density`, of kernels that all places share."""
+    n, cells = quantised.shape[:2]
+    kept, stand_ins = chosen_of_all(quantised, offset, step)
+    owners, vectors = kept // cells, quantised.flatten(0, 1)
     if n > MOST_STORED:
         kernels, chosen = vectors[kept], None
     else:
@@ -197,54 +190,56 @@ def _of_all_places(
 
     def from_others(image: int) -> torch.Tensor:
         """Return (1, rows, columns), the distances of a good image from the others."""
-        values = torch.addcmul(offset, whole[image], step)
+        values = torch.addcmul(offset, quantised[image], step)
         found = density.distances(values.unflatten(0, shape)[None], without=(owners == image)[None])
-        if not len(instead[image]):
+        if not len(stand_ins[image]):
             return found
-        return torch.minimum(found, torch.cdist(values, instead[image]).amin(dim=1).view_as(found))
+        return torch.minimum(found, torch.cdist(values, stand_ins[image]).amin(dim=1).view_as(found))
 
-    return left_out.standardised(density, torch.cat(each(from_others, n)))
+    return left_out.standardised(density, torch.cat(threads.map_items(from_others, range(n))))
 
 
 def _chosen(
-    whole: torch.Tensor, step: torch.Tensor, columns: int, each: Each
+    quantised: torch.Tensor, step: torch.Tensor, columns: int
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Return (cells, k) the images whose vectors are kept at each cell, and each one's stand-in.
 
     None where all images are kept.
     """
-    n = len(whole)
+    n = len(quantised)
     if n <= KERNELS:
         return torch.arange(n).expand(len(step), n), None
     together = max(1, min(columns, PAIRS // n**2))
 
     def chosen(number: int) -> torch.Tensor:
         some = slice(number * together, (number + 1) * together)
-        values = whole[:, some].transpose(0, 1) * step[some, None]
+        values = quantised[:, some].transpose(0, 1) * step[some, None]
         return torch.stack(farthest(values, KERNELS))
 
-    kept, instead = torch.cat(each(chosen, -(-len(step) // together)), dim=1)
-    return kept, instead
+    kept, stand_ins = torch.cat(threads.map_items(chosen, range(-(-len(step) // together))), dim=1)
+    return kept, stand_ins
 
 
-def _whole_numbers(
+def _quantised(
     batches: Callable[[], Iterable[torch.Tensor]], spare: float
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return offset and step (cells, d), and whole (n, cells, d) int8: values are offset + step × whole.
+    """Return offset and step (cells, d), and quantised (n, cells, d) int8.
+
+    Values are offset + step × quantised, but for rounding.
 
     Args:
         batches: gives the values in batches (k, cells, d), twice: they are never all in memory.
-        spare: share of the values' range that the whole numbers span beyond it.
+        spare: share by which the quantised range is wider than that of the values.
     """
     ranges = [torch.stack(batch.aminmax(dim=0)) for batch in batches()]
     lowest, highest = torch.stack(ranges).aminmax(dim=0)
     low, high = lowest[0], highest[1]
     offset, step = (low + high) / 2, ((1 + spare) * (high - low) / 254).clamp_min(1e-8)
-    return offset, step, torch.cat([_rounded(batch, offset, step) for batch in batches()])
+    return offset, step, torch.cat([_quantise(batch, offset, step) for batch in batches()])
 
 
-def _rounded(values: torch.Tensor, offset: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
-    """Return int8 whole numbers: values are offset + step × these."""
+def _quantise(values: torch.Tensor, offset: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+    """Return int8: values are offset + step × these, but for rounding."""
     return ((values - offset) / step).round().to(torch.int8)
 
 

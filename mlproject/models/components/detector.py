@@ -90,6 +90,7 @@ class Detector(ABC):
             None for a model that the paper does not have.
         supervised: it learns from labelled images too (`data/labelled_pool.py`).
         data_parallel: its training can be shared out to several processes (`training/data_parallel.py`).
+        uses_seed: a seed changes what it learns.
         extendable_images: training images up to which it can be extended; 0: it never can.
         threshold_roles: roles of the good images that set the threshold: neither weights nor epoch nor map
             statistics were chosen by them; `train` of a detector that has `left_out_parts`.
@@ -106,6 +107,7 @@ class Detector(ABC):
     paper_rule: ClassVar[str | None] = None
     supervised: ClassVar[bool] = False
     data_parallel: ClassVar[bool] = False
+    uses_seed: ClassVar[bool] = True
     extendable_images: ClassVar[int] = 0
     threshold_roles: ClassVar[tuple[str, ...]] = ("calibration",)
     search_space: ClassVar[Space] = THRESHOLD

@@ -164,12 +164,12 @@ def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """
     left, right = torch.from_numpy(a), torch.from_numpy(b)
 
-    def of_some(first: np.ndarray) -> torch.Tensor:
+    def of_some(first: int) -> torch.Tensor:
         # Inside a caller's autocast the product would silently be rounded to bfloat16.
         with torch.autocast("cpu", enabled=False):
-            return left @ right[int(first[0]) :][:TOGETHER].T
+            return left @ right[first:][:TOGETHER].T
 
-    return torch.cat(threads.one_by_one(of_some, np.arange(0, len(b), TOGETHER)), dim=1).numpy()
+    return torch.cat(threads.map_items(of_some, range(0, len(b), TOGETHER)), dim=1).numpy()
 
 
 def _log_sum_exp(exponents: np.ndarray) -> np.ndarray:

@@ -26,9 +26,11 @@ def initialise(*networks: nn.Module) -> None:
 
 
 def optimiser(name: str, network: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
-    """Return the named optimiser over all parameters of the network."""
+    """Return the optimiser ``rmsprop``, ``adadelta`` or ``adam`` over all parameters of the network."""
     if name == "rmsprop":  # as in Keras: with torch's own .99 the first steps are three times as long
         return torch.optim.RMSprop(network.parameters(), lr=learning_rate, alpha=0.9, eps=1e-7)
     if name == "adadelta":  # as in Keras, which the paper used: torch's own are rho .9, eps 1e-6
         return torch.optim.Adadelta(network.parameters(), lr=learning_rate, rho=0.95, eps=1e-7)
-    return torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
+    if name == "adam":
+        return torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
+    raise ValueError(f"no optimiser is named {name}")

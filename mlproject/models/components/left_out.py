@@ -44,7 +44,7 @@ def scores_by_others(
 
     Args:
         distances: (n, rows, columns), of each image from the others.
-        peaks: (n,) heights of all in units of what all n give.
+        peaks: (n,) map height of each, standardised by mean and spread of all n.
     """
     others = len(distances) - 1
     sums = torch.stack([_powers(one - density.mean) for one in distances]).sum(dim=0)

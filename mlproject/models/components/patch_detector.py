@@ -8,7 +8,7 @@ import copy
 import math
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -60,7 +60,7 @@ class PatchParameters(Section):
 
 
 RELIT = 12  # training images that are relit
-BORDER = 8  # pixels: what a camera that moved brings in at the border has no likeness among good images
+BORDER = 8  # outermost pixels that do not count: a camera that moved shows there what no good image does
 
 
 class PatchDetector(Detector):
@@ -74,11 +74,12 @@ class PatchDetector(Detector):
         densities: one a grid, in the order of `grids`.
         left_out_scores: (n,) float64, each training image's score by all the others, in the order in which
             they were given; the densities hold their descriptors in the same order.
-        multiple: of pixels, each side of an aligned part's crop.
+        multiple: each side of an aligned part's crop is a multiple of this many pixels.
     """
 
     part_names = (PART,)
     paper_rule = None
+    uses_seed = False
     # no epoch is chosen by validation images, and training images are scored by the others
     threshold_roles = ("train", "validation", "calibration")
     search_space: ClassVar[Space] = {
@@ -139,7 +140,7 @@ class PatchDetector(Detector):
         self.alignment = self._chosen_alignment(train)
         self.usual = None
         if self.alignment is None:
-            self.usual = torch.cat(threads.one_by_one(self._luminance, train)).mean(dim=0)
+            self.usual = torch.cat(threads.map_images(self._luminance, train)).mean(dim=0)
         texture = self.settings.window == "all"
         self.grids = self.chosen_grids(texture=texture)
         described = self._described(train)
@@ -153,7 +154,7 @@ class PatchDetector(Detector):
                 self.grids = grids
                 described.clear()  # memory
                 described = self._described(train)
-        relit = threads.one_by_one(self._relit, train[:: max(1, len(train) // RELIT)])
+        relit = threads.map_images(self._relit, train[:: max(1, len(train) // RELIT)])
         fitted = [
             self._fit_grid(
                 grid, [image.pop(0) for image in described], [image.pop(0) for image in relit], texture
@@ -194,9 +195,9 @@ class PatchDetector(Detector):
             staying = torch.from_numpy(np.asarray(keep, dtype=bool))
             fitted = [
                 density_fit.extended(
-                    density, whole[staying], [image[number] for image in described], grid.widen, _for_each
+                    density, quantised[staying], [image[number] for image in described], grid.widen
                 )
-                for number, (grid, density, whole) in enumerate(
+                for number, (grid, density, quantised) in enumerate(
                     zip(self.grids, self.densities, stored, strict=True)
                 )
             ]
@@ -215,7 +216,7 @@ class PatchDetector(Detector):
         if self.settings.align == "none":
             return None
         some = np.random.default_rng(0).permutation(len(train))[: alignment.ENOUGH]
-        parts = threads.one_by_one(_part, train[np.sort(some)])
+        parts = threads.map_images(_part, train[np.sort(some)])
         auto = self.settings.align == "auto"
         if auto and not alignment.varies(parts):
             return None
@@ -230,7 +231,7 @@ class PatchDetector(Detector):
 
     def _described(self, images: np.ndarray) -> list[list[torch.Tensor]]:
         """Return (1, h / cell, w / cell, c) of each image and grid."""
-        return threads.one_by_one(lambda image: self._describe(self._crop(image)[0]), images)
+        return threads.map_images(lambda image: self._describe(self._crop(image)[0]), images)
 
     def _luminance(self, image: np.ndarray) -> torch.Tensor:
         return lamps.luminance(self._fitted(_pixels(image)))
@@ -260,7 +261,6 @@ class PatchDetector(Detector):
             smoothing=self.settings.smoothing if grid is self.grids[0] else 1.0,
             border=0 if self.alignment else BORDER // grid.cell,  # a part's own crop ends where the part does
             pooled=texture,
-            each=_for_each,
         )
 
     def _crop(self, images: np.ndarray) -> tuple[torch.Tensor, Pose | None]:
@@ -304,21 +304,20 @@ class PatchDetector(Detector):
     @torch.inference_mode()
     def _measure(self, images: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Return scores (n,) and maps (n, h, w): the kernels of a place are read once for all images."""
-        values, poses = zip(*threads.one_by_one(self._values, images), strict=True)
+        values, poses = zip(*threads.map_images(self._values, images), strict=True)
         distances = [
             density.distances(torch.cat(found))
             for density, found in zip(self.densities, zip(*values, strict=True), strict=True)
         ]
 
         @torch.inference_mode()
-        def on_photo(number: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-            n = int(number[0])
+        def on_photo(n: int) -> tuple[torch.Tensor, torch.Tensor]:
             scores, maps = self._maps([away[n : n + 1] for away in distances])
             if self.alignment is not None and (pose := poses[n]) is not None:
                 maps = self.alignment.to_photo(maps[0], pose, self.settings.image_size)[None]
             return scores, maps
 
-        scores, maps = zip(*threads.one_by_one(on_photo, np.arange(len(images))), strict=True)
+        scores, maps = zip(*threads.map_items(on_photo, range(len(images))), strict=True)
         return torch.cat(scores), torch.cat(maps)
 
     def traced(self, images: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
@@ -388,11 +387,6 @@ def _enlarged(maps: torch.Tensor, cell: int) -> torch.Tensor:
     """Return (n, rows · cell, columns · cell), bilinear between the centres of (n, rows, columns) cells."""
     rows, columns = (length * cell for length in maps.shape[-2:])
     return F.interpolate(maps[:, None], (rows, columns), mode="bilinear", align_corners=False)[:, 0]
-
-
-def _for_each(function: Callable[[int], torch.Tensor], n: int) -> list[torch.Tensor]:
-    numbers = np.arange(n)
-    return threads.one_by_one(lambda number: function(int(number[0])), numbers)
 
 
 def _section(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

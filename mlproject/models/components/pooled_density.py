@@ -6,7 +6,6 @@ have anywhere: PatchCore's memory (Roth et al. 2022), of hand-made descriptors.
 
 from functools import cached_property
 
-import numpy as np
 import torch
 
 from mlproject.models.components import threads
@@ -53,16 +52,16 @@ class PooledDensity(PositionDensity):
             kernels = [bank] * len(queries) if without is None else [_far(bank, one) for one in without]
 
             @torch.inference_mode()
-            def at_cells(first: np.ndarray) -> torch.Tensor:
+            def at_cells(first: int) -> torch.Tensor:
                 """Return (m, CELLS at most)."""
-                some = queries[:, int(first[0]) : int(first[0]) + CELLS]
+                some = queries[:, first : first + CELLS]
                 nearest = some.new_empty(some.shape[:2])
                 for image, those, row in zip(some, kernels, nearest, strict=True):
                     for start in range(0, len(image), TOGETHER):
                         row[start : start + TOGETHER] = (image[start : start + TOGETHER] @ those).amin(dim=1)
                 return nearest
 
-            found = torch.cat(threads.one_by_one(at_cells, np.arange(0, queries.shape[1], CELLS)), dim=1)
+            found = torch.cat(threads.map_items(at_cells, range(0, queries.shape[1], CELLS)), dim=1)
         return threads.on_one_thread(lambda: (found + squares).clamp_min(0).sqrt().unflatten(1, shape))
 
 
@@ -72,25 +71,25 @@ def _far(bank: torch.Tensor, some: torch.Tensor) -> torch.Tensor:
 
 
 def chosen_of_all(
-    whole: torch.Tensor, offset: torch.Tensor, step: torch.Tensor
+    quantised: torch.Tensor, offset: torch.Tensor, step: torch.Tensor
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Return (k,) the numbers of the vectors that are kernels, and each image's stand-ins.
 
-    A vector's number is its image's, times cells, and its cell's. The stand-ins, (some, d) values, are what
+    Vectors are numbered image · cells + cell. The stand-ins, (some, d) values, are what
     would be kernels without the image.
 
     Args:
-        whole: (n, cells, d) int8 of n images, whose values are offset + step × these.
+        quantised: (n, cells, d) int8 of n images, whose values are offset + step × these.
         offset, step: (1, d).
     """
-    n, cells = whole.shape[:2]
+    n, cells = quantised.shape[:2]
     found = []
-    for image, own in enumerate(whole):
+    for image, own in enumerate(quantised):
         # by its own values: images that come or go leave the others' candidates; coarsely, so that rounding,
         # which another processor does otherwise, hardly ever matters. Several images may have the same draw
         random = torch.Generator().manual_seed(int(own.sum()) // cells)
         found.append(image * cells + torch.randperm(cells, generator=random)[: -(-CANDIDATES // n)])
     numbers = torch.stack(found, dim=1).flatten()  # of equal vectors the first are taken: of all images
-    values = torch.addcmul(offset, whole.flatten(0, 1)[numbers], step)
+    values = torch.addcmul(offset, quantised.flatten(0, 1)[numbers], step)
     chosen = farthest_of_many(values, KERNELS)
     return numbers[chosen], [values[some] for some in stand_ins_of_many(values, chosen, numbers // cells)]

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
@@ -120,14 +119,14 @@ class PositionDensity:
         return self.distances_from_others(values, None, None)
 
     def distances_from_others(
-        self, values: torch.Tensor, own: torch.Tensor | None, instead: torch.Tensor | None
+        self, values: torch.Tensor, own: torch.Tensor | None, stand_ins: torch.Tensor | None
     ) -> torch.Tensor:
         """Return as `distances` does, but each of the m images has a kernel at each cell that does not count.
 
         Args:
             values: (m, rows, columns, d).
             own: (m, rows · columns) int64, that kernel's number, -1 where there is none; None: all count.
-            instead: (m, rows · columns, d), whitened values of the kernel in its place; None: there is none.
+            stand_ins: (m, rows · columns, d), whitened values of the kernel in its place; None: no such.
         """
         rows, columns = self.mean.shape
         around, bank = self.around, self.bank  # made here once, not by each thread
@@ -137,7 +136,8 @@ class PositionDensity:
             return queries.transpose(0, 1).contiguous(), squares
 
         queries, squares = threads.on_one_thread(by_cell)  # (cells, m, d + 1) and (m, cells)
-        instead = None if instead is None else _with_squares(instead.permute(1, 2, 0) - self.centre[:, None])
+        if stand_ins is not None:
+            stand_ins = _with_squares(stand_ins.permute(1, 2, 0) - self.centre[:, None])
 
         def at_kernels(some: slice) -> torch.Tensor:
             """Return (cells, offsets, m), at some cells' kernels, for each image's value around them.
@@ -154,9 +154,9 @@ class PositionDensity:
             none = numbers < 0
             found.scatter_add_(3, numbers.clamp_min(0), torch.where(none, 0.0, torch.inf))
             nearest = found.amin(dim=3)
-            if instead is None:
+            if stand_ins is None:
                 return nearest
-            others = torch.bmm(near, instead[some]).unflatten(1, shape).diagonal(dim1=2, dim2=3)
+            others = torch.bmm(near, stand_ins[some]).unflatten(1, shape).diagonal(dim1=2, dim2=3)
             return torch.minimum(nearest, others.masked_fill(none[..., 0], torch.inf))
 
         if torch.compiler.is_exporting():  # a graph has all cells at once
@@ -166,11 +166,11 @@ class PositionDensity:
             together = max(1, TOGETHER // queries.shape[1])
 
             @torch.inference_mode()
-            def fill(first: np.ndarray) -> None:
-                some = slice(int(first[0]), int(first[0]) + together)
+            def fill(first: int) -> None:
+                some = slice(first, first + together)
                 found[some] = at_kernels(some)
 
-            threads.one_by_one(fill, np.arange(0, len(queries), together))
+            threads.map_items(fill, range(0, len(queries), together))
 
         def at_places() -> torch.Tensor:
             nearest = self._at_places(found.permute(2, 0, 1)) + squares

@@ -106,7 +106,7 @@ class ReconstructionDetector(Detector):
     def learn_usual_differences(self, validation: np.ndarray) -> None:
         """Learn, where the map is normalised, each pixel's usual difference from validation images."""
         if self.settings.map.normalise:
-            maps = torch.cat([maps for _, maps, _ in threads.one_by_one(self.difference, validation)])
+            maps = torch.cat([maps for _, maps, _ in threads.map_images(self.difference, validation)])
             mean, spread = anomaly_maps.pixel_statistics(maps)
             self.map_mean, self.map_spread = mean.float(), spread.float()
 
@@ -139,7 +139,7 @@ class ReconstructionDetector(Detector):
         return {self.error_name: error} | self.traced_latent_parts(codes), maps.float()
 
     def measure(self, images: np.ndarray) -> Parts:
-        measured = threads.one_by_one(self._measure_one, images)
+        measured = threads.map_images(self._measure_one, images)
         parts = {name: np.concatenate([one.parts[name] for one in measured]) for name in self.part_names}
         maps = np.concatenate([one.maps for one in measured])
         return Parts(parts, maps, np.concatenate([one.reconstructions for one in measured]))

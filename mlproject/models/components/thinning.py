@@ -2,7 +2,7 @@
 
 import torch
 
-LIKELY = 20  # vectors for each kept one: the least covered, among which stand-ins are looked for
+LIKELY = 20  # for each kept vector, how many of the least covered ones its stand-in is chosen from
 
 
 def farthest(values: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:

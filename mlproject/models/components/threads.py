@@ -1,8 +1,9 @@
 """Work on images, each on one thread: the same values on however many cores."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TypeVar
 
@@ -10,19 +11,37 @@ import numpy as np
 import torch
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
-def one_by_one(function: Callable[[np.ndarray], T], images: np.ndarray) -> list[T]:
-    """Return function(images[i : i + 1]) for each i, each on one thread, as many at once as torch may use.
+def map_items(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """Return function(item) for each item: each is computed on one thread, as many at once as torch may use.
 
-    The sums of a convolution or a matrix product are split by batch and by threads, and round otherwise
-    when they are split otherwise: one image on one thread is the same whatever comes with it, on however
-    many cores. It is also the cheapest: one image's values stay in the processor's cache.
+    The sums of a convolution or a matrix product are split by threads, and round differently when they are
+    split differently: on one thread they are the same on any number of cores.
     """
     threads = torch.get_num_threads()
-    if threads == 1:
-        return [function(images[i : i + 1]) for i in range(len(images))]
-    return list(_threads(threads).map(lambda i: function(images[i : i + 1]), range(len(images))))
+    return list(map(function, items) if threads == 1 else _threads(threads).map(function, items))
+
+
+def map_images(function: Callable[[np.ndarray], R], images: np.ndarray) -> list[R]:
+    """Return function(images[i : i + 1]) for each i, as `map_items` does.
+
+    Sums are split by batch too: an image by itself gives the same values whatever comes with it. It is also
+    the cheapest way: one image's values stay in the processor's cache.
+    """
+    return map_items(lambda i: function(images[i : i + 1]), range(len(images)))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread, so that sums are equal in any process and on any number of cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def on_one_thread(function: Callable[[], T]) -> T:
@@ -31,10 +50,10 @@ def on_one_thread(function: Callable[[], T]) -> T:
         return function()
 
     @torch.inference_mode()
-    def once(_: np.ndarray) -> T:
+    def once(_: None) -> T:
         return function()
 
-    return one_by_one(once, np.zeros(1))[0]
+    return map_items(once, [None])[0]
 
 
 @lru_cache(maxsize=4)

@@ -46,9 +46,12 @@ def second_moment(batches: Iterable[torch.Tensor]) -> torch.Tensor:
 def order(within: torch.Tensor, total: torch.Tensor, images: int) -> float:
     """Return how much places differ from each other, in units of what varies within one: about 0 by chance.
 
-    Of the directions, a fifth differ more: a lamp that falls off towards the corners makes a few differ, in a
-    texture too. `images` is the number of images that both covariances are of: the fewer, the more the
-    places' means differ by chance.
+    The 80th percentile of the generalised eigenvalues of (total, within), less 1. Not the largest: a lamp
+    that falls off towards the corners makes places differ in a few directions, in a texture too.
+
+    Args:
+        images: that both covariances are of; the fewer, the more places' means differ by chance, for which
+            the percentile is corrected by (images − 1) / images.
     """
     white = _white(within, float(1e-6 * total.diagonal().mean()))  # images that are all equal vary in nothing
     ratios = torch.linalg.eigvalsh(white.T @ total @ white)

@@ -103,7 +103,7 @@ ALWAYS: Mapping[str, Sequence[str]] = {
         "Its classes are weighted equally if class_weighting is true; the paper mentions no weights.",
     ),
 }
-# Unless all of these are the paper's, Table 2's numbers are thresholds of another quantity.
+# Table 2's thresholds apply only where all of these are the paper's: otherwise they limit another quantity.
 LITERAL = set(SETTINGS["kd_cae"]) - {"noise", "jitter", "optimiser", "batch_size", "epochs", "patience"}
 
 

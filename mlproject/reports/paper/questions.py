@@ -170,12 +170,12 @@ def _tuning(evidence: Evidence) -> list[str]:
         path = evidence.picture(category, model, "tuning/history")
         found += [picture(f"Trials of {category}, {model}", path)] if path else []
     if not lines:
-        return ["Not run: no study has been made (`mlproject tune`)."]
+        return ["Not run: no tuning has been run (`mlproject tune`)."]
     sentence = (
-        f"In {sum(outcomes)} of the {len(outcomes)} studies without labels (objective proxy) that can tell, "
+        f"In {sum(outcomes)} of the {len(outcomes)} tunings without labels (objective proxy) that can tell, "
         "the trial that the objective chose has a higher test AUROC than the settings that stood before; the "
         "correlation says whether it ranks trials as the test set does. Median, best and correlation are "
-        "over complete trials: a pruned one keeps no model. A study by labels (objective labelled) chose on "
+        "over complete trials: a pruned one keeps no model. A tuning by labels (objective labelled) chose on "
         "half of the test images and is evaluated on the other."
     )
     return [sentence, table(columns, lines, words=4), *found]

@@ -35,9 +35,9 @@ def settings(model: str, image_size: int | None, inputs: StudyInputs, study: str
     return fitting.overridden(model, inputs.settings_of(model), {"image_size": image_size}, study)
 
 
-def seed(model: str, chosen: Mapping[str, Any], wanted: int, inputs: StudyInputs) -> int:
+def seed(model: str, wanted: int, inputs: StudyInputs) -> int:
     """Return the seed of a training: the one wanted if a seed changes it, else always the same."""
-    return wanted if models.create(model, chosen).epoch_limit > 1 else inputs.seed
+    return wanted if models.detector_class(model).uses_seed else inputs.seed
 
 
 def trained(

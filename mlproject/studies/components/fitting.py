@@ -1,13 +1,11 @@
 """Training and scoring of detectors inside a study: images resized once, one thread, equal in any process."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from mlproject import models
 from mlproject.core import params
@@ -18,17 +16,6 @@ from mlproject.training.loop import Epoch
 from mlproject.training.run_options import RunOptions
 
 OnEpoch = Callable[[Epoch], None]
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread, so that sums are equal in any process and on any number of cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def as_seen(images: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:

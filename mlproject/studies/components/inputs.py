@@ -55,7 +55,7 @@ class StudyInputs:
             UserError: the category is not prepared, or a setting is not allowed.
         """
         data = prepared.load(category)
-        known = identity.conditions(data, threads=1)  # a study computes on one: see `fitting.one_thread`
+        known = identity.conditions(data, threads=1)  # a study computes on one: see `threads.one_thread`
         settings, seed = params.Split(**known["split"]), known["seed"]
         good, test = data.rows(split="train"), data.rows(split="test")
         return cls(

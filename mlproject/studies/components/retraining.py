@@ -12,6 +12,7 @@ import numpy as np
 from mlproject import models
 from mlproject.core import files
 from mlproject.evaluation import out_of_fold, thresholds
+from mlproject.models.components import threads
 from mlproject.models.components.detector import Detector
 from mlproject.studies.components import base, fitting
 from mlproject.studies.components.inputs import StudyInputs
@@ -27,7 +28,7 @@ def train(
     if (folder / GOOD_SCORES).is_file():  # written last
         return
     checkpoint = folder.with_name(folder.name + ".checkpoint")
-    with fitting.one_thread():
+    with threads.one_thread():
         images = fitting.ResizedImages(inputs)
         learnt, choose = (images.rows(settings, inputs.rows_of(role)) for role in ("train", "validation"))
         detector = models.create(model, settings)

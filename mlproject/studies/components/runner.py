@@ -7,7 +7,6 @@ The key depends on everything that determines the scores, so a killed study resu
 change reruns only the cells that it affects.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,8 +17,9 @@ import pandas as pd
 from mlproject import studies
 from mlproject.core import artifacts, files, params
 from mlproject.core.errors import UserError
+from mlproject.core.parallel import usable_cores
 from mlproject.engines import processes
-from mlproject.studies.components import fitting
+from mlproject.models.components import threads
 from mlproject.studies.components.base import Cell, Study
 from mlproject.studies.components.inputs import StudyInputs
 from mlproject.training import code_hash
@@ -100,7 +100,7 @@ def count_workers(wanted: Any) -> int:
         return wanted
     if wanted != "auto":
         raise UserError(f"{params.FILE}: study_workers is {wanted!r}. Allowed: auto, or a number from 1 on")
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return usable_cores()
 
 
 def count_processes(study: Study, missing: int, workers: int) -> int:
@@ -139,7 +139,7 @@ def _work_on(
 
 def _work(study: Study, cell: Cell) -> tuple[pd.DataFrame, float]:
     started = time.perf_counter()
-    with fitting.one_thread():
+    with threads.one_thread():
         table = study.run(cell)
     return table, round(time.perf_counter() - started, 3)
 

@@ -8,13 +8,12 @@ from mlproject.models.components.pooled_density import PooledDensity
 from mlproject.models.components.thinning import farthest_of_many, stand_ins_of_many
 
 LENGTH = 4
-EACH = {"each": lambda function, n: [function(i) for i in range(n)]}
 SETTINGS = {"length": LENGTH, "shrinkage": 0.01, "reach": 1.5, "smoothing": 0.01, "border": 0, "pooled": True}
 
 
 def fit(descriptors):
     relit = [torch.zeros(1, *descriptors.shape[1:])]
-    return density_fit.fit(descriptors.split(1), lambda x: x, relit, **SETTINGS, **EACH)
+    return density_fit.fit(descriptors.split(1), lambda x: x, relit, **SETTINGS)
 
 
 def textures(n, seed=1):
@@ -23,7 +22,7 @@ def textures(n, seed=1):
 
 def extended(density, n, keep, added):
     whole = density.stored(n)[keep]
-    return density_fit.extended(density, whole, list(added[:, None]), lambda x: x, **EACH)
+    return density_fit.extended(density, whole, list(added[:, None]), lambda x: x)
 
 
 def test_distances_are_those_of_brute_force_but_for_kernels_left_out():

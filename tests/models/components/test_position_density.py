@@ -99,9 +99,7 @@ def test_a_disc_of_two_cells_leaves_the_corners_out():
 def fit(descriptors, relit=None):
     relit = torch.zeros(1, *descriptors.shape[1:]) if relit is None else relit
     settings = {"length": 4, "shrinkage": 0.01, "reach": 1.5, "smoothing": 0.5, "border": 0, "pooled": False}
-    return density_fit.fit(
-        descriptors.split(1), lambda x: x, [relit], **settings, each=lambda f, n: [f(i) for i in range(n)]
-    )
+    return density_fit.fit(descriptors.split(1), lambda x: x, [relit], **settings)
 
 
 def fitted(shift=0.0):

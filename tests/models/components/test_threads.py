@@ -19,18 +19,23 @@ def two_threads():
 
 
 def doubled(count):
-    return [int(values[0]) for values in threads.one_by_one(lambda image: 2 * image, np.arange(count))]
+    return threads.map_items(lambda number: 2 * number, range(count))
 
 
-def test_results_come_in_the_order_of_the_images(two_threads):
+def test_results_come_in_the_order_of_the_items(two_threads):
     assert doubled(50) == list(range(0, 100, 2))
+
+
+def test_each_image_comes_as_a_batch_of_one(two_threads):
+    images = np.arange(24).reshape(6, 2, 2)
+    assert np.array_equal(np.concatenate(threads.map_images(lambda image: 2 * image, images)), 2 * images)
 
 
 def test_the_same_threads_serve_every_call_and_each_computes_alone(two_threads):
     def seen(_):
         return threading.get_ident(), torch.get_num_threads()
 
-    found = [threads.one_by_one(seen, np.zeros(20)) for _ in range(5)]
+    found = [threads.map_items(seen, range(20)) for _ in range(5)]
     assert len({ident for call in found for ident, _ in call}) <= 2
     assert {count for call in found for _, count in call} == {1}
 
@@ -55,5 +60,5 @@ def test_small_work_is_on_one_thread_without_gradients(two_threads):
 
 def test_an_error_of_one_image_is_the_callers(two_threads):
     with pytest.raises(ZeroDivisionError):
-        threads.one_by_one(lambda image: 1 // int(image[0]), np.arange(3))
+        threads.map_items(lambda number: 1 // number, range(3))
     assert doubled(3) == [0, 2, 4]
