@@ -149,9 +149,9 @@ def _paper(scores: pd.DataFrame, parts: list[str], rule: str | None) -> dict[str
     """Return the measures at thresholds set as the paper did; None for a model that is not in the paper."""
     if rule is None:
         return None
-    held_out = scores[scores["subset"].isin(("validation", "calibration"))]
+    good = scores[scores["subset"].isin(("validation", "calibration"))]
     test = scores[scores["subset"] == "test"]
-    good_parts, test_parts = ({name: rows[name].to_numpy() for name in parts} for rows in (held_out, test))
+    good_parts, test_parts = ({name: rows[name].to_numpy() for name in parts} for rows in (good, test))
     return paper_protocol.evaluate(rule, good_parts, test_parts, test["label"].to_numpy())
 
 

@@ -19,8 +19,8 @@ CAUSES = """\
   ni_cae dcgan` with `THP_MEM_ALLOC_ENABLE=0` and without.
 - **Memory of a training stays** with its process (`mlproject/training/memory.py`): an epoch of NI-CAE at
   256 px takes a fifth less time, of DCGAN and KD-CAE a twentieth (`ni_cae dcgan kd_cae` without and with
-  `memory.stays()`). It costs memory: `/usr/bin/time -v python benchmarks/profile_training.py ni_cae` then
-  says 4.4 GiB at its peak, not 2.7.
+  `memory.keep_between_steps()`). It costs memory: `/usr/bin/time -v python benchmarks/profile_training.py
+  ni_cae` then says 4.4 GiB at its peak, not 2.7.
 - **Training**: convolutions take 58 % of KD-CAE's epoch in float32, 42 % in bfloat16 (copies and sums 13 %
   of each), 58 % of NI-CAE's (copies and sums 19 %): `python benchmarks/profile_training.py kd_cae bfloat16`
   and so on, idle Intel machine, 2026-11-27. The AMD processor computes in bfloat16; the Intel one emulates

@@ -71,7 +71,7 @@ def find(given: Sequence[Path | str]) -> Found:
     for name in given:
         path = Path(name)
         if buckets.is_url(name):
-            found |= dict.fromkeys(_in_bucket(str(name), others))
+            found |= dict.fromkeys(_at_url(str(name), others))
         elif path.is_dir():
             found |= dict.fromkeys(sorted(below(path, others)))
         elif os.path.lexists(path):
@@ -84,9 +84,9 @@ def find(given: Sequence[Path | str]) -> Found:
     return Found(list(found), others)
 
 
-def _in_bucket(url: str, others: Counter[str]) -> Iterator[Stored]:
+def _at_url(url: str, others: Counter[str]) -> Iterator[Stored]:
     if PurePosixPath(url).suffix.lower() not in SUFFIXES:
-        yield from in_bucket(url, others)
+        yield from in_bucket_folder(url, others)
         return
     try:
         yield buckets.find(url)
@@ -94,7 +94,7 @@ def _in_bucket(url: str, others: Counter[str]) -> Iterator[Stored]:
         raise UserError(f"{quoted(url)}: not found. Name what lies in a bucket.") from None
 
 
-def in_bucket(url: str, others: Counter[str]) -> Iterator[Stored]:
+def in_bucket_folder(url: str, others: Counter[str]) -> Iterator[Stored]:
     """Yield the photos of a bucket's folder, by name, and count the rest in `others`.
 
     Raises:

@@ -141,7 +141,7 @@ class DCGAN(Generator):
         return shrunk
 
     def fit(self, images: np.ndarray, run: RunOptions) -> History:
-        memory.stays()
+        memory.keep_between_steps()
         pixels = torch.from_numpy(self.prepare(images)).permute(0, 3, 1, 2)
         game = self._start(run.seed, run.device)
         if state := checkpoints.read(run.checkpoint):

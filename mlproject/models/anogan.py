@@ -105,7 +105,7 @@ class AnoGAN(ReconstructionDetector):
             dcgan.initialise(self.encoder)
         self.encoder.to(run.device).to(memory_format=torch.channels_last)
         self.gan.prepare(train)  # refuses what is too small before it is enlarged below
-        images, held_out = (
+        images, validation_images = (
             tensors.network_images(part, settings.image_size, settings.colour) for part in (train, validation)
         )
 
@@ -129,7 +129,7 @@ class AnoGAN(ReconstructionDetector):
             lambda batch, generator, training: (batch * 2 - 1,),
             self.encoder_loss,
             images,
-            held_out,
+            validation_images,
             loop.Schedule(settings.batch_size, settings.epochs, settings.patience),
             replace(
                 run,

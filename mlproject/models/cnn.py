@@ -122,7 +122,7 @@ class CNN(Detector):
         network = nn.Sequential(self.features, self.head).to(run.device).to(memory_format=torch.channels_last)
         learn, choose = for_weights_and_epoch(labelled.labels, labelled.originals)
         images, labels = self._with_labels(train, labelled, learn)
-        held_out, held_out_labels = self._with_labels(validation, labelled, choose)
+        validation_images, validation_labels = self._with_labels(validation, labelled, choose)
         self.mean, self.spread = _channel_statistics(images)
         defects = float(labels.sum())
         weight = (len(labels) - defects) / defects if settings.class_weighting and defects else 1.0
@@ -132,11 +132,11 @@ class CNN(Detector):
             self.draw,
             partial(self.loss, weight=torch.tensor(weight, device=run.device)),
             images,
-            held_out,
+            validation_images,
             loop.Schedule(settings.batch_size, settings.epochs, settings.patience),
             run,
             labels=labels,
-            validation_labels=held_out_labels,
+            validation_labels=validation_labels,
         ).history
 
     def demand_defects(self, labelled: Labelled | None) -> Labelled:

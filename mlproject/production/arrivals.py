@@ -94,7 +94,9 @@ class Arrivals:
         for folder in self.folders:
             if isinstance(folder, str):
                 try:
-                    yield from [(found, _of_object(found)) for found in photos.in_bucket(folder, Counter())]
+                    yield from [
+                        (found, _of_object(found)) for found in photos.in_bucket_folder(folder, Counter())
+                    ]
                 except buckets.BucketFault as error:
                     self.missing[folder] = str(error)
                 continue

@@ -89,7 +89,7 @@ def _prepared_rows(parent: Parent, data: prepared.Prepared) -> np.ndarray:
     """
     manifest = zip(data.manifest["path"], data.manifest["sha256"], strict=True)
     found = {image: row for row, image in enumerate(manifest)}
-    wanted = list(zip(parent.held_out["path"], parent.held_out["sha256"], strict=True))
+    wanted = list(zip(parent.not_trained["path"], parent.not_trained["sha256"], strict=True))
     lost = [str(path) for path, sha256 in wanted if (path, sha256) not in found]
     why = f"{len(lost)} are missing or have changed: {', '.join(lost[:NAMED])}" if lost else ""
     if data.image_size != parent.prepared["image_size"]:
@@ -121,14 +121,14 @@ def _kept(parent: Parent, remove: Sequence[str]) -> np.ndarray:
             )
         if not same:
             said = f"{parent.title}: {quoted(name)} is none of its {len(paths)} training images."
-            raise UserError(said + _hint(name, paths, parent.held_out))
+            raise UserError(said + _hint(name, paths, parent.not_trained))
         keep[same] = False
     return keep
 
 
-def _hint(name: str, paths: list[str], held_out: pd.DataFrame) -> str:
+def _hint(name: str, paths: list[str], not_trained: pd.DataFrame) -> str:
     """Return what a name that is that of no training image may mean instead."""
-    for path, subset in zip(held_out["path"], held_out["subset"], strict=True):
+    for path, subset in zip(not_trained["path"], not_trained["subset"], strict=True):
         if path == name or path.endswith(f"/{name}"):
             return f" {quoted(path)} is a {subset} image."
     ends = paths if "/" in name else [path.rsplit("/", 1)[-1] for path in paths]
@@ -142,7 +142,7 @@ def _with_photos(
     """Return the change with its photos, and the photos that the parent has learnt from already.
 
     Args:
-        held_out: (k, s, s, 3) uint8, the images of `Parent.held_out`.
+        held_out: (k, s, s, 3) uint8, the images of `Parent.not_trained`.
         learnt: (l, s, s, 3) uint8, those training images that stay and are prepared here.
     """
     staying = parent.trained[keep]
@@ -159,7 +159,7 @@ def _with_photos(
     new = [photo for photo, original in zip(new, first, strict=True) if original is not None]
     paths = [path for path, *_ in new]
     names = [_name(path, add) for path in paths]
-    taken = [*staying["path"], *parent.held_out["path"], *names]
+    taken = [*staying["path"], *parent.not_trained["path"], *names]
     twice = next((name for name in names if taken.count(name) > 1), None)
     if twice:
         raise UserError(
@@ -214,7 +214,7 @@ def _originals(
     known = len(held_out) + len(learnt)
     for (path, *_), row in zip(new, first[known:], strict=True):
         if row < len(held_out):
-            same = parent.held_out.iloc[row]
+            same = parent.not_trained.iloc[row]
             raise UserError(
                 f"{quoted(path)}: is the same photo as {quoted(same['path'])}, a {same['subset']} image of "
                 f"{parent.title}. What it is calibrated or tested on it must not learn from. "

@@ -60,7 +60,7 @@ class Parent:
         return self.images[self.images["subset"] == "train"].reset_index(drop=True)
 
     @property
-    def held_out(self) -> pd.DataFrame:
+    def not_trained(self) -> pd.DataFrame:
         """The rows of the images that it is calibrated and tested on."""
         return self.images[self.images["subset"] != "train"].reset_index(drop=True)
 

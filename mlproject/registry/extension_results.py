@@ -49,13 +49,13 @@ def write(
     """Extend the parent's detector, calibrate and test it, and write every file of the result.
 
     Args:
-        data: prepared images, among them those of `Parent.held_out`.
+        data: prepared images, among them those of `Parent.not_trained`.
         rows: where these are.
     """
     started = time.perf_counter()
     detector = parent.detector.extended(change.pixels, change.keep)
     seconds = time.perf_counter() - started
-    subset, images = parent.held_out["subset"].to_numpy(), data.images[rows]
+    subset, images = parent.not_trained["subset"].to_numpy(), data.images[rows]
     calibration = images[subset == "calibration"]  # none with split.calibration: cross
     unseen = detector.measure(calibration).parts if len(calibration) else None
     detector.calibrate(images[subset == "validation"], unseen)
@@ -101,7 +101,7 @@ def _left_out(parent: Parent, change: Change, detector: Detector) -> pd.DataFram
 
 def _threshold(parent: Parent, detector: Detector, scored: Scored, left_out: pd.DataFrame) -> dict[str, Any]:
     """Return threshold.json by the parent's rule."""
-    held_out = parent.held_out["subset"].isin(detector.threshold_roles).to_numpy()
+    held_out = parent.not_trained["subset"].isin(detector.threshold_roles).to_numpy()
     known = left_out.dropna()
     good = detector.threshold_scores(
         {name: np.concatenate([known[name], values[held_out]]) for name, values in scored.parts.items()}
@@ -134,8 +134,8 @@ def _metrics(
         matched: (t,) scores of the test images, their brightness matched.
     """
     settings = params.load("evaluate", params.Evaluate)
-    test = (parent.held_out["subset"] == "test").to_numpy()
-    labels, scores = parent.held_out["label"].to_numpy()[test], scored.scores[test]
+    test = (parent.not_trained["subset"] == "test").to_numpy()
+    labels, scores = parent.not_trained["label"].to_numpy()[test], scored.scores[test]
     of_test = rows[test] - len(data.rows(split="train"))  # test rows are the last ones
     masks = data.masks[of_test]
     maps = map_size.at_prepared_size(scored.maps[test], masks.shape[1])
@@ -165,7 +165,7 @@ def _scores(
     trained = pd.concat([parent.trained[change.keep], change.added], ignore_index=True)
     trained = trained.assign(score=left_out["score"], score_brightness_matched=np.nan)
     trained = trained.assign(**{name: left_out[name] for name in scored.parts})
-    measured = parent.held_out.assign(score=scored.scores, score_brightness_matched=np.nan, **scored.parts)
+    measured = parent.not_trained.assign(score=scored.scores, score_brightness_matched=np.nan, **scored.parts)
     measured.loc[test, "score_brightness_matched"] = matched
     return pd.concat([trained, measured], ignore_index=True)
 
@@ -187,7 +187,7 @@ def _training(
         "removed": removed,
     }
     n_train = int(change.keep.sum()) + len(change.added)
-    validation = (parent.held_out["subset"] == "validation").to_numpy()
+    validation = (parent.not_trained["subset"] == "validation").to_numpy()
     return parent.training | {
         "n_train": n_train,
         "data_hash": _hash(parent.training["data_hash"], added, removed),

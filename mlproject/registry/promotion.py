@@ -114,7 +114,7 @@ def _run_tags(version: "ModelVersion") -> dict[str, str]:
 
 def _against(old: RecordedVersion, new: RecordedVersion, settings: Promote) -> Check:
     try:
-        both, asked = recorded_version.shared_and_asked(old, new, version_tags.category(new.version))
+        both, rescored = recorded_version.shared_and_rescored(old, new, version_tags.category(new.version))
     except UserError as error:
         return gate.cannot("not worse", f"the champion: {error}")
     if both.empty:
@@ -122,18 +122,20 @@ def _against(old: RecordedVersion, new: RecordedVersion, settings: Promote) -> C
         return gate.cannot("not worse", why)
     labels, before, after = (both[name].to_numpy() for name in ("label", "champion", "challenger"))
     check = gate.not_worse(labels, before, after, settings)
-    if asked:
+    if rescored:
         check = check._replace(
-            said=f"{check.said}; {asked} of them came after the champion, which scored them now"
+            said=f"{check.said}; {rescored} of them came after the champion, which scored them now"
         )
     return check
 
 
 def _false_alarms(new: RecordedVersion, settings: Promote) -> Check:
-    if new.asked is None:
+    if new.false_alarm_rate_asked is None:
         return gate.cannot("false alarms", "the share that was asked for is not recorded with it")
     good = new.test[new.test["label"] == 0]
-    return gate.false_alarms(good["score"].to_numpy(dtype=float), new.threshold, new.asked, settings)
+    return gate.false_alarms(
+        good["score"].to_numpy(dtype=float), new.threshold, new.false_alarm_rate_asked, settings
+    )
 
 
 def _loaded_back(new: RecordedVersion, settings: Promote) -> Iterator[Check]:

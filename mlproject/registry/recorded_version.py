@@ -38,7 +38,7 @@ class RecordedVersion:
         recorded: path, subset, defect, label, score, parts and sha256 (NaN where unknown) of the images
             that it was tested on, as recorded.
         threshold: that it decides by.
-        asked: share of good images that may be called defective; None if it was not recorded.
+        false_alarm_rate_asked: share of good images that may be called defective; None: not recorded.
         seen: sha256 of all images that it was trained, calibrated or tested on; None if one is unknown.
     """
 
@@ -46,7 +46,7 @@ class RecordedVersion:
     folder: Path
     recorded: pd.DataFrame
     threshold: float
-    asked: float | None
+    false_alarm_rate_asked: float | None
     seen: frozenset[str] | None
 
     @property
@@ -167,7 +167,7 @@ def shared(champion: RecordedVersion, challenger: RecordedVersion) -> pd.DataFra
     return both[["path", "defect", "label", "sha256", "champion", "challenger"]]
 
 
-def shared_and_asked(
+def shared_and_rescored(
     champion: RecordedVersion, challenger: RecordedVersion, category: str
 ) -> tuple[pd.DataFrame, int]:
     """Return `shared` and the challenger's other test images, scored by the champion, and how many these are.

@@ -66,7 +66,7 @@ def register_facts(dataset: str, facts: DetectorFacts, run_id: str) -> Registere
     _ensure_registered_model(client, name)
     with lock.on_model(client, name):
         run = client.get_run(run_id)
-        parameters = lineage.parameters(facts)
+        parameters = lineage.parameters_json(facts)
         if run.data.tags.get(lineage.PARAMETERS) != parameters:
             client.set_tag(run_id, lineage.PARAMETERS, parameters)
         found = _find(client, name, served)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from mlproject.tracking import connection, lock, runs
-from mlproject.tracking import facts as lineage
+from mlproject.tracking.facts import git_tags, mlflow_parameters
 from mlproject.tracking.quiet_record import QuietRecord, answering
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class BenchmarkRecord(QuietRecord):
             "mlflow.source.type": "LOCAL",
             connection.DESCRIPTION: f"{len(self.cells)} trainings: `{self.command}`",
         }
-        return str(client.create_run(experiment, tags=tags | lineage.git_tags()).info.run_id)
+        return str(client.create_run(experiment, tags=tags | git_tags()).info.run_id)
 
     def _log(
         self,
@@ -121,7 +121,7 @@ class BenchmarkRecord(QuietRecord):
         values = {**figures, **{f"training.{name}": measured[name] for name in COSTS}}
         client.log_batch(
             run_id,
-            params=[Param(name, value) for name, value in lineage.parameters(facts).items()],
+            params=[Param(name, value) for name, value in mlflow_parameters(facts).items()],
             metrics=[Metric(name, float(v), ended, 0) for name, v in values.items() if v is not None],
         )
         client.set_terminated(run_id, end_time=ended)

@@ -13,7 +13,7 @@ from mlproject.tracking.facts import (
     files_in,
     flatten,
     locked_stages,
-    parameters,
+    mlflow_parameters,
     pictures_by_epoch,
 )
 
@@ -135,7 +135,11 @@ class DetectorFacts(Facts):
             "shortcut_flagged": self.shortcuts["flagged"],
             **_learnt(self.not_learnt_because, "learnt" in self.training),
             "threshold_supported": self.metrics["supported"],
-            **{name: value for name, value in self.locked().items() if name not in parameters(self.training)},
+            **{
+                name: value
+                for name, value in self.locked().items()
+                if name not in mlflow_parameters(self.training)
+            },
         }
         values |= flatten({"outside_weights": self.outside_weights})
         if LOCK.is_file():

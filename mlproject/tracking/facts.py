@@ -98,7 +98,7 @@ def _stages(lock: str) -> dict[str, Any]:
     return yaml.load(lock, yaml.CSafeLoader).get("stages", {})
 
 
-def parameters(training: Mapping[str, Any]) -> dict[str, str]:
+def mlflow_parameters(training: Mapping[str, Any]) -> dict[str, str]:
     """Return what decides a training, flat: MLflow's parameters, which can never change.
 
     Args:

@@ -8,8 +8,8 @@ from typing import Any
 
 from mlproject.core import artifacts, files, params
 from mlproject.core.errors import UserError
-from mlproject.tracking import facts as recorded
 from mlproject.tracking.detector_facts import DetectorFacts
+from mlproject.tracking.facts import LOCK, Facts, flatten, git_tags, locked_stages
 from mlproject.training import run_settings
 
 COMMIT, TREE = "git_commit", "git_tree"
@@ -18,13 +18,13 @@ STAGES = ("train", "score")
 LIMIT = 8000  # characters of a run's tag
 
 
-def tags_from_files(facts: recorded.Facts) -> dict[str, str]:
+def tags_from_files(facts: Facts) -> dict[str, str]:
     """Return commit and tree for the tags of a run that is made from files, some time after its training.
 
     The tree that is clean now may not be the one that it was trained with: only where dvc.lock shows that
     it was is it called clean. Of a generator or a study, which no gate checks, nothing is said.
     """
-    now = recorded.git_tags()
+    now = git_tags()
     tree = now.pop("mlproject.tree", None)
     if tree is None or not isinstance(facts, DetectorFacts):
         return now
@@ -47,16 +47,16 @@ def of_version(
         "run_id": run_id,
         **{f"outside_weights.{name}": str(value) for name, value in facts.outside_weights.items()},
     }
-    if recorded.LOCK.is_file():
-        values["lock_hash"] = hashlib.sha256(recorded.LOCK.read_bytes()).hexdigest()
+    if LOCK.is_file():
+        values["lock_hash"] = hashlib.sha256(LOCK.read_bytes()).hexdigest()
     if known.get(TREE) == values.get(TREE) == "clean" and "lock_hash" in known:
         values["lock_hash"] = known["lock_hash"]  # the lock of that commit, not of a later one
     return values | facts.lineage
 
 
-def parameters(facts: DetectorFacts) -> str:
+def parameters_json(facts: DetectorFacts) -> str:
     """Return every setting that its stages ran with, as JSON."""
-    flat = recorded.flatten({"settings": facts.training["settings"], "split": facts.training["split"]})
+    flat = flatten({"settings": facts.training["settings"], "split": facts.training["split"]})
     flat |= {name: facts.training[name] for name in ("device", "precision")} | facts.locked()
     flat["processes"] = facts.training.get("processes", 1)  # a training of release 0.2 lacks it
     text = json.dumps(flat, sort_keys=True, ensure_ascii=False)
@@ -74,7 +74,7 @@ def _git(facts: DetectorFacts, run: Mapping[str, str], known: Mapping[str, str])
     for source in (registered, trained):
         if source[TREE] == "clean" and source[COMMIT]:
             return {name: value for name, value in source.items() if value}
-    now = recorded.git_tags()
+    now = git_tags()
     if now.get("mlproject.tree") == "clean" and made_by_these_files(facts):
         return {COMMIT: now["mlflow.source.git.commit"], TREE: "clean"}
     return {name: value for name, value in trained.items() if value}
@@ -85,7 +85,7 @@ def made_by_these_files(facts: DetectorFacts) -> bool:
 
     params.yaml must have now what the stages ran with: an edit may have been taken back since.
     """
-    run, locked = facts.training, recorded.locked_stages()
+    run, locked = facts.training, locked_stages()
     category, model = run["category"], run["model"]
     names = (f"prepare@{category}", *(f"{stage}@{category}-{model}" for stage in STAGES))
     entries = [locked[name] for name in names if name in locked]

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from mlproject.core.errors import UserError
 from mlproject.tracking import connection, runs, store_faults
-from mlproject.tracking import facts as lineage
 from mlproject.tracking.detector_facts import DetectorFacts
+from mlproject.tracking.facts import mlflow_parameters
 from mlproject.training.progress import SilentRun
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class LiveRun:
             client.update_run(found.info.run_id, status="RUNNING")
             return found.info.run_id, True
         run_id = runs.create(client, experiment_id, self._training, running=time.monotonic() - self._began)
-        parameters = lineage.parameters(self._training)
+        parameters = mlflow_parameters(self._training)
         client.log_batch(run_id, params=[Param(name, value) for name, value in parameters.items()])
         return run_id, False
 

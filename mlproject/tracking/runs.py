@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from mlproject.core import artifacts
 from mlproject.tracking import connection, lock
-from mlproject.tracking import facts as lineage
 from mlproject.tracking.detector_facts import DetectorFacts
-from mlproject.tracking.facts import Facts
+from mlproject.tracking.facts import Facts, files_hash, git_tags, mlflow_parameters
 from mlproject.tracking.lineage import tags_from_files
 from mlproject.training.identity import run_key
 
@@ -127,7 +126,7 @@ def create(
         "mlflow.runType": "evaluation",
         "category": category,
         "model": model,
-        **({} if from_files else lineage.git_tags()),
+        **({} if from_files else git_tags()),
     }
     return client.create_run(experiment_id, start_time=int(started * 1000), tags=tags).info.run_id
 
@@ -170,7 +169,7 @@ def _open_parent(client: "MlflowClient", experiment_id: str) -> "Run":
     if not (found := client.search_runs([experiment_id], query, order_by=oldest_first)):
         name = f"pipeline {time.strftime('%Y-%m-%d %H:%M')}"
         tags = {"mlflow.runName": name, "mlflow.source.name": "dvc repro", PIPELINE: "true"}
-        client.create_run(experiment_id, tags=tags | lineage.git_tags())
+        client.create_run(experiment_id, tags=tags | git_tags())
         found = client.search_runs([experiment_id], query, order_by=oldest_first)
     for twin in found[1:]:
         client.delete_run(twin.info.run_id)
@@ -180,7 +179,7 @@ def _open_parent(client: "MlflowClient", experiment_id: str) -> "Run":
 def _log_comparison(client: "MlflowClient", parent: "Run") -> None:
     found = (path for kind in ("comparison", "paper") for path in Path("reports").glob(f"{kind}.*"))
     files = {path.name: path for path in sorted(found) if path.suffix != ".part"}
-    content = lineage.files_hash(files)
+    content = files_hash(files)
     if parent.data.tags.get(COMPARISON_HASH) != content:
         for path in files.values():
             client.log_artifact(parent.info.run_id, str(path))
@@ -194,7 +193,7 @@ def _complete(client: "MlflowClient", run_id: str, facts: Facts) -> None:
     from mlflow.entities import Param, RunTag
 
     run = client.get_run(run_id)
-    parameters = {k: v for k, v in lineage.parameters(facts.training).items() if k not in run.data.params}
+    parameters = {k: v for k, v in mlflow_parameters(facts.training).items() if k not in run.data.params}
     # The commit that it was trained at stands; a later evaluation does not move it.
     tags = tags_from_files(facts) | run.data.tags | facts.tags()
     changed = {name: value for name, value in tags.items() if run.data.tags.get(name) != value}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from mlproject.tracking import connection, lock, runs
-from mlproject.tracking import facts as lineage
+from mlproject.tracking.facts import flatten, git_tags
 from mlproject.tracking.quiet_record import QuietRecord, answering
 
 if TYPE_CHECKING:
@@ -106,9 +106,9 @@ class TuningRecord(QuietRecord):
         name = f"tuning {self.category} {self.model} {time.strftime('%Y-%m-%d %H:%M')}"
         source = f"mlproject tune --category {self.category} --model {self.model}"
         own = {WHOLE: self.key, "mlflow.runName": name, "mlflow.source.name": source}
-        tags = self._tags() | own | lineage.git_tags()
+        tags = self._tags() | own | git_tags()
         run_id = str(client.create_run(experiment, tags=tags).info.run_id)
-        flat = lineage.flatten(self.parameters)
+        flat = flatten(self.parameters)
         client.log_batch(run_id, params=[Param(key, str(value)) for key, value in flat.items()])
         return run_id
 
@@ -153,7 +153,7 @@ def _points(content: Mapping[str, Any]) -> "list[Metric]":
         for name in row.keys() - {"epoch"}
     ]
     points += [Metric("objective_by_epoch", v, ended, int(epoch)) for epoch, v in content["rungs"].items()]
-    verdict = lineage.flatten({"objective": content["verdict"]}) if content["verdict"] else {}
+    verdict = flatten({"objective": content["verdict"]}) if content["verdict"] else {}
     for name, value in verdict.items():
         key = "objective" if name == "objective.value" else name.removeprefix("objective.")
         points.append(Metric(key, float(value), ended, 0))
@@ -167,7 +167,7 @@ def _log_summary(client: "MlflowClient", run_id: str, summary: Mapping[str, Any]
     now = int(time.time() * 1000)
     numbers = {
         name: float(value)
-        for name, value in lineage.flatten(summary).items()
+        for name, value in flatten(summary).items()
         if isinstance(value, int | float)
         and not isinstance(value, bool)
         and not name.startswith("best_values")

@@ -30,7 +30,7 @@ GRACE = 5.0  # seconds that a process has to end after its loss was noticed
 Worker = tuple[BaseProcess, Connection]
 
 
-def choose_processes(wanted: int, device: str) -> int:
+def checked_processes(wanted: int, device: str) -> int:
     """Return `wanted`, the number of processes that a training is shared out to.
 
     Raises:

@@ -78,7 +78,7 @@ def conditions(data: Prepared, threads: int | None = None, processes: int = 1) -
         "seed": params.seed(),
         "device": device,
         "precision": loop.choose_precision(how.precision, device),
-        "processes": data_parallel.choose_processes(processes, device),
+        "processes": data_parallel.checked_processes(processes, device),
         "threads": threads or torch.get_num_threads(),
         "versions": loop.versions(),
     }

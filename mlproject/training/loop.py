@@ -132,7 +132,7 @@ def train(
     Raises:
         UserError: a loss is not finite.
     """
-    memory.stays()
+    memory.keep_between_steps()
     progress = _resume(network, optimiser, run.checkpoint)
     if not progress.history:
         run.on_start()

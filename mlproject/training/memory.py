@@ -7,8 +7,8 @@ import sys
 TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4
 
 
-def of_photos_stays() -> None:
-    """Let glibc keep freed arrays of up to 32 MB, the most that it allows, up to 128 MB; as `stays`.
+def keep_between_photos() -> None:
+    """Let glibc keep freed arrays of up to 32 MB, the most that it allows, up to 128 MB in all.
 
     To score a photo takes and frees tens of arrays of up to some MB, and the system clears memory that is
     fresh each time.
@@ -17,7 +17,7 @@ def of_photos_stays() -> None:
     set_option(TRIM_THRESHOLD, 128 * 2**20)
 
 
-def stays() -> None:
+def keep_between_steps() -> None:
     """Let glibc keep freed memory, up to 2 GiB; nothing with another C library.
 
     Layers of large images are arrays of tens of MB. By default the system gives each of them as fresh memory,

@@ -168,7 +168,7 @@ def test_without_git_and_lock_nothing_is_made_up(folder):
 
 
 def test_the_parameters_are_all_that_the_stages_ran_with(committed):
-    text = lineage.parameters(committed)
+    text = lineage.parameters_json(committed)
     parameters = yaml.safe_load(text)
     assert parameters["settings.latent_channels"] == 4
     assert parameters["threshold.strict"] is False

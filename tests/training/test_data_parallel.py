@@ -15,7 +15,7 @@ from mlproject import models
 from mlproject.core.errors import UserError
 from mlproject.models.components.detector import Labelled
 from mlproject.training import loop
-from mlproject.training.data_parallel import choose_processes
+from mlproject.training.data_parallel import checked_processes
 from mlproject.training.run_options import RunOptions
 from mlproject.training.share import Share
 
@@ -182,5 +182,5 @@ def test_each_image_counts_in_one_process_and_each_process_has_one_to_compute(n,
 def test_more_processes_than_gpus_are_refused():
     gpus = torch.cuda.device_count()
     with pytest.raises(UserError, match=f"training.processes is {gpus + 1}.*Allowed here: 1 to {gpus}"):
-        choose_processes(gpus + 1, "cuda")
-    assert choose_processes(gpus + 1, "cpu") == gpus + 1
+        checked_processes(gpus + 1, "cuda")
+    assert checked_processes(gpus + 1, "cpu") == gpus + 1

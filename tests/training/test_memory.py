@@ -8,7 +8,7 @@ import pytest
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's")
-@pytest.mark.parametrize(("setting", "size"), [("stays", 64), ("of_photos_stays", 16)])
+@pytest.mark.parametrize(("setting", "size"), [("keep_between_steps", 64), ("keep_between_photos", 16)])
 def test_an_array_as_large_as_the_one_before_is_no_fresh_memory(setting, size):
     program = dedent(f"""
         import resource

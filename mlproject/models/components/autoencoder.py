@@ -152,15 +152,17 @@ class Autoencoder(ReconstructionDetector):
         images = tensors.network_images(train, settings.image_size, settings.colour)
         if from_mean:
             self._start_from_mean(images)
-        held_out = tensors.network_images(validation, settings.image_size, settings.colour)
-        corrupted = [self._corrupted_once(part, run.seed, k) for k, part in enumerate((images, held_out))]
+        validation_images = tensors.network_images(validation, settings.image_size, settings.colour)
+        corrupted = [
+            self._corrupted_once(part, run.seed, k) for k, part in enumerate((images, validation_images))
+        ]
         progress = loop.train(
             self.network,
             layers.optimiser(settings.optimiser, self.network, settings.learning_rate),
             self.draw,
             self.loss,
             images,
-            held_out,
+            validation_images,
             loop.Schedule(settings.batch_size, settings.epochs, settings.patience),
             run,
             labels=corrupted[0],

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "model.json"
 
-memory.of_photos_stays()
+memory.keep_between_photos()  # of every process that loads a detector
 
 
 @dataclass(frozen=True)
