@@ -47,10 +47,10 @@ def _head(cells: pd.DataFrame) -> str:
     return f"""# Sizing
 
 <!-- Written by python benchmarks/sizing.py: do not edit. -->
-Cost of large work, from small work that was measured. **Measured** figures come from
-[the benchmark](results/benchmark/benchmark.md) and from [Speed and memory](speed.md); *extrapolated* ones are
-arithmetic on these. Trainings: {machine}, {date}, busy with other
-work: an idle one takes less. No GPU was measured.
+How long large jobs take: many trainings, or millions of photos. **Bold** figures were measured on small jobs,
+by [the benchmark](results/benchmark/benchmark.md) and for [Speed and memory](speed.md); *figures in italics*
+are extrapolated from them. Trainings were measured on {machine}, {date}, while it was
+busy with other work: an idle machine takes less time. No GPU was measured.
 """
 
 
@@ -83,12 +83,13 @@ def _trainings(cells: pd.DataFrame, speed: dict[str, Any]) -> str:
     for factor in FACTORS:
         one = at_once / CORES + networks / factor + decoding
         rows.append((f"{CORES} such cores and a GPU, if it trains networks {factor} times as quickly", one))
-        rows.append(("8 such machines with a GPU each, `--engine ray`", one / 8))
+        rows.append((f"8 such machines, each with a GPU {factor} times as quick, `--engine ray`", one / 8))
     count, rest = CATEGORIES * MODELS * SEEDS, MODELS - len(whole)
     about = f"""{count} trainings, each with its test images scored. {len(whole)} models were measured,
-on images of bottle and transistor; {rest} more counts as {dearest}, the dearest. How much a GPU gains is
-assumed, not measured: only networks gain, {networks:.1f} h of the first row. Trainings share nothing,
-so machines divide the time, down to that of one training ({whole.max() / 60:.0f} min here).
+on images of bottle and transistor; {rest} more is taken to cost as much as {dearest}, the slowest. How much
+a GPU gains is assumed, not measured: it speeds up the networks only, {networks:.1f} h of the first row.
+Trainings are independent, so several machines divide the time, at best down to that of one training
+({whole.max() / 60:.0f} min here).
 """
     title = f"{CATEGORIES} categories × {MODELS} models × {SEEDS} seeds"
     return _section(title, about, ("on", "time"), [(where, f"*{time:.1f} h*") for where, time in rows])
@@ -126,21 +127,23 @@ def _limits(speed: dict[str, Any]) -> str:
         (
             "KD-CAE's kernel density",
             "exact, so its time grows with the training images",
-            f"**{small:,.0f}** queries/s of 256, **{large:,.0f}** of 2,000, *{large / 50:,.0f} of 100,000*",
+            f"queries/s: **{small:,.0f}** with 256 training images, **{large:,.0f}** with 2,000, "
+            f"*{large / 50:,.0f} with 100,000*",
         ),
         ("training KD-CAE", "memory, which hardly grows with the images", f"**{memory:.1f} GB**"),
         ("`mlflow.db`", "one writer at a time: machines need [shared services](shared-services.md)", ""),
         (
             "MLflow's server",
-            "a request a file, each with its log-in verified, unless `auth_cache_ttl_seconds` is set",
+            "one request for each file, and the log-in is verified each time, unless "
+            "`auth_cache_ttl_seconds` is set",
             "",
         ),
         (
             "a search of more than 10,000 trials",
-            "MLflow is asked for so many; a later call logs some again",
+            "MLflow is asked for 10,000 runs at most, so a later call records some trials twice",
             "",
         ),
-        ("extending a patch_kde", "its descriptors of each image are kept", "250 training images"),
+        ("extending a patch_kde", "above this number not all descriptors are kept", "250 training images"),
     ]
     return _section("Where each part breaks first", "", ("part", "what gives way", "figure"), rows)
 

@@ -31,7 +31,7 @@ def groups(tiny: bool) -> list[Group]:
     }
     cold = (
         Row("a cold stage that needs torch", "train", "torch", "s", at_most=1.3),
-        Row("a cold stage that needs none", "prepare", "torch", "s"),
+        Row("a cold stage that needs no torch", "prepare", "torch", "s"),
     )
     idle = {
         "repro": Side("`dvc repro report`, all up to date", "commands:repro", {"small": tiny}),

@@ -9,7 +9,7 @@ from benchmarks.speed.measure import NO_PEERS, NOT_MEASURED, PEAK, Group, Result
 from mlproject.core import files
 
 HEAD = ("what", "here", "against", "ratio", "goal", "")
-UNMEASURED = ("growth at 100,000 images; patch_kde's set-up at 10,000", "a GPU")
+UNMEASURED = ("patch_kde's set-up at 100,000 images", "a GPU")
 BUSY = 0.2  # cores that other processes take
 CAUSES = """\
 ## What was gained, and what was not
@@ -17,46 +17,54 @@ CAUSES = """\
 - **Large pages** (`mlproject/__init__.py`): NI-CAE at 256 px and DCGAN at 128 px take hundreds of MB of fresh
   memory each step. Processor time of an epoch 6.6 → 5.0 s and 1.65 → 1.21 s: `python -m benchmarks.speed
   ni_cae dcgan` with `THP_MEM_ALLOC_ENABLE=0` and without.
-- **Memory of a training stays** with its process (`mlproject/training/memory.py`): an epoch of NI-CAE at
-  256 px takes a fifth less time, of DCGAN and KD-CAE a twentieth (`ni_cae dcgan kd_cae` without and with
-  `memory.keep_between_steps()`). It costs memory: `/usr/bin/time -v python benchmarks/profile_training.py
-  ni_cae` then says 4.4 GiB at its peak, not 2.7.
+- **Freed memory is kept** by the training's process for the next step (`mlproject/training/memory.py`): an
+  epoch of NI-CAE at 256 px takes a fifth less time, one of DCGAN and KD-CAE a twentieth less (`ni_cae dcgan
+  kd_cae` without and with `memory.keep_between_steps()`). The price is memory: the peak is 4.4 GiB instead of
+  2.7 (`/usr/bin/time -v python benchmarks/profile_training.py ni_cae`).
 - **Training**: convolutions take 58 % of KD-CAE's epoch in float32, 42 % in bfloat16 (copies and sums 13 %
   of each), 58 % of NI-CAE's (copies and sums 19 %): `python benchmarks/profile_training.py kd_cae bfloat16`
   and so on, idle Intel machine, 2026-11-27. The AMD processor computes in bfloat16; the Intel one emulates
   it, and there `precision: auto` is float32.
-- **Another processor, other ratios**: the groups of the AMD machine gave on the Intel one KD-CAE's training
-  1.52 times Keras and .29 of the matrix product, patch_kde's verdicts 3.2 and 4.8 times PaDiM's, served 2.4
-  to 2.2 times (`git show b0cb27a:docs/speed.md`, before descriptors got quicker).
+- **Another processor has other ratios**: on the Intel machine, the groups that the table shows for the AMD
+  machine gave 1.52 times Keras and .29 of the matrix product for KD-CAE's training, 3.2 and 4.8 times PaDiM
+  for patch_kde's verdicts, and 2.4 to 2.2 times PaDiM when served (`git show b0cb27a:docs/speed.md`, before
+  descriptors got quicker).
 - **Descriptors** of a 256 px photo take a sixth less time, since the zeros of their sampling are left out at
   every size: `python -m timeit -s "import torch; from mlproject.models.components.local_descriptors import
   gradient_descriptors as g; torch.set_num_threads(1); x = torch.rand(1, 3, 256, 256)" "g(x, [(4, 2.0), (8,
   3.0)])"`, at b0cb27a and now.
-- **Files to verdicts** include decoding a 256 px PNG on both sides. Of a part patch_kde has kernels for each
-  place, of a texture 2,000 for all places, which is less to read for one photo. Many at once it reads the
-  kernels of a place once for eight photos, in products that fit a core's cache. KD-CAE blurs its map by a
-  matrix product. The threads that score stay for the next photo, and so does the memory
-  that a photo took (`mlproject/training/memory.py`). Most of the memory is PyTorch's own, on both sides.
-  Until 2026-11-28 all photos were of a texture to patch_kde, and its rows those of a texture, unsaid.
-- **JPEG by draft scaling** is quicker, but changes pixels: a file's score would differ from its pixels'. It
-  is not done.
+- **Files to verdicts** include decoding a 256 px PNG on both sides. For a part, patch_kde has kernels of its
+  own at each place; for a texture it has 2,000 that all places share, which is less to read for one photo.
+  With many photos at once it reads the kernels of a place once for eight photos, in products that fit a
+  core's cache. KD-CAE blurs its map by a matrix product. The threads that score stay for the next photo, and
+  so does the memory that a photo took (`mlproject/training/memory.py`). Most of the memory is PyTorch's own,
+  on both sides. Until 2026-11-28 patch_kde took all photos of this benchmark for a texture, so its rows were
+  those of a texture, and this page did not say so.
+- **JPEG by draft scaling** is not used: it is quicker, but changes pixels, so the score of a JPEG file would
+  differ from that of the same image given as an array.
 - **Other ways to score**: `.peers/bin/python benchmarks/scoring_trials.py` prints what each gains and what it
   does to the AUROC. ONNX Runtime and OpenVINO score KD-CAE more than 1.3 times as fast, with the same AUROC:
   `mlproject export` writes their graph. int8 changes its AUROC by more than .002; torch.compile, channels
   last and bfloat16 (on a processor without it) gain less or lose. patch_kde gains 1.3 times from none; faiss,
   an index at each place, takes twice as long.
-- **`dvc repro`** with nothing to do: a fifth of the time DVC reads params.yaml, once for each stage, a fifth
-  dvc.yaml and dvc.lock, a sixth it writes a lock file for each stage, a sixth it looks up inputs and outputs
-  (`python benchmarks/profile_dvc.py`). Presets do not lie in params.yaml for that reason.
+- **`dvc repro`** with nothing to do spends a fifth of its time on reading params.yaml, once for each stage, a
+  fifth on reading dvc.yaml and dvc.lock, a sixth on writing a lock file for each stage, and a sixth on
+  looking up inputs and outputs (`python benchmarks/profile_dvc.py`). That is why presets are not kept in
+  params.yaml.
 """
 INTRODUCTION = """\
 # Speed and memory
 
 <!-- Written by `make bench`: do not edit. -->
+How fast this project is and how much memory it takes, next to what one would use instead. Accuracy is on
+[another page](benchmark.md).
+
 Each row compares two ways to do the same thing, measured in turn in one run on all cores, each in a process
-of its own. Figures are medians of 5 rounds with minimum and maximum; of 3 where a round takes long, one round
-where rate and memory at many images are compared with those at few. On a *busy machine* other processes took
-more than a fifth of a core. Accuracy is on [another page](benchmark.md).
+of its own. *Here* is this project, *against* is the alternative. *Ratio* is here divided by against: the
+median of the rounds' ratios, not the ratio of the two medians. *Goal* is what the ratio was meant to reach.
+Figures are medians of 5 rounds, with minimum and maximum in brackets; of 3 rounds where one takes long. The
+rows at 1,000 images and more have a single round, and compare this project with itself at 100 images. On a
+*busy machine* other processes took more than a fifth of a core.
 
 <!-- not run: takes minutes; tests/test_speed.py runs each row at a tiny size -->
 ```console

@@ -38,8 +38,8 @@ def _setup(tiny: bool) -> Group:
         Row("set-up of 200 images, patch_kde", "patch_kde", "padim", "images/s", 1),
     )
     note = (
-        "PatchCore's set-up is reckoned from 8 images through its network and 20 steps of its coreset, "
-        "which has 20,480 of equal cost."
+        "PatchCore's set-up time is extrapolated from 8 images through its network and 20 steps of its "
+        "coreset, which takes 20,480 steps of equal cost."
     )
     return Group("setup", sides, rows, rounds=3, note=note)
 
@@ -59,7 +59,7 @@ def _verdicts(batch: int, tiny: bool) -> Group:
     rows = [Row(f"files to verdicts, {how}, {NAMES[a]}", a, b, "images/s", least) for a, b, least in pairs]
     rows.append(Row(f"files to verdicts, {how}, {NAMES[TEXTURE]}", TEXTURE, "padim", "images/s"))
     if batch > 1:
-        rows += [Row(f"memory of the same, {NAMES[a]}", a, b, PEAK, at_most=0.333) for a, b, _ in pairs]
+        rows += [Row(f"memory, many at once, {NAMES[a]}", a, b, PEAK, at_most=0.333) for a, b, _ in pairs]
     return Group(f"verdicts-{batch}", sides, tuple(rows), rounds=1 if tiny else 5 if batch == 1 else 3)
 
 

@@ -47,7 +47,7 @@ def groups(tiny: bool) -> list[Group]:
                 Row("KD-CAE training, float32", "float32", "plain", "images/s"),
                 Row("KD-CAE training, bfloat16", "bfloat16", "plain", "images/s"),
             ),
-            note="Plain PyTorch's idle threads spin: on a busy machine, and on it alone, that costs it most.",
+            note="Plain PyTorch's idle threads spin, which costs it most on a busy machine, and only there.",
         ),
         Group(
             "matmul",
