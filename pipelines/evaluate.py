@@ -9,17 +9,14 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from mlproject.core import artifacts, files, params, script
 from mlproject.core.errors import UserError
 from mlproject.data import copies, prepared
-from mlproject.evaluation import defect_sizes, metrics, paper_protocol, pixel_metrics, shortcuts
+from mlproject.evaluation import metrics, paper_protocol, shortcuts
+from mlproject.evaluation.measures import BOOTSTRAP_SEED, Tested, measure
 from mlproject.models.components.heat_scale import HeatScale
 from mlproject.reports.figures import drawing, pictures, score_plots
 from mlproject.reports.figures.cases import Cases
 from mlproject.reports.paper import published
 from mlproject.training import run_settings
 
-BOOTSTRAP_SEED = 0  # not that of training: the same scores have the same interval
-FROM_THRESHOLD = (
-    "false_alarm_rate_asked", "confidence", "false_alarm_rate_supported", "n_calibration", "supported",
-)  # fmt: skip
 TEST_SCORES = ["path", "defect", "label", "half", "score"]  # columns of what stage compare pairs by path
 
 
@@ -31,7 +28,7 @@ def main(category: str, model: str) -> None:
     threshold = files.read_json(folder / "threshold.json", required=("threshold",))
     cases = _cases(data, scores, threshold["threshold"], model)
 
-    result = _measure(data, cases, scores) | {name: threshold[name] for name in FROM_THRESHOLD}
+    result = _measure(data, cases, scores, threshold)
     result["follows_shortcut"] = _follows_shortcut(data, scores)
     if result["follows_shortcut"]:
         print(f"{category} {model}: nothing was learnt: {result['follows_shortcut']}", flush=True)
@@ -122,26 +119,31 @@ def _held_out(scores: pd.DataFrame, threshold: float) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def _measure(data: prepared.Prepared, cases: Cases, scores: pd.DataFrame) -> dict[str, Any]:
-    """Return the content of metrics.json without the origin of the threshold."""
-    settings = params.load("evaluate", params.Evaluate)
-    matched = scores.loc[scores["subset"] == "test", "score_brightness_matched"].to_numpy()
+def _measure(
+    data: prepared.Prepared, cases: Cases, scores: pd.DataFrame, threshold: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the content of metrics.json, but for the held-out half, the paper's rules and shortcuts."""
     every = scores[scores["subset"].isin(("test", "pool"))]
+    used = _evaluated(every)
+    tested = Tested(
+        labels=cases.labels,
+        defects=cases.defects,
+        masks=cases.masks,
+        masked=(data.manifest["has_mask"].to_numpy()[data.rows(split="test")] == 1)[used],
+        scores=cases.scores,
+        matched_scores=scores.loc[scores["subset"] == "test", "score_brightness_matched"].to_numpy(),
+        maps=cases.maps,
+    )
     tuned_on_labels = run_settings.labels_seen(cases.category, cases.model) is not None
     return {
         "category": cases.category,
         "model": cases.model,
-        **metrics.evaluate(
-            cases.labels, cases.scores, cases.threshold, resamples=settings.bootstrap, seed=BOOTSTRAP_SEED
-        ),
         "supervised": bool((scores["subset"] == "pool").any()) and not tuned_on_labels,
         "tuned_on_labels": tuned_on_labels,
         "reconstructs": cases.reconstructions is not None,
         "copies_of_training_images": list(copies.trained_and_tested(data.copies)),
         "n_labelled_defective": int(scores.loc[scores["subset"] == "pool", "label"].sum()),
-        "defects": defect_sizes.found(cases.defects, cases.masks, cases.called_defective),
-        "brightness_matched_auroc": metrics.auroc(cases.labels, matched),
-        **_pixel_level(data, cases, _evaluated(every), settings),
+        **measure(tested, threshold, params.load("evaluate", params.Evaluate)),
     }
 
 
@@ -164,17 +166,6 @@ def _paper_literal(scores: pd.DataFrame, category: str, model: str) -> dict[str,
     test = scores[scores["subset"] == "test"]
     parts = {name: test[name].to_numpy() for name in limits}
     return paper_protocol.at_thresholds(limits, parts, test["label"].to_numpy())
-
-
-def _pixel_level(
-    data: prepared.Prepared, cases: Cases, used: slice | np.ndarray, settings: params.Evaluate
-) -> dict[str, float | None]:
-    """Return pixel AUROC and AUPRO with intervals, None without masks; unmasked defects are left out."""
-    masked = data.manifest["has_mask"].to_numpy()[data.rows(split="test")] == 1
-    return pixel_metrics.with_intervals(
-        cases.masks, cases.maps, cases.labels, masked[used],
-        settings.bootstrap, BOOTSTRAP_SEED, settings.aupro_limit,
-    )  # fmt: skip
 
 
 def _curves(labels: np.ndarray, scores: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -11,16 +11,14 @@ import pandas as pd
 
 from mlproject.core import files, params
 from mlproject.data import prepared
-from mlproject.evaluation import brightness, metrics, pixel_metrics, shortcuts, thresholds
+from mlproject.evaluation import brightness, shortcuts, thresholds
+from mlproject.evaluation.measures import Tested, measure
 from mlproject.models.components import map_size
 from mlproject.models.components.detector import Detector, Scored
 from mlproject.registry.extension_parent import STEPS, Parent
 from mlproject.tracking.extended_facts import ExtendedFacts
 from mlproject.training import code_hash, loop
 
-BOOTSTRAP_SEED = 0  # as in stage evaluate: the same scores have the same interval
-FROM_THRESHOLD = ("false_alarm_rate_asked", "confidence", "false_alarm_rate_supported", "n_calibration",
-                  "supported")  # fmt: skip
 FROM_PARENT = ("category", "model", "supervised", "tuned_on_labels", "reconstructs", "n_labelled_defective")
 
 
@@ -133,23 +131,24 @@ def _metrics(
     Args:
         matched: (t,) scores of the test images, their brightness matched.
     """
-    settings = params.load("evaluate", params.Evaluate)
-    test = (parent.not_trained["subset"] == "test").to_numpy()
-    labels, scores = parent.not_trained["label"].to_numpy()[test], scored.scores[test]
+    about = parent.not_trained[parent.not_trained["subset"] == "test"]
+    test = about.index.to_numpy()
     of_test = rows[test] - len(data.rows(split="train"))  # test rows are the last ones
     masks = data.masks[of_test]
-    maps = map_size.at_prepared_size(scored.maps[test], masks.shape[1])
-    masked = data.manifest["has_mask"].to_numpy()[rows[test]] == 1
+    tested = Tested(
+        labels=about["label"].to_numpy(),
+        defects=about["defect"].to_numpy(dtype=object),
+        masks=masks,
+        masked=data.manifest["has_mask"].to_numpy()[rows[test]] == 1,
+        scores=scored.scores[test],
+        matched_scores=matched,
+        maps=map_size.at_prepared_size(scored.maps[test], masks.shape[1]),
+    )
     statistics = {name: values[of_test] for name, values in shortcuts.of_test_images(data).items()}
     return {
         **{name: parent.metrics[name] for name in FROM_PARENT if name in parent.metrics},
-        **metrics.evaluate(labels, scores, threshold["threshold"], settings.bootstrap, BOOTSTRAP_SEED),
-        "brightness_matched_auroc": metrics.auroc(labels, matched),
-        **pixel_metrics.with_intervals(
-            masks, maps, labels, masked, settings.bootstrap, BOOTSTRAP_SEED, settings.aupro_limit
-        ),
-        **{name: threshold[name] for name in FROM_THRESHOLD},
-        "follows_shortcut": shortcuts.follows(scores, statistics),
+        **measure(tested, threshold, params.load("evaluate", params.Evaluate)),
+        "follows_shortcut": shortcuts.follows(tested.scores, statistics),
     }
 
 

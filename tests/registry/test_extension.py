@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import support.promotion_project as project
-from mlflow.artifacts import download_artifacts
+from mlflow.artifacts import download_artifacts, load_dict
 from PIL import Image
 from support.pipeline_project import draw
 
@@ -104,6 +104,9 @@ def test_test_figures_and_threshold_are_measured_again_from_the_same_images(firs
     run = connection.connect().get_run(version(number).run_id)
     assert run.data.tags["mlproject.extends"] == "sample-bottle/1"
     assert run.data.metrics["n_calibration"] == len(good)
+    report = load_dict(f"runs:/{run.info.run_id}/report/metrics.json")
+    assert report["n_calibration"] == len(good)
+    assert sum(kind["n"] for kind in report["defects"]["types"]) == report["n_defective"]
     assert 0.5 < run.data.metrics["auroc"] <= 1
 
 
