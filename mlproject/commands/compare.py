@@ -16,9 +16,9 @@ def compare(
 ) -> None:
     """Show the champion and a challenger (default: the newest other version) on the same test images."""
     from mlproject.core import params
-    from mlproject.evaluation import head_to_head
     from mlproject.registry import head_to_head_record, promotion, version_tags
     from mlproject.registry.address import find_version
+    from mlproject.reports import head_to_head_text
     from mlproject.tracking import connection
 
     settings = params.load("promote", params.Promote)
@@ -33,9 +33,9 @@ def compare(
     typer.echo(
         "\n".join(
             [
-                *head_to_head.table(pair, settings.bootstrap),
+                *head_to_head_text.table(pair, settings.bootstrap),
                 "",
-                *head_to_head.decisions(pair, settings.bootstrap),
+                *head_to_head_text.decisions(pair, settings.bootstrap),
             ]
         )
     )

@@ -15,8 +15,8 @@ def export(
     """Write a registered model as one ONNX file, threshold included, for machines without this project."""
     if out.suffix != ".onnx":
         raise UserError(f"{out}: the file's name must end in .onnx")
+    from mlproject.core.files import check_place
     from mlproject.inference import onnx_export
-    from mlproject.inference.predict import check_place
 
     check_place(out)
     onnx_export.require_packages()

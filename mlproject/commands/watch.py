@@ -38,7 +38,7 @@ def watch(
     A photo is its path and its content. Started again, it goes on where it stopped. A model given by an alias
     is replaced, within a minute, when the alias moves. `mlproject verdicts` writes the table as CSV.
     """
-    from mlproject.inference.predict import check_place
+    from mlproject.core.files import check_place
     from mlproject.production import arrivals, status_page, verdict_table
     from mlproject.production.watch import Watch
     from mlproject.registry import model_in_use

@@ -6,6 +6,7 @@ time writes an output, so whatever has such a name when the lock is taken was le
 
 import fcntl
 import glob
+import hashlib
 import json
 import os
 import secrets
@@ -21,7 +22,7 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 
-from mlproject.core.errors import REFUSALS, UserError, refusal
+from mlproject.core.errors import REFUSALS, UserError, quoted, refusal
 
 QUIET_SECONDS = 1.0  # of waiting for another process before a line says so
 
@@ -192,6 +193,25 @@ def write_array(path: Path, array: np.ndarray) -> None:
     """Write an .npy file, whole or not at all."""
     with written_file(path) as part, part.open("wb") as file:
         np.save(file, array)
+
+
+def sha256(path: Path) -> str:
+    """Return a file's sha256 as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_place(path: Path) -> None:
+    """Refuse, before the work begins, a file that could not be written at its end.
+
+    Raises:
+        UserError: it is a folder, or its folder may not be written to.
+    """
+    if path.is_dir():
+        raise UserError(f"{quoted(path)}: is a folder. Name a file.")
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise UserError(f"{quoted(path)}: {above} may not be written to. Name another place.")
 
 
 def read_json(path: Path, required: Iterable[str] = ()) -> Any:

@@ -5,7 +5,6 @@ call downloads it again.
 """
 
 import errno
-import hashlib
 import lzma
 import shutil
 import tarfile
@@ -13,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from mlproject.core import files
 from mlproject.core.errors import UserError, unknown_name
 from mlproject.core.files import demand_files, written_whole
 from mlproject.data.download import WrongAddress, os_errors_explained, progress
@@ -60,8 +60,7 @@ def fetch(
 
 def _verify(archive: Path, sha256: str) -> None:
     """Set an archive with another hash aside, so that the next call downloads it again."""
-    with archive.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = files.sha256(archive)
     if found == sha256:
         return
     size = archive.stat().st_size

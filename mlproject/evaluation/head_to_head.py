@@ -9,7 +9,7 @@ import pandas as pd
 from mlproject.evaluation import intervals, metrics, thresholds
 from mlproject.evaluation.intervals import Interval
 
-SEED = 0  # of the bootstrap
+BOOTSTRAP_SEED = 0  # not that of training: the same scores have the same interval
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,13 @@ def _of_side(labels: np.ndarray, side: Side, resamples: int) -> dict[str, Interv
     good, defective = side.called[labels == 0], side.called[labels == 1]
     value, ends = (
         metrics.auroc(labels, side.scores),
-        metrics.auroc_interval(labels, side.scores, resamples, SEED),
+        metrics.auroc_interval(labels, side.scores, resamples, BOOTSTRAP_SEED),
     )
     return {
         "AUROC": Interval(value, *ends) if value is not None and ends[0] is not None else None,
-        "F1": intervals.f1_interval(labels, side.called, resamples, SEED) if len(defective) else None,
+        "F1": (
+            intervals.f1_interval(labels, side.called, resamples, BOOTSTRAP_SEED) if len(defective) else None
+        ),
         "recall": intervals.share_interval(int(defective.sum()), len(defective)) if len(defective) else None,
         "false alarms": intervals.share_interval(int(good.sum()), len(good)) if len(good) else None,
     }
@@ -111,60 +113,3 @@ def groups(pair: HeadToHead) -> dict[str, np.ndarray]:
 
 def _ranks(scores: np.ndarray) -> np.ndarray:
     return np.argsort(np.argsort(scores, kind="stable"), kind="stable")
-
-
-def markdown(pair: HeadToHead, resamples: int, pictures: list[str]) -> str:
-    """Return the head to head as Markdown.
-
-    Args:
-        pictures: names of the figures in the same folder.
-    """
-    labels = pair.labels
-    lines = [
-        f"# {pair.category}: {pair.challenger.title} beside the champion, {pair.champion.title}",
-        "",
-        f"On the {len(labels)} test images that both were tested on: {np.count_nonzero(labels == 0)} good, "
-        f"{np.count_nonzero(labels)} defective. Brackets: 95% intervals (AUROC, F1: bootstrap; recall, false "
-        "alarms: binomial).",
-        "",
-        *table(pair, resamples),
-        "",
-        *decisions(pair, resamples),
-    ]
-    for name in pictures:
-        lines += ["", f"![{name.removesuffix('.png').replace('_', ' ')}]({name})"]
-    return "\n".join(lines) + "\n"
-
-
-def table(pair: HeadToHead, resamples: int) -> list[str]:
-    """Return the measures as the lines of a Markdown table."""
-    header = ["| | champion | challenger |", "| --- | --- | --- |"]
-    titles = f"| version | {pair.champion.title} | {pair.challenger.title} |"
-    rows = [
-        f"| {name} | {_written(champion)} | {_written(challenger)} |"
-        for name, champion, challenger in measures(pair, resamples)
-    ]
-    everything = f"{metrics.all_defective_f1(pair.labels):.3f}"
-    return [*header, titles, *rows, f"| F1, all defective | {everything} | {everything} |"]
-
-
-def decisions(pair: HeadToHead, resamples: int) -> list[str]:
-    """Return sentences on how the two differ: AUROC with its paired interval, decisions by count."""
-    counts = [f"{name}: {len(rows)}" for name, rows in groups(pair).items() if pair.differ.any()]
-    said = [f"Decided differently: {np.count_nonzero(pair.differ)} of {len(pair.labels)}."]
-    if counts:
-        said[0] += f" {'; '.join(counts)}.".replace(" only", " Only", 1)
-    if len(set(pair.labels.tolist())) == 2:
-        gap = intervals.auroc_difference(
-            pair.labels, pair.champion.scores, pair.challenger.scores, resamples, SEED
-        )
-        said.append(
-            f"AUROC, challenger − champion: {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}] (paired)."
-        )
-    return said
-
-
-def _written(interval: Interval | None) -> str:
-    if interval is None:
-        return "-"
-    return f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"

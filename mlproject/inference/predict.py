@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mlproject.core import files
-from mlproject.core.errors import UserError, quoted, unknown_name
+from mlproject.core.errors import quoted, unknown_name
 from mlproject.data import photos
 from mlproject.data.buckets import Place
 from mlproject.evaluation import thresholds
@@ -111,24 +111,11 @@ def check_writable(path: Path, endings: Sequence[str] = ENDINGS) -> None:
     """Refuse, before anything is scored, a results file that could not be written at the end.
 
     Raises:
-        UserError: its ending is none of `endings`, or as `check_place`.
+        UserError: its ending is none of `endings`, or as `files.check_place`.
     """
     if path.suffix.lower() not in endings:
         raise unknown_name(f"{quoted(path)}: the ending {path.suffix or '(none)'}", path.suffix, endings)
-    check_place(path)
-
-
-def check_place(path: Path) -> None:
-    """Refuse, before the work begins, a file that could not be written at its end.
-
-    Raises:
-        UserError: it is a folder, or its folder may not be written to.
-    """
-    if path.is_dir():
-        raise UserError(f"{quoted(path)}: is a folder. Name a file.")
-    above = next(parent for parent in path.absolute().parents if parent.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise UserError(f"{quoted(path)}: {above} may not be written to. Name another place.")
+    files.check_place(path)
 
 
 def table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from mlproject.core import files
 from mlproject.core.errors import UserError, quoted
 from mlproject.data import buckets, photos
 from mlproject.data.buckets import Place, Stored
@@ -165,5 +166,4 @@ def content_hash(path: Place) -> str:
         return hashlib.sha256(buckets.read(path)).hexdigest()
     if not path.is_file():
         return ""  # reading a FIFO would never end
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return files.sha256(path)

@@ -19,7 +19,6 @@ from mlproject.core import artifacts, files
 from mlproject.core.errors import UserError, quoted
 from mlproject.data import buckets, layout
 from mlproject.data.decode import UndecodableImage, decode_mask, open_image
-from mlproject.inference.predict import check_place
 
 GOOD = "good"
 TRUTH = "truth"
@@ -217,7 +216,7 @@ def extend_data_set(
     Raises:
         UserError: a category is not there, or the result would not be in the layout.
     """
-    check_place(into / "x")
+    files.check_place(into / "x")
     added = Added()
     with files.written_whole(into) as part:
         for name in {*categories, category}:
@@ -234,7 +233,7 @@ def _add(corrections: Sequence[Correction], folder: Path, added: Added) -> None:
     """Put corrected photos into a category's folder."""
     masks = folder / "ground_truth"
     images = [folder / entry.path for entry in layout.read_layout(folder)]
-    by_content = {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in images}
+    by_content = {files.sha256(path): path for path in images}
     for correction in corrections:
         there = by_content.get(correction.sha256)
         if there and there.parent.name == correction.truth:

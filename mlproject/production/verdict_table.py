@@ -8,9 +8,9 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from mlproject.core import files
 from mlproject.core.errors import UserError, quoted
 from mlproject.data.buckets import Place
-from mlproject.inference.predict import check_place
 from mlproject.production.arrivals import State
 
 FORMAT = 2  # of the file, its `user_version`
@@ -230,7 +230,7 @@ def opened(path: Path, *, new: bool = False) -> Iterator[VerdictTable]:
         UserError: it is not there, is none of this release's tables, or cannot be read or written, also
             within the block.
     """
-    check_place(path)
+    files.check_place(path)
     if not new and not path.is_file():
         raise UserError(f"{quoted(path)}: not found. `mlproject watch` makes it.")
     path.parent.mkdir(parents=True, exist_ok=True)

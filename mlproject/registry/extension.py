@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mlproject.core import artifacts
+from mlproject.core import artifacts, files
 from mlproject.core.errors import UserError, quoted
 from mlproject.data import copies, photos, prepared
 from mlproject.evaluation.thresholds import uncopied
@@ -148,7 +148,7 @@ def _with_photos(
     staying = parent.trained[keep]
     seen, new, known = set(staying["sha256"]), [], []
     for path, decoded in _decoded(add, parent.prepared["image_size"]):
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        sha256 = files.sha256(path)
         if sha256 in seen:
             known.append(path)
         else:

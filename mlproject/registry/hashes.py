@@ -3,7 +3,6 @@
 `hashes.json` lies among the files and lists the sha256 of each; the registry holds the sha256 of that list.
 """
 
-import hashlib
 import json
 import socket
 import sys
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from mlproject.core import files
 from mlproject.core.errors import UserError
 from mlproject.registry import version_tags
 
@@ -39,7 +39,7 @@ def being_logged() -> Iterator[None]:
 def write_list(folder: Path) -> Path:
     """Write the list of a folder's files into it; return its path."""
     path = folder / LIST
-    hashes = {name: sha256(file) for name, file in _files(folder).items()}
+    hashes = {name: files.sha256(file) for name, file in _files(folder).items()}
     path.write_text(json.dumps(hashes, indent=1, sort_keys=True), encoding="utf-8")
     return path
 
@@ -60,7 +60,7 @@ def verify(folder: Path, title: str, recorded: str | None = None) -> None:
     path = folder / LIST
     if not path.is_file():
         raise UserError(f"{title}: {LIST} is missing: its files cannot be verified.")
-    if recorded is not None and sha256(path) != recorded:
+    if recorded is not None and files.sha256(path) != recorded:
         raise _refused(title, f"{LIST} is not the one that was registered")
     hashes = json.loads(path.read_text(encoding="utf-8"))
     found = _files(folder)
@@ -69,7 +69,7 @@ def verify(folder: Path, title: str, recorded: str | None = None) -> None:
             raise _refused(title, f"{name} is missing")
         if name not in hashes:
             raise _refused(title, f"{name} was added")
-        if sha256(found[name]) != hashes[name]:
+        if files.sha256(found[name]) != hashes[name]:
             raise _refused(title, f"{name} is not as it was registered")
 
 
@@ -126,12 +126,6 @@ def _is_there(address: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def sha256(path: Path) -> str:
-    """Return a file's sha256 as 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _files(folder: Path) -> dict[str, Path]:

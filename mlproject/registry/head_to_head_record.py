@@ -18,6 +18,7 @@ from mlproject.models.components.detector import DESCRIPTION
 from mlproject.models.components.heat_scale import HeatScale
 from mlproject.registry import recorded_version
 from mlproject.registry.recorded_version import RecordedVersion
+from mlproject.reports import head_to_head_text
 from mlproject.reports.figures import disagreements, drawing
 from mlproject.reports.figures.disagreements import COLUMNS, Shown
 from mlproject.tracking import store_faults
@@ -50,7 +51,7 @@ def write(
         missing = _draw_gallery(pair, old, new, part / "gallery.png")
         if not missing:
             pictures.insert(0, "gallery.png")
-        text = head_to_head.markdown(pair, resamples, pictures)
+        text = head_to_head_text.markdown(pair, resamples, pictures)
         text += f"\nNo gallery: {missing}\n" if missing else ""
         (part / "comparison.md").write_text(text, encoding="utf-8")
         table = pair.images.assign(

@@ -1,6 +1,5 @@
 """A registered version, downloaded and verified: its recorded scores, and what it answers now."""
 
-import hashlib
 import json
 import os
 import re
@@ -216,7 +215,7 @@ def unchanged(version: RecordedVersion, category: str) -> tuple[pd.DataFrame, st
 def _state(path: Path, sha256: str) -> str:
     if not path.is_file():
         return f"{path} is missing"
-    if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+    if files.sha256(path) != sha256:
         return f"{path} is another image than the recorded one"
     return ""
 

@@ -222,7 +222,7 @@ def _log_model(
         stored = Path(mlflow.artifacts.download_artifacts(info.model_uri, dst_path=str(folder / "stored")))
         files_list = hashes.write_list(stored)
         client.log_model_artifact(info.model_id, str(files_list))
-        return info.model_id, info.model_uri, hashes.sha256(files_list)
+        return info.model_id, info.model_uri, files.sha256(files_list)
 
 
 def _copied(path: Path, into: Path) -> str:

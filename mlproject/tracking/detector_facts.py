@@ -1,6 +1,5 @@
 """Facts of a trained detector that its run in MLflow shows: training, scores, report, model."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -143,7 +142,7 @@ class DetectorFacts(Facts):
         }
         values |= flatten({"outside_weights": self.outside_weights})
         if LOCK.is_file():
-            values["mlproject.lock_hash"] = hashlib.sha256(LOCK.read_bytes()).hexdigest()
+            values["mlproject.lock_hash"] = files.sha256(LOCK)
         return super().tags() | {name: str(value) for name, value in values.items()}
 
     def locked(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pandas as pd
 import yaml
 
 from mlproject.core.errors import UserError
+from mlproject.core.files import sha256
 from mlproject.training.identity import FACTS
 
 LOCK = Path("dvc.lock")
@@ -27,7 +28,7 @@ def files_hash(files: Mapping[str, Path]) -> str:
     for path in files.values():
         if not path.is_file():
             raise UserError(f"{path} is missing. `dvc repro` makes it.")
-    lines = (f"{name} {hashlib.sha256(files[name].read_bytes()).hexdigest()}\n" for name in sorted(files))
+    lines = (f"{name} {sha256(files[name])}\n" for name in sorted(files))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

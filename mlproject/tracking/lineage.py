@@ -48,7 +48,7 @@ def of_version(
         **{f"outside_weights.{name}": str(value) for name, value in facts.outside_weights.items()},
     }
     if LOCK.is_file():
-        values["lock_hash"] = hashlib.sha256(LOCK.read_bytes()).hexdigest()
+        values["lock_hash"] = files.sha256(LOCK)
     if known.get(TREE) == values.get(TREE) == "clean" and "lock_hash" in known:
         values["lock_hash"] = known["lock_hash"]  # the lock of that commit, not of a later one
     return values | facts.lineage

@@ -7,6 +7,7 @@ from matplotlib.text import Text
 
 from mlproject.evaluation import head_to_head, metrics
 from mlproject.evaluation.head_to_head import HeadToHead, Side
+from mlproject.reports import head_to_head_text
 from mlproject.reports.figures import disagreements
 from mlproject.reports.figures.disagreements import Shown
 
@@ -42,7 +43,7 @@ def test_where_all_is_decided_alike_the_ranks_are_shown():
     ((title, rows),) = head_to_head.groups(pair_of(champion, challenger, LABELS)).items()
     assert "no image is decided differently" in title
     assert set(rows[:2].tolist()) == {0, 2}
-    words = head_to_head.decisions(pair_of(champion, challenger, LABELS), 100)
+    words = head_to_head_text.decisions(pair_of(champion, challenger, LABELS), 100)
     assert words[0] == "Decided differently: 0 of 6."
 
 
@@ -61,12 +62,12 @@ def test_without_defective_images_there_is_no_f1_but_there_are_false_alarms():
     found = {m.name: m for m in head_to_head.measures(pair_of(CHAMPION, CHALLENGER, [0] * 6), 200)}
     assert found["F1"].champion is found["AUROC"].champion is found["recall"].champion is None
     assert found["false alarms"].champion.value == pytest.approx(3 / 6)
-    text = head_to_head.markdown(pair_of(CHAMPION, CHALLENGER, [0] * 6), 200, [])
+    text = head_to_head_text.markdown(pair_of(CHAMPION, CHALLENGER, [0] * 6), 200, [])
     assert "| AUROC | - | - |" in text
 
 
 def test_the_text_shows_no_f1_without_that_of_calling_everything_defective():
-    text = head_to_head.markdown(pair_of(CHAMPION, CHALLENGER, LABELS), 200, ["gallery.png"])
+    text = head_to_head_text.markdown(pair_of(CHAMPION, CHALLENGER, LABELS), 200, ["gallery.png"])
     assert "| F1, all defective | 0.667 | 0.667 |" in text
     assert "Only the challenger is right: 2; only the champion is right: 1." in text
     assert "![gallery](gallery.png)" in text

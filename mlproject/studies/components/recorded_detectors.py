@@ -1,15 +1,15 @@
 """Detectors that are trained already: identified by what their files hold, loaded one at a time."""
 
-import hashlib
 from pathlib import Path
 
 from mlproject import models
+from mlproject.core import files
 from mlproject.models.components.detector import DESCRIPTION, WEIGHTS, Detector
 
 
 def hashes(folder: Path) -> list[str]:
     """Return the SHA-256 of the weights and of the description of the detector in a folder."""
-    return [hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (WEIGHTS, DESCRIPTION)]
+    return [files.sha256(folder / name) for name in (WEIGHTS, DESCRIPTION)]
 
 
 class LastLoaded:
