@@ -1,6 +1,5 @@
 """Stage compare: one table of all results, in reports/comparison.* and on the terminal."""
 
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -24,7 +23,7 @@ def main() -> None:
         for model in detectors
     }
     rows = comparison.merge(results, shortcuts, scores)
-    folder = Path("reports")
+    folder = artifacts.REPORTS
     files.write_json(folder / "comparison.json", rows)
     files.write_table(folder / "comparison.csv", comparison.csv(rows))
     files.write_text(folder / "comparison.md", comparison.markdown(rows))

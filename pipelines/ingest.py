@@ -1,17 +1,13 @@
 """Stage ingest: bring all categories' images to data/raw; a downloaded archive stays in data/download."""
 
-from pathlib import Path
-
 from mlproject.core import artifacts, params, script
 from mlproject.data.ingest import ingest
-
-DOWNLOAD = Path("data/download")
 
 
 def main() -> None:
     """Write data/raw/<category>/… from the source that params.yaml names."""
     data = params.load("data", params.Data)
-    for name, entries in ingest(data, params.value("categories"), artifacts.RAW, DOWNLOAD).items():
+    for name, entries in ingest(data, params.value("categories"), artifacts.RAW, artifacts.DOWNLOAD).items():
         n_train = sum(entry.split == "train" for entry in entries)
         n_defective = sum(entry.label for entry in entries)
         n_good = len(entries) - n_train - n_defective

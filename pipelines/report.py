@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mlproject.core import files, params, script
+from mlproject.core import artifacts, files, params, script
 from mlproject.reports.figures import drawing
 from mlproject.reports.figures.network import layout
 from mlproject.reports.paper import evidence, figures, html, report
@@ -17,7 +17,7 @@ def main() -> None:
         params.value("generators_used"),
         params.value("studies_used"),
     )
-    folder = evidence.REPORTS
+    folder = artifacts.REPORTS
     with files.written_whole(folder / figures.FOLDER) as part:
         for path, title, training in figures.layouts(found):
             drawing.save(layout(title, training["layers"]), part / Path(path).name)

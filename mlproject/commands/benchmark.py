@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-OUT = Path("reports/benchmark")
+from mlproject.core import artifacts
 
 
 def benchmark(
@@ -28,7 +28,7 @@ def benchmark(
     address: Annotated[
         str | None, typer.Option(help="HOST:PORT of the cluster; default: RAY_ADDRESS, else this machine.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for benchmark.md, .csv and .png.")] = OUT,
+    out: Annotated[Path, typer.Option(help="Folder for benchmark.md, .csv and .png.")] = artifacts.BENCHMARK,
 ) -> None:
     """Train and evaluate categories × models × seeds; a second call trains only what changed."""
     from mlproject import engines

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mlproject.core import artifacts
 from mlproject.core.errors import UserError
 
 
@@ -40,7 +41,7 @@ def feedback(
     if category not in categories:
         raise unknown_name(f"params.yaml: category {category}", category, categories)
     data = params.load("data", params.Data)
-    into = into or Path("data/corrected", data.dataset_name)
+    into = into or artifacts.CORRECTED / data.dataset_name
     if into.resolve().name != data.dataset_name:
         raise UserError(
             f"--into {quoted(into)}: must end in /{data.dataset_name}. Registered models are named after the "

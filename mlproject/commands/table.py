@@ -1,16 +1,14 @@
 """`mlproject table`: the comparison of all models, in the terminal."""
 
-from pathlib import Path
-
 
 def table() -> None:
     """Print the comparison of all models that the last `dvc repro` made."""
     from rich.console import Console
 
-    from mlproject.core import files
+    from mlproject.core import artifacts, files
     from mlproject.reports import comparison
 
-    rows = files.read_json(Path("reports/comparison.json"))
+    rows = files.read_json(artifacts.REPORTS / "comparison.json")
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=comparison.TERMINAL_WIDTH)

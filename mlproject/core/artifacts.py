@@ -5,6 +5,11 @@ from pathlib import Path
 RAW = Path("data/raw")
 PREPARED = Path("data/prepared")
 TUNED = Path("data/tuned")
+DOWNLOAD = Path("data/download")  # of an archive; keeps one that was cut off
+CORRECTED = Path("data/corrected")  # photos with the verdicts of people
+REPORTS = Path("reports")
+BENCHMARK = REPORTS / "benchmark"
+PROMOTION = REPORTS / "promotion"
 
 
 def tuned_file(category: str, model: str) -> Path:
@@ -49,7 +54,7 @@ def scores_folder(category: str, model: str) -> Path:
 
 def report_folder(category: str, model: str | None = None) -> Path:
     """Folder with metrics.json and figures of one model, or of the category as a whole."""
-    folder = Path("reports/categories") / category
+    folder = REPORTS / "categories" / category
     return folder / model if model else folder
 
 

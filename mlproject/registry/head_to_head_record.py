@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-FOLDER = Path("reports/promotion")
 IMAGE_SIZE = 256  # side of a shown image, pixels
 ABOUT = ("path", "subset", "half", "defect", "label", "score", "score_brightness_matched", "sha256")
 
@@ -42,7 +41,7 @@ def write(
     Raises:
         UserError: the two share no test image, or files are gone.
     """
-    out = FOLDER / category
+    out = artifacts.PROMOTION / category
     with tempfile.TemporaryDirectory() as folder, written_whole(out) as part:
         old, new = (recorded_version.fetch(version, Path(folder)) for version in (champion, challenger))
         pair = _pair(category, old, new)

@@ -177,7 +177,7 @@ def _open_parent(client: "MlflowClient", experiment_id: str) -> "Run":
 
 
 def _log_comparison(client: "MlflowClient", parent: "Run") -> None:
-    found = (path for kind in ("comparison", "paper") for path in Path("reports").glob(f"{kind}.*"))
+    found = (path for kind in ("comparison", "paper") for path in artifacts.REPORTS.glob(f"{kind}.*"))
     files = {path.name: path for path in sorted(found) if path.suffix != ".part"}
     content = files_hash(files)
     if parent.data.tags.get(COMPARISON_HASH) != content:

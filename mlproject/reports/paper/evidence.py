@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,7 +9,6 @@ import pandas as pd
 from mlproject.core import artifacts, files
 from mlproject.reports.paper.published import RESULTS
 
-REPORTS = Path("reports")
 Pair = tuple[str, str]
 
 
@@ -72,7 +70,9 @@ def read(
     """
     pairs = [(category, model) for category in categories for model in detectors]
     made = [(category, name) for category in categories for name in generators]
-    rows = {(row["category"], row["model"]): row for row in files.read_json(REPORTS / "comparison.json")}
+    rows = {
+        (row["category"], row["model"]): row for row in files.read_json(artifacts.REPORTS / "comparison.json")
+    }
     return Evidence(
         source,
         categories,
@@ -84,9 +84,9 @@ def read(
         studies=dict(_studies(categories, studies)),
         tunings=dict(_tunings(pairs)),
         pictures=frozenset(
-            path.relative_to(REPORTS).as_posix()
-            for path in sorted(REPORTS.rglob("*.png"))
-            if path.is_relative_to(REPORTS / "categories") or path.name == "comparison.png"
+            path.relative_to(artifacts.REPORTS).as_posix()
+            for path in sorted(artifacts.REPORTS.rglob("*.png"))
+            if path.is_relative_to(artifacts.REPORTS / "categories") or path.name == "comparison.png"
         ),
     )
 
