@@ -5,10 +5,11 @@ evaluated on the other, *held-out* half only; every other model is evaluated on 
 the two can be compared.
 """
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
+
+from mlproject.data.split import in_seeded_order
 
 
 def held_out(originals: Sequence[str], defects: Sequence[str], seed: int) -> np.ndarray:
@@ -25,7 +26,7 @@ def held_out(originals: Sequence[str], defects: Sequence[str], seed: int) -> np.
     groups: dict[str, list[int]] = {}
     for row, original in enumerate(originals):
         groups.setdefault(original, []).append(row)
-    order = sorted(groups, key=lambda path: hashlib.sha256(f"pool {seed} {path}".encode()).hexdigest())
+    order = in_seeded_order(groups, seed, "pool")
     out = np.zeros(len(originals), dtype=bool)
     for kind in set(defects):
         of_kind = [groups[path] for path in order if defects[groups[path][0]] == kind]

@@ -10,7 +10,7 @@ Names without a number get a plain hash.
 import hashlib
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
@@ -92,6 +92,11 @@ def folds(paths: Sequence[str], k: int, seed: int) -> np.ndarray:
             f"Add good images, or lower split.folds in params.yaml."
         )
     return numbers
+
+
+def in_seeded_order(paths: Iterable[str], seed: int, purpose: str) -> list[str]:
+    """Return the paths in an order that seed and purpose decide; a further path leaves that of the others."""
+    return sorted(paths, key=lambda path: hashlib.sha256(f"{purpose} {seed} {path}".encode()).hexdigest())
 
 
 def _count(paths: Sequence[str]) -> str:

@@ -5,7 +5,6 @@ that all shares are compared on the same images. They take the place of good ima
 learn from, and those that set the threshold. A seed draws both; larger shares contain the smaller ones.
 """
 
-import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -15,7 +14,7 @@ from pydantic import Field
 
 from mlproject import models
 from mlproject.core.params import Section
-from mlproject.data.split import Roles
+from mlproject.data.split import Roles, in_seeded_order
 from mlproject.models.patch_kde import PatchKDE
 from mlproject.studies.components import chosen_images, fitting, seed_intervals, tables
 from mlproject.studies.components.base import MIN_SEEDS, Cell, Result, Study
@@ -88,12 +87,11 @@ class Contamination(Study):
 
     def _drawn(self, count: int, seed: int) -> dict[str, str]:
         """Return path of a good image → path of the defective one that takes its place."""
-        good, defects = (self._in_order(rows, seed) for rows in (self.inputs.good, self.hideable))
+        good, defects = (
+            in_seeded_order(self.inputs.data.paths(rows), seed, "contamination")
+            for rows in (self.inputs.good, self.hideable)
+        )
         return dict(zip(good[:count], defects[:count], strict=True))
-
-    def _in_order(self, rows: np.ndarray, seed: int) -> list[str]:
-        names = {path: f"contamination {seed} {path}" for path in self.inputs.data.paths(rows)}
-        return sorted(names, key=lambda path: hashlib.sha256(names[path].encode()).hexdigest())
 
     def run(self, cell: Cell) -> pd.DataFrame:
         """As `Study.run`; of patch_kde also the left-out scores of its training images, subset training."""

@@ -7,7 +7,6 @@ the good ones.
 """
 
 import functools
-import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -17,6 +16,7 @@ from pydantic import Field
 
 from mlproject import models
 from mlproject.core.params import Section
+from mlproject.data.split import in_seeded_order
 from mlproject.models.cnn import CNN
 from mlproject.models.components import layers
 from mlproject.models.components.detector import Labelled
@@ -109,8 +109,8 @@ class Labels(Study):
 
     def _drawn(self, seed: int) -> np.ndarray:
         """Return the pool's defects in this seed's order."""
-        names = [f"labels {seed} {self.path[row]}" for row in self.pool]
-        return self.pool[np.argsort([hashlib.sha256(name.encode()).hexdigest() for name in names])]
+        row_of = {self.path[row]: row for row in self.pool}
+        return np.array([row_of[path] for path in in_seeded_order(row_of, seed, "labels")], dtype=np.int64)
 
     def _cell(self, arm: str, series: str, level: int, seed: int, rows: np.ndarray) -> Cell:
         labelled = sorted(self.path[rows].tolist())

@@ -5,7 +5,6 @@ least for each role. A seed draws them: the first of one order in each role, so 
 smaller ones and an image keeps its role.
 """
 
-import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -15,7 +14,7 @@ from pydantic import Field
 
 from mlproject import models
 from mlproject.core.params import Section, Threshold
-from mlproject.data.split import Roles
+from mlproject.data.split import Roles, in_seeded_order
 from mlproject.evaluation import thresholds
 from mlproject.studies.components import chosen_images, fitting, seed_intervals
 from mlproject.studies.components.base import MIN_SEEDS, Cell, Result, Study
@@ -95,8 +94,7 @@ class Samples(Study):
         found = {}
         for role, count in self._counts(size).items():
             paths = self.inputs.data.paths(self.inputs.rows_of(role))
-            paths.sort(key=lambda path: hashlib.sha256(f"samples {seed} {path}".encode()).hexdigest())
-            found[role] = sorted(paths[:count])
+            found[role] = sorted(in_seeded_order(paths, seed, "samples")[:count])
         return found
 
     def run(self, cell: Cell) -> pd.DataFrame:

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from mlproject.studies.components import tables
-from mlproject.studies.components.base import Cell, Chart, Line, Result
+from mlproject.studies.components.base import Cell, Chart, Result
 from mlproject.studies.components.perturbations import KINDS
 from mlproject.studies.components.tables import Group
+from mlproject.studies.results import level_chart
 
 CLEAN = "clean"  # series of the cell of unchanged images; in the table it is every kind's level `unchanged`
 TEST, HELD_OUT = "test", "held_out"
@@ -129,13 +130,8 @@ def _chart(
     rows: Sequence[Mapping[str, Any]], kind: str, measure: str, name: str,
     reference: tuple[str, float] | None,
 ) -> Chart:  # fmt: skip
+    def tick(level: float) -> str:
+        return CLEAN if level == KINDS[kind].unchanged else f"{level:g}"
+
     own = [row for row in rows if row["series"] == kind]
-    levels = sorted({row["level"] for row in own})
-    lines = []
-    for arm in dict.fromkeys(row["arm"] for row in own):
-        mine = sorted((row for row in own if row["arm"] == arm), key=lambda row: row["level"])
-        values = [row[measure] for row in mine]
-        low, high = ([row.get(f"{measure}_{end}", np.nan) for row in mine] for end in ("low", "high"))
-        lines.append(Line(arm, range(len(levels)), values, low, high))
-    ticks = [CLEAN if level == KINDS[kind].unchanged else f"{level:g}" for level in levels]
-    return Chart(kind, KINDS[kind].unit, name, ticks, lines, reference=reference)
+    return level_chart.chart(own, measure, kind, KINDS[kind].unit, name, reference, tick)

@@ -8,8 +8,9 @@ import pandas as pd
 
 from mlproject.evaluation import paper_protocol
 from mlproject.studies.components import tables
-from mlproject.studies.components.base import Cell, Chart, Line, Result
+from mlproject.studies.components.base import Cell, Chart, Result
 from mlproject.studies.components.tables import Group
+from mlproject.studies.results import level_chart
 
 CLEAN = "clean"  # series of the cell without noise; in the table it is level 0 of every kind
 SUBSET = "test"
@@ -128,22 +129,16 @@ def _charts(rows: Sequence[Mapping[str, Any]], kinds: Sequence[str]) -> list[lis
         ("false_alarm_rate", "false alarms", None),
     )
     return [
-        [_chart(rows, kind, measure, name, reference) for kind in kinds]
+        [
+            level_chart.chart(
+                [row for row in rows if row["series"] == kind],
+                measure,
+                kind.replace("_", " "),
+                "variance",
+                name,
+                reference,
+            )
+            for kind in kinds
+        ]
         for measure, name, reference in measures
     ]
-
-
-def _chart(
-    rows: Sequence[Mapping[str, Any]], kind: str, measure: str, name: str,
-    reference: tuple[str, float] | None,
-) -> Chart:  # fmt: skip
-    own = [row for row in rows if row["series"] == kind]
-    levels = sorted({row["level"] for row in own})
-    lines = []
-    for arm in dict.fromkeys(row["arm"] for row in own):
-        mine = sorted((row for row in own if row["arm"] == arm), key=lambda row: row["level"])
-        values = [row[measure] for row in mine]
-        low, high = ([row.get(f"{measure}_{end}", np.nan) for row in mine] for end in ("low", "high"))
-        lines.append(Line(arm, range(len(levels)), values, low, high))
-    ticks = [f"{level:g}" for level in levels]
-    return Chart(kind.replace("_", " "), "variance", name, ticks, lines, reference=reference)
