@@ -7,8 +7,9 @@ away. They must also agree everywhere, in each colour, or a part that was photog
 copied, and a part with a defect as a copy of the part without it.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Protocol
+import tempfile
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import BinaryIO, Protocol
 
 import numpy as np
 from PIL import Image
@@ -23,8 +24,8 @@ _PIXELS = np.arange(SIDE)[:, None]
 _NEAR = np.clip(_PIXELS + np.arange(_SMOOTH) - _SMOOTH // 2, 0, SIDE - 1)  # (32, 5) pixels of each's window
 _WINDOW = (_NEAR[:, None] == _PIXELS).sum(axis=2, dtype=np.float32)  # (32, 32): how often each is in it
 _BLOCK = 128  # images that are read at a time
-_KEPT = 32  # blocks whose details on the axes are kept while those of all earlier ones pass by
-_AXES = 256  # of 1024, on which details are compared first
+_TOGETHER = 512  # images whose details are compared with those of as many others at a time
+_AXES = 384  # of 1024, on which details are compared first
 _ROUNDING = 1e-4  # of two details' energy
 
 
@@ -56,23 +57,15 @@ def originals(thumbnails: Thumbnails, digests: Sequence[Hashable]) -> np.ndarray
     blocks = [order[start : start + _BLOCK] for start in range(0, len(order), _BLOCK)]
     total = np.sum([_detail(_taken(thumbnails, block)).sum(axis=0, dtype=np.float64) for block in blocks], 0)
     mean = (total / len(order)).astype(np.float32)
-    axes, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(SIDE * SIDE, _AXES)).astype(np.float32))
-    for start in range(0, len(blocks), _KEPT):
-        kept = blocks[start : start + _KEPT]
-        later = np.concatenate(kept)
-        projected = [_on_axes(_distinct(_taken(thumbnails, block), mean), axes) for block in kept]
-        here, needed = (np.concatenate(values) for values in zip(*projected, strict=True))
-        for earlier in blocks[: start + _KEPT]:  # made again: the details of all images would fill memory
-            others = _distinct(_taken(thumbnails, earlier), mean)
-            others_on_axes, needed_there = _on_axes(others, axes)
-            # no two details are nearer to each other than they are on some axes alone
-            possible = here @ others_on_axes.T >= needed[:, None] + needed_there
-            rows, columns = (possible.any(axis=axis).nonzero()[0] for axis in (1, 0))
-            if not len(rows):
-                continue
-            details = _distinct(_taken(thumbnails, later[rows]), mean)
-            for row, column in np.argwhere(_alike(details, others[columns])):
-                a, b = later[rows[row]], earlier[columns[column]]
+    with tempfile.TemporaryFile() as file:
+        projections = _Projections(file)
+        for block in blocks:
+            projections.append(_distinct(_taken(thumbnails, block), mean))
+        for later, earlier in projections.possible_pairs():
+            rows, columns = np.unique(order[later]), np.unique(order[earlier])
+            details, others = (_distinct(_each(thumbnails, some), mean) for some in (rows, columns))
+            for row, column in np.argwhere(_alike(details, others)):
+                a, b = rows[row], columns[column]
                 if b >= a or original[a] == original[b]:
                     continue
                 if _agree(thumbnails[a : a + 1], thumbnails[b : b + 1]):
@@ -81,9 +74,51 @@ def originals(thumbnails: Thumbnails, digests: Sequence[Hashable]) -> np.ndarray
     return found
 
 
+class _Projections:
+    """Details on some axes, in a file: memory would grow by 1.5 kB an image.
+
+    No two details are nearer to each other than they are on some axes alone, so most pairs need no more.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._axes = _axes()
+        self._needed: list[np.ndarray] = []
+
+    def append(self, details: np.ndarray) -> None:
+        """Add (m, 1024) details."""
+        found = details @ self._axes
+        energy, there = (np.einsum("ij,ij->i", values, values) for values in (details, found))
+        # of two that `_alike` takes for one, the product on the axes is at least the sum of these
+        self._needed.append((there - (LARGEST_SHARE + _ROUNDING) * energy) / 2)
+        self._file.write(found.data)
+
+    def possible_pairs(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield numbers of details, and of others before them: all pairs that are `_alike` are among these."""
+        needed = np.concatenate(self._needed)
+        for start in range(0, len(needed), _TOGETHER):
+            here, limit = self._read(start), needed[start : start + _TOGETHER, None]
+            for before in range(0, start + 1, _TOGETHER):
+                possible = here @ self._read(before).T >= limit + needed[before : before + _TOGETHER]
+                rows, columns = possible.nonzero()
+                earlier = before + columns < start + rows
+                if earlier.any():
+                    yield start + rows[earlier], before + columns[earlier]
+
+    def _read(self, start: int) -> np.ndarray:
+        """Return (_TOGETHER at most, _AXES)."""
+        self._file.seek(4 * _AXES * start)
+        return np.frombuffer(self._file.read(4 * _AXES * _TOGETHER), dtype=np.float32).reshape(-1, _AXES)
+
+
 def _taken(thumbnails: Thumbnails, numbers: np.ndarray) -> np.ndarray:
     """Return the thumbnails of ascending numbers."""
     return thumbnails[numbers[0] : numbers[-1] + 1][numbers - numbers[0]]
+
+
+def _each(thumbnails: Thumbnails, numbers: np.ndarray) -> np.ndarray:
+    """Return the thumbnails of numbers that may lie far apart."""
+    return np.concatenate([thumbnails[number : number + 1] for number in numbers])
 
 
 def summary(copies: Mapping[str, str]) -> list[str]:
@@ -132,14 +167,15 @@ def _alike(some: np.ndarray, others: np.ndarray) -> np.ndarray:
     return found
 
 
-def _on_axes(details: np.ndarray, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (n, _AXES) details (n, 1024) on orthonormal axes, and (n,) what each needs of a product.
+def _axes() -> np.ndarray:
+    """Return (1024, _AXES) float32, orthonormal columns, on each of which every pixel has the same weight.
 
-    The product of two that `_alike` takes for one is there at least the sum of what both need.
+    Those of a Hadamard matrix, with signs of the pixels that follow no pattern.
     """
-    found = details @ axes
-    energy, there = (np.einsum("ij,ij->i", values, values) for values in (details, found))
-    return found, (there - (LARGEST_SHARE + _ROUNDING) * energy) / 2
+    pixels, columns = np.arange(SIDE * SIDE, dtype=np.uint32)[:, None], np.arange(_AXES, dtype=np.uint32)
+    scrambled = pixels * np.uint32(2654435761) >> np.uint32(16)  # Knuth's multiplicative hash
+    odd = np.bitwise_count(pixels & columns) + scrambled & 1
+    return (1 - 2 * odd.astype(np.float32)) / SIDE
 
 
 def _distinct(thumbnails: np.ndarray, mean: np.ndarray) -> np.ndarray:

@@ -67,12 +67,12 @@ def test_a_copy_of_a_copy_has_the_original_of_both():
 
 
 def test_copies_are_found_across_blocks(monkeypatch):
-    """Equal and saved-again photos, in blocks of 4 of which 2 are kept at a time."""
+    """Equal and saved-again photos, in blocks of 4, of which 5 images are compared at a time."""
     photos = [textured(number) for number in range(9)]
     first = [saved(photo, "PNG") for photo in photos]
     images = [*first, *(saved(photo, "JPEG", quality=60) for photo in photos), *first[::-1]]
     monkeypatch.setattr(copies, "_BLOCK", 4)
-    monkeypatch.setattr(copies, "_KEPT", 2)
+    monkeypatch.setattr(copies, "_TOGETHER", 5)
     assert found(images) == [*range(9), *range(9), *range(8, -1, -1)]
 
 
