@@ -94,7 +94,7 @@ class _Projections:
         self._file.write(found.data)
 
     def possible_pairs(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield numbers of details, and of others before them: all pairs that are `_alike` are among these."""
+        """Yield numbers of details, and of others before them: all that are `_alike` are among these."""
         needed = np.concatenate(self._needed)
         for start in range(0, len(needed), _TOGETHER):
             here, limit = self._read(start), needed[start : start + _TOGETHER, None]
