@@ -51,7 +51,7 @@ def cluster(own_keys) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT), str(ROOT / "tests"), before])))
         patch.setenv("AWS_CONFIG_FILE", str(own_keys))
-        patch.setattr(ray_cluster, "cores", lambda: 1)
+        patch.setattr(ray_cluster, "usable_cores", lambda: 1)
         with ray_cluster.connected(HERE):
             yield
 

@@ -73,7 +73,7 @@ def test_the_tuning_table_shows_choice_and_rank_correlation_whatever_they_say():
     pictures = frozenset({"categories/bottle/ni_cae/tuning/history.png"})
     text = "\n\n".join(questions.blocks(evidence(tunings=tunings, pictures=pictures)))
     answer = text[text.index("### f.") : text.index("### g.")]
-    assert "In 1 of the 2 studies without labels (objective proxy) that can tell, the trial" in answer
+    assert "In 1 of the 2 tunings without labels (objective proxy) that can tell, the trial" in answer
     shown = {(cells[0], cells[1]): cells[2:] for cells in table(text, "f.")[2:]}
     rest = ["22 complete, 8 pruned", "0.39 [-0.02, 0.72]"]
     assert shown == {
