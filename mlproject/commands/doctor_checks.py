@@ -153,8 +153,9 @@ def file_system(folder: Path) -> Answer:
 
 
 def parameters() -> Answer:
-    """Whether every setting is known and allowed, and all that is asked for has its own."""
-    from mlproject import generators, models, studies
+    """Whether every section holds what is known and allowed, and all that is asked for has its own."""
+    from mlproject import engines, generators, models, studies
+    from mlproject.studies.components import runner
 
     for section in params.SECTIONS:
         params.load(section.__name__.lower(), section)
@@ -163,8 +164,10 @@ def parameters() -> Answer:
     chosen = {key: params.chosen(key) for key in params.LISTS}
     checks = {"models": models.create, "generators": generators.create, "studies": studies.check}
     for group, check in checks.items():
-        for name, values in params.value(group).items():
-            check(name, values or {}, f"{params.FILE}: {group}.{name}")
+        for name, values in (params.value(group) or {}).items():
+            check(str(name), values or {}, f"{params.FILE}: {group}.{name}")
+    runner.count_workers(params.value("study_workers"))
+    engines.chosen(params.value("engine"), where=f"{params.FILE}: engine")
     if unknown := params.unknown_keys():
         return Answer(None, str(unknown[0]), "Nothing reads it. Rename or remove it.")
     return Answer(True, f"{len(chosen['detectors'])} detectors on {len(categories)} categories")

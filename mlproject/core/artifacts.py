@@ -43,7 +43,7 @@ def training_folder(category: str, model: str) -> Path:
 
 
 def out_of_fold_file(category: str, model: str) -> Path:
-    """Scores of good training images by models that never saw them (calibration: cross; else none)."""
+    """Scores of good images by models that never saw them; no rows unless `Detector.needs_folds`."""
     return Path("artifacts") / category / model / "out_of_fold.csv"
 
 

@@ -212,6 +212,8 @@ def chosen(key: str) -> list[str]:
         UserError: it is no list of names, a name is there twice or has no section, or no detector is named.
     """
     names, known, where = value(key), value(LISTS[key]), f"{FILE}: {key}"
+    if known is None:  # all of the section is commented out
+        known = {}
     if not isinstance(known, dict):
         raise UserError(f"{FILE}: {LISTS[key]} is {known!r}: it must be a section")
     if not isinstance(names, list):

@@ -9,6 +9,7 @@ copied, and a part with a defect as a copy of the part without it.
 
 import tempfile
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import numpy as np
@@ -41,7 +42,7 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BOX))
 
 
-def originals(thumbnails: Thumbnails, digests: Sequence[Hashable]) -> np.ndarray:
+def originals(thumbnails: Thumbnails, digests: Sequence[Hashable], folder: Path | None = None) -> np.ndarray:
     """Return (n,) int64, for each image the first one that it is a copy of; its own number if there is none.
 
     A copy of a copy has the original of both.
@@ -49,6 +50,7 @@ def originals(thumbnails: Thumbnails, digests: Sequence[Hashable]) -> np.ndarray
     Args:
         thumbnails: of the n images, n at least 1.
         digests: n, of the pixels: images with the same digest are copies.
+        folder: of a temporary file, 1.5 kB an image; by default the system's.
     """
     first: dict[Hashable, int] = {}
     equal = np.array([first.setdefault(digest, number) for number, digest in enumerate(digests)])
@@ -57,7 +59,7 @@ def originals(thumbnails: Thumbnails, digests: Sequence[Hashable]) -> np.ndarray
     blocks = [order[start : start + _BLOCK] for start in range(0, len(order), _BLOCK)]
     total = np.sum([_detail(_taken(thumbnails, block)).sum(axis=0, dtype=np.float64) for block in blocks], 0)
     mean = (total / len(order)).astype(np.float32)
-    with tempfile.TemporaryFile() as file:
+    with tempfile.TemporaryFile(dir=folder) as file:
         projections = _Projections(file)
         for block in blocks:
             projections.append(_distinct(_taken(thumbnails, block), mean))

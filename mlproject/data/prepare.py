@@ -59,7 +59,7 @@ def prepare_category(
             results = in_order(tasks, ahead=32)
             rows = _write_arrays(part, entries, size, results, thumbnails, on_image)
         _refuse_conflicts(raw, rows, size)
-        first = copies.originals(thumbnails, [row.pixel_digest for row in rows])
+        first = copies.originals(thumbnails, [row.pixel_digest for row in rows], part)
         files.write_table(part / "manifest.csv", _manifest(raw.name, rows, first))
         files.write_json(part / "prepared.json", _facts(raw, rows, size))
         files.demand_files(part, FILES)

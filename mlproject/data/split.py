@@ -53,7 +53,7 @@ def split(
         validation_share: in (0, 1), share that is held out from training, nearly exact for numbered names.
         seed: another seed, other roles.
         calibration: ``half`` keeps half of the held-out images from choosing the epoch, for the threshold;
-            ``cross`` lets all of them choose it (the threshold then comes from `folds`).
+            ``cross`` lets all of them choose it: the threshold then comes from `folds` or left-out scores.
 
     Raises:
         TooFewImages: a role would be empty.

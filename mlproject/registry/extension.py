@@ -137,12 +137,12 @@ def _hint(name: str, paths: list[str], not_trained: pd.DataFrame) -> str:
 
 
 def _with_photos(
-    parent: Parent, keep: np.ndarray, held_out: np.ndarray, learnt: np.ndarray, add: Sequence[Path]
+    parent: Parent, keep: np.ndarray, not_trained: np.ndarray, learnt: np.ndarray, add: Sequence[Path]
 ) -> tuple[Change, tuple[Path, ...]]:
     """Return the change with its photos, and the photos that the parent has learnt from already.
 
     Args:
-        held_out: (k, s, s, 3) uint8, the images of `Parent.not_trained`.
+        not_trained: (k, s, s, 3) uint8, the images of `Parent.not_trained`.
         learnt: (l, s, s, 3) uint8, those training images that stay and are prepared here.
     """
     staying = parent.trained[keep]
@@ -154,7 +154,7 @@ def _with_photos(
         else:
             seen.add(sha256)
             new.append((path, sha256, decoded))
-    first = _originals(parent, held_out, learnt, new)
+    first = _originals(parent, not_trained, learnt, new)
     known += [path for (path, *_), original in zip(new, first, strict=True) if original is None]
     new = [photo for photo, original in zip(new, first, strict=True) if original is not None]
     paths = [path for path, *_ in new]
@@ -165,7 +165,7 @@ def _with_photos(
         raise UserError(
             f"{parent.title}: two of its images would be called {quoted(twice)}. Rename the photo."
         )
-    pixels = np.stack([decoded for *_, decoded in new]) if new else held_out[:0]
+    pixels = np.stack([decoded for *_, decoded in new]) if new else not_trained[:0]
     alone = uncopied([original for original in first if original is not None])
     about = {"subset": "train", "half": "none", "defect": "good", "label": 0}
     added = pd.DataFrame({"path": names, "sha256": [sha256 for _, sha256, _ in new]}).assign(**about)
@@ -197,7 +197,7 @@ def _name(path: Path, add: Sequence[Path]) -> str:
 
 def _originals(
     parent: Parent,
-    held_out: np.ndarray,
+    not_trained: np.ndarray,
     learnt: np.ndarray,
     new: Sequence[tuple[Path, str, np.ndarray]],
 ) -> list[str | None]:
@@ -208,12 +208,12 @@ def _originals(
     """
     if not new:
         return []
-    images = [*held_out, *learnt, *(decoded for *_, decoded in new)]
+    images = [*not_trained, *learnt, *(decoded for *_, decoded in new)]
     digests = [hashlib.sha256(np.ascontiguousarray(image).data).hexdigest() for image in images]
     first = copies.originals(np.stack([copies.thumbnail(image) for image in images]), digests)
-    known = len(held_out) + len(learnt)
+    known = len(not_trained) + len(learnt)
     for (path, *_), row in zip(new, first[known:], strict=True):
-        if row < len(held_out):
+        if row < len(not_trained):
             same = parent.not_trained.iloc[row]
             raise UserError(
                 f"{quoted(path)}: is the same photo as {quoted(same['path'])}, a {same['subset']} image of "

@@ -99,10 +99,10 @@ def _left_out(parent: Parent, change: Change, detector: Detector) -> pd.DataFram
 
 def _threshold(parent: Parent, detector: Detector, scored: Scored, left_out: pd.DataFrame) -> dict[str, Any]:
     """Return threshold.json by the parent's rule."""
-    held_out = parent.not_trained["subset"].isin(detector.threshold_roles).to_numpy()
+    sets_it = parent.not_trained["subset"].isin(detector.threshold_roles).to_numpy()
     known = left_out.dropna()
     good = detector.threshold_scores(
-        {name: np.concatenate([known[name], values[held_out]]) for name, values in scored.parts.items()}
+        {name: np.concatenate([known[name], values[sets_it]]) for name, values in scored.parts.items()}
     )
     rule = params.Threshold(
         false_alarm_rate=parent.threshold["false_alarm_rate_asked"],

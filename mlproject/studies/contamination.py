@@ -132,12 +132,10 @@ class Contamination(Study):
             notes.append(f"Left out: {share:.1%} ({why}).")
         if changed := fitting.in_words({"image_size": self.settings.image_size}):
             notes.append(f"Trained here with {changed}: these are not the detectors of the comparison.")
-        if not len(inputs.roles.calibration):
-            return notes + inputs.notes(arms)
         for arm in arms:
             n = sum(len(inputs.rows_of(role)) for role in models.detector_class(arm).threshold_roles)
-            notes += tables.unsupported(arm, n, inputs.threshold_of(arm))
-        return notes
+            notes += tables.unsupported(arm, n, inputs.threshold_of(arm)) if n else []
+        return notes + inputs.without_threshold(arms)
 
     def _label(self, rows: np.ndarray) -> np.ndarray:
         return self.inputs.data.manifest["label"].to_numpy()[rows]

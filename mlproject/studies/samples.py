@@ -125,20 +125,17 @@ class Samples(Study):
         if omitted := sorted({n for n in self.settings.sizes if n > everything}):
             listed = ", ".join(map(str, omitted))
             notes.append(f"Left out, there are only {everything} good images: {listed}.")
-        if not len(self.inputs.roles.calibration):
-            return notes + self.inputs.notes(arms)
+        notes += self.inputs.without_threshold(arms)
         return notes + [note for arm in arms for note in self._arm_notes(arm)]
 
     def _arm_notes(self, arm: str) -> list[str]:
-        asked, roles = self._threshold(arm), models.detector_class(arm).threshold_roles
+        asked, detector = self._threshold(arm), models.detector_class(arm)
         notes = []
-        counts = {size: sum(self._counts(size)[role] for role in roles) for size in self.sizes}
-        rate, confidence = asked.false_alarm_rate, asked.confidence
-        few = {
-            size: n
-            for size, n in counts.items()
-            if thresholds.smallest_false_alarm_rate(n, confidence) > rate
-        }
+        rate, confidence, few = asked.false_alarm_rate, asked.confidence, {}
+        for size in self.sizes:
+            n = sum(self._counts(size).get(role, 0) for role in detector.threshold_roles)
+            if n and thresholds.smallest_false_alarm_rate(n, confidence) > rate:
+                few[size] = n
         if few:
             listed = ", ".join(f"{size} ({n})" for size, n in few.items())
             notes.append(
@@ -149,7 +146,7 @@ class Samples(Study):
         if len(set(kept.values())) > 1:
             listed = ", ".join(f"{n} with {size}" for size, n in kept.items())
             notes.append(f"{arm}: components are fewer than training images: {listed}.")
-        if not models.detector_class(arm).uses_seed:
+        if not detector.uses_seed:
             notes.append(f"{arm} does not depend on a seed: with all good images there is one training.")
         return notes
 

@@ -1,5 +1,6 @@
 """Copies: equal images and re-saved ones share a role; parts that look alike do not count as copies."""
 
+import tempfile
 from io import BytesIO
 from pathlib import Path
 
@@ -93,6 +94,18 @@ def test_every_pair_within_both_limits_is_found_and_no_other():
     assert 100 < copied.sum() < (levels <= copies.LARGEST_DIFFERENCE).sum()
     expected = [*range(300), *np.where(copied, range(300), range(300, 600))]
     assert copies.originals(small, range(600)).tolist() == expected
+
+
+@pytest.mark.parametrize(("share", "looked_at"), [(0.99, True), (1.01, False)])
+def test_details_that_lie_on_the_axes_alone_are_looked_at_up_to_the_limit(share, looked_at):
+    """All of their difference is seen there: a filter that were any stricter would lose copies."""
+    first, other = copies._axes()[:, :2].T * 1000
+    cosine = 1 - share * copies.LARGEST_SHARE  # of the energy of both, in their difference
+    second = cosine * first + np.sqrt(1 - cosine**2) * other
+    with tempfile.TemporaryFile() as file:
+        projections = copies._Projections(file)
+        projections.append(np.stack([first, second]).astype(np.float32))
+        assert bool(list(projections.possible_pairs())) == looked_at
 
 
 def test_parts_of_one_kind_are_no_copies():

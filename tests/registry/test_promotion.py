@@ -71,8 +71,8 @@ def test_images_that_came_after_the_champion_are_scored_by_it_and_decide_as_well
     unseen = old.recorded.loc[old.recorded["path"].isin(late), "sha256"]
     earlier = replace(old, recorded=rest, seen=old.seen - set(unseen))
     assert len(recorded_version.shared(earlier, new)) == 35
-    found, asked = recorded_version.shared_and_rescored(earlier, new, project.CATEGORY)
-    assert asked == 5
+    found, rescored = recorded_version.shared_and_rescored(earlier, new, project.CATEGORY)
+    assert rescored == 5
     found = found.set_index("path").loc[expected.index]
     assert found["champion"].to_numpy() == pytest.approx(expected["champion"].to_numpy(), rel=1e-9)
     assert (found["challenger"] == expected["challenger"]).all()

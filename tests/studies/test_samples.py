@@ -8,10 +8,11 @@ import pytest
 import support.study_project as project
 from support.study_project import CATEGORY
 
+from mlproject import models
 from mlproject.core import artifacts, params
 from mlproject.core.params import Threshold
 from mlproject.reports.figures import study_charts
-from mlproject.studies.components import runner, tables
+from mlproject.studies.components import chosen_images, runner, tables
 from mlproject.studies.components.base import Cell
 from mlproject.studies.results import samples as samples_result
 from pipelines import score
@@ -110,6 +111,32 @@ def test_without_images_for_a_threshold_no_f1_is_made_up(restored):
     assert all(np.isnan(row["f1"]) for row in found.rows)
     assert "F1" not in " ".join(found.statements)
     assert "No F1 and no false alarms" in " ".join(study.notes())
+
+
+def test_a_detector_that_needs_no_folds_has_a_threshold_with_cross_too(restored):
+    split = params.value("split") | {"calibration": "cross"}
+    project.write_params(detectors=[], generators_used=[], split=split)
+    project.edit_study("samples", detectors=["patch_kde"], sizes=[20])
+    study = runner.opened(CATEGORY, "samples")
+    cell = study.cells()[0]
+    table = study.run(cell)
+    assert (table["subset"] == "calibration").sum() == 20
+    found = study.result({cell: table})
+    assert not any(np.isnan(row["f1"]) for row in found.rows)
+    assert "No F1" not in " ".join(study.notes())
+
+
+def test_a_network_that_trains_for_one_epoch_still_depends_on_the_seed(restored):
+    project.write_params(detectors=[], generators_used=[])
+    inputs = runner.opened(CATEGORY, "samples").inputs
+    found = {
+        model: chosen_images.seed(model, inputs.seed + 7, inputs) - inputs.seed for model in models.names()
+    }
+    assert {model for model, step in found.items() if not step} == {
+        "patch_kde",
+        "pca",
+        "pretrained_patch_kde",
+    }
 
 
 def test_a_model_without_settings_is_a_gap(restored):

@@ -31,8 +31,9 @@ from mlproject.training.run_options import RunOptions
 PART = "position_density"
 FEWEST = 3  # good images
 MEASURED = 8  # images that are measured together
-# training images that are described, drawn from all where they are more: memory does not grow with the others
-MOST_DESCRIBED = 2 * density_fit.MOST_STORED
+# training images that are described, drawn from all where they are more: memory does not grow with the others.
+# Fewer would cost accuracy (benchmarks/many_images.py), more a matrix of distances too large for one place
+MOST_DESCRIBED = 2000
 
 
 class PatchParameters(Section):
@@ -72,8 +73,8 @@ class PatchDetector(Detector):
             None where parts are aligned: their background tells the lamp.
         grids: those that count; `smoothing` is that of the first one's map.
         densities: one a grid, in the order of `grids`.
-        left_out_scores: (n,) float64, each training image's score by all the others, in the order in which
-            they were given; the densities hold their descriptors in the same order.
+        left_out_scores: (n,) float64, each training image's score by the others that are described, in the
+            order in which they were given; of all that are stored the densities hold the descriptors so too.
         multiple: each side of an aligned part's crop is a multiple of this many pixels.
     """
 

@@ -45,7 +45,7 @@ def trained(
 ) -> tuple[Detector, pd.DataFrame]:
     """Train a detector; return it with the scores of its calibration images and of the evaluated ones.
 
-    Without images for calibration (`split.calibration: cross`) no score sets a threshold.
+    Where the threshold needs folds (`Detector.needs_folds`) no score sets one.
 
     Args:
         roles: rows of the manifest.
@@ -56,14 +56,15 @@ def trained(
     validation = images[roles.validation]
     fitting.fit(detector, images[roles.train], validation, None, seed, inputs)
     found = []
-    if len(roles.calibration):
-        detector.calibrate(validation, detector.measure(images[roles.calibration]).parts)
+    if detector.needs_folds(inputs.split.calibration):
+        detector.calibrate(validation)
+    else:
+        calibration = images[roles.calibration]
+        detector.calibrate(validation, detector.measure(calibration).parts if len(calibration) else None)
         originals = inputs.data.originals(roles.train)
         rows, parts = thresholds.good_images(detector, roles, originals, lambda rows: images[rows])
         scores = detector.threshold_scores(parts)
         found.append(inputs.about(rows, tables.CALIBRATION).assign(score=scores))
-    else:
-        detector.calibrate(validation)
     scores = detector.score(images[evaluated]).scores
     found.append(inputs.about(evaluated, "test").assign(score=scores))
     return detector, pd.concat(found, ignore_index=True)

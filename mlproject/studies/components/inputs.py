@@ -99,9 +99,17 @@ class StudyInputs:
         """Return notes on the thresholds of these models, for a study that trains them."""
         if n := len(self.roles.calibration):
             return [note for arm in arms for note in tables.unsupported(arm, n, self.threshold_of(arm))]
+        return self.without_threshold(arms)
+
+    def without_threshold(self, arms: Sequence[str]) -> list[str]:
+        """Return a note that names the models, of those a study trains, that get no threshold."""
+        calibration = self.split.calibration
+        named = [arm for arm in arms if models.detector_class(arm).needs_folds(calibration)]
+        if not named:
+            return []
         return [
-            "No F1 and no false alarms of what is trained here: with split.calibration cross no good image "
-            "is set aside for a threshold, and folds would multiply the trainings."
+            f"No F1 and no false alarms of {', '.join(named)}, trained here: with split.calibration cross no "
+            "good image is set aside for a threshold, and folds would multiply the trainings."
         ]
 
     def known(self, model: str) -> bool:

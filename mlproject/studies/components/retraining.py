@@ -11,7 +11,7 @@ import numpy as np
 
 from mlproject import models
 from mlproject.core import files
-from mlproject.evaluation import out_of_fold, thresholds
+from mlproject.evaluation import out_of_fold
 from mlproject.models.components import threads
 from mlproject.models.components.detector import Detector
 from mlproject.studies.components import base, fitting
@@ -57,11 +57,6 @@ def _unseen(
     inputs = images.inputs
     if inputs.split.calibration == "half":
         return detector.measure(images.rows(settings, inputs.rows_of("calibration"))).parts
-    if not detector.needs_folds(inputs.split.calibration):
-        originals = inputs.data.originals(inputs.roles.train)
-        return thresholds.good_images(
-            detector, inputs.roles, originals, lambda rows: images.rows(settings, rows)
-        ).parts
 
     def fit_fold(fold: int, train: np.ndarray, validation: np.ndarray) -> Detector:
         one = models.create(model, settings)
