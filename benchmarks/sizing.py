@@ -33,7 +33,7 @@ def page(cells: pd.DataFrame, speed: dict[str, Any]) -> str:
         speed: `groups` of speed.json.
     """
     parts = (
-        _head(cells),
+        _head(cells, speed),
         _rates(cells, speed),
         _trainings(cells, speed),
         _scoring(cells, speed),
@@ -42,15 +42,17 @@ def page(cells: pd.DataFrame, speed: dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
-def _head(cells: pd.DataFrame) -> str:
+def _head(cells: pd.DataFrame, speed: dict[str, Any]) -> str:
     machine, date = cells["machines"].iloc[0], cells["dates"].iloc[0]
+    other = speed["decoding-png"]["machine"].split(",")[0]
     return f"""# Sizing
 
 <!-- Written by python benchmarks/sizing.py: do not edit. -->
 How long large jobs take: many trainings, or millions of photos. **Bold** figures were measured on small jobs,
 by [the benchmark](results/benchmark/benchmark.md) and for [Speed and memory](speed.md); *figures in italics*
-are extrapolated from them. Trainings were measured on {machine}, {date}, while it was
-busy with other work: an idle machine takes less time. No GPU was measured.
+are extrapolated from them. Trainings and their images' scores were measured on {machine}, {date},
+while it was busy with other work: an idle machine takes less time. All else was measured on {other}.
+Where both add up, the machines count as equal. No GPU was measured.
 """
 
 
@@ -77,7 +79,7 @@ def _trainings(cells: pd.DataFrame, speed: dict[str, Any]) -> str:
     networks = sum(hours[name] for name in names if name not in WITHOUT_EPOCHS)
     decoding = MVTEC_IMAGES / _median(speed, "decoding-png", "ours") / HOUR  # on all cores
     rows = [
-        ("one core of that machine", at_once + networks + decoding * CORES),
+        ("one such core", at_once + networks + decoding * CORES),
         (f"a laptop with {CORES} such cores, `--workers {CORES}`", (at_once + networks) / CORES + decoding),
     ]
     for factor in FACTORS:

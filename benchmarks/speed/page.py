@@ -25,10 +25,11 @@ CAUSES = """\
   of each), 58 % of NI-CAE's (copies and sums 19 %): `python benchmarks/profile_training.py kd_cae bfloat16`
   and so on, idle Intel machine, 2026-11-27. The AMD processor computes in bfloat16; the Intel one emulates
   it, and there `precision: auto` is float32.
-- **Another processor has other ratios**: on the Intel machine, the groups that the table shows for the AMD
-  machine gave 1.52 times Keras and .29 of the matrix product for KD-CAE's training, 3.2 and 4.8 times PaDiM
-  for patch_kde's verdicts, and 2.4 to 2.2 times PaDiM when served (`git show b0cb27a:docs/speed.md`, before
-  descriptors got quicker).
+- **Another processor has other ratios.** On an Intel one at 2.8 GHz, KD-CAE's training was 1.52 times as fast
+  as Keras and reached .29 of the matrix product, patch_kde's verdicts were 3.2 and 4.8 times as fast as
+  PaDiM's, and 2.4 to 2.2 times when served (`git show b0cb27a:docs/speed.md`, before descriptors got quicker);
+  NI-CAE's training was .99 times as fast as Keras, DCGAN's 1.21 times as plain PyTorch, the density 57 and 71
+  times as scikit-learn's (`git show f703687:docs/speed.md`). There bfloat16 is emulated, and slower.
 - **Descriptors** of a 256 px photo take a sixth less time, since the zeros of their sampling are left out at
   every size: `python -m timeit -s "import torch; from mlproject.models.components.local_descriptors import
   gradient_descriptors as g; torch.set_num_threads(1); x = torch.rand(1, 3, 256, 256)" "g(x, [(4, 2.0), (8,
@@ -129,9 +130,13 @@ def page(results: Sequence[Result]) -> str:
     """Return the whole page."""
     table = [cells(result, row) for result in results for row in result.group.rows]
     met, missed = (sum(row[-1].startswith(verdict) for row in table) for verdict in ("met", "**missed**"))
+    known = machines(results)
     parts = [
         INTRODUCTION,
-        *(f"Machine {number}: {where}.\n" for number, where in enumerate(machines(results), 1)),
+        *(
+            f"Machine{f' {number}' if len(known) > 1 else ''}: {where}.\n"
+            for number, where in enumerate(known, 1)
+        ),
         f"Goals: {met} met, {missed} missed.",
         "",
         f"| {' | '.join(HEAD)} |",
