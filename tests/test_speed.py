@@ -104,7 +104,7 @@ def test_a_verdict_on_a_busy_machine_says_so():
 def test_the_page_names_facts_load_and_what_was_not_measured():
     text = page.page([result([1.0], [1.0], at_most=1)])
     for said in (
-        "Machine 1: two cores.",
+        "Machine: two cores.",
         "1 met, 0 missed",
         "group: here: 12 layers; A note. measured thus; other",
         "- a GPU",

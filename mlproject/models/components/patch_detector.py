@@ -31,8 +31,8 @@ from mlproject.training.run_options import RunOptions
 PART = "position_density"
 FEWEST = 3  # good images
 MEASURED = 8  # images that are measured together
-# training images that are described, drawn from all where they are more: the others take no memory. With fewer
-# accuracy is lost (benchmarks/many_images.py), with more the distances at one place outgrow `density_fit.PAIRS`
+# training images that are described, drawn from all where they are more: the others take no memory. Fewer
+# cost accuracy (benchmarks/many_images.py), of more the distances at one place outgrow `density_fit.PAIRS`
 MOST_DESCRIBED = 2000
 
 
