@@ -28,8 +28,9 @@ CAUSES = """\
 - **Another processor has other ratios.** On an Intel one at 2.8 GHz, KD-CAE's training was 1.52 times as fast
   as Keras and reached .29 of the matrix product, patch_kde's verdicts were 3.2 and 4.8 times as fast as
   PaDiM's, and 2.4 to 2.2 times when served (`git show b0cb27a:docs/speed.md`, before descriptors got
-  quicker); NI-CAE's training was .99 times as fast as Keras, DCGAN's 1.21 times as plain PyTorch, the density 57 and 71
-  times as scikit-learn's (`git show f703687:docs/speed.md`). There bfloat16 is emulated, and slower.
+  quicker). NI-CAE's training was .99 times as fast as Keras, DCGAN's 1.21 times as plain PyTorch, the density
+  57 and 71 times as scikit-learn's (`git show f703687:docs/speed.md`). That processor emulates bfloat16,
+  which is slower.
 - **Descriptors** of a 256 px photo take a sixth less time, since the zeros of their sampling are left out at
   every size: `python -m timeit -s "import torch; from mlproject.models.components.local_descriptors import
   gradient_descriptors as g; torch.set_num_threads(1); x = torch.rand(1, 3, 256, 256)" "g(x, [(4, 2.0), (8,
