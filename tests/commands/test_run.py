@@ -96,6 +96,20 @@ def test_a_detector_without_its_section_is_named(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("value", "said"),
+    [(None, "detectors: patch_kde is not known"), ("pca", "models is 'pca': it must be a section")],
+)
+def test_a_section_that_is_empty_or_none_is_no_traceback(tmp_path, monkeypatch, value, said):
+    monkeypatch.chdir(tmp_path)
+    tree = yaml.safe_load((ROOT / "params.yaml").read_text())
+    tree |= {"models": value, "generators": None}
+    Path("params.yaml").write_text(yaml.safe_dump(tree))
+    with pytest.raises(UserError, match=re.escape(said)):
+        run()
+    assert params.chosen("generators_used") == []
+
+
+@pytest.mark.parametrize(
     ("content", "said"),
     [
         (b"seed: 0\n# gr\xf6\xdfe\n", "params.yaml: line 2 is not UTF-8. Save the file as UTF-8"),
