@@ -20,6 +20,7 @@ from statistics import NormalDist
 import numpy as np
 
 from mlproject.evaluation import intervals
+from mlproject.evaluation.metrics import BOOTSTRAP_SEED
 from mlproject.registry import gate
 
 SIZES = ((20, 20), (30, 36), (40, 40), (40, 60), (60, 60), (100, 100))  # good, defective
@@ -87,7 +88,7 @@ def pass_rate(make: Loss, n_good: int, n_defective: int, loss: float, given: arg
     passed = 0
     for _ in range(given.repeats):
         champion, challenger = make(rng, labels, given.champion, loss)
-        gap = intervals.auroc_difference(labels, champion, challenger, given.resamples, gate.BOOTSTRAP_SEED)
+        gap = intervals.auroc_difference(labels, champion, challenger, given.resamples, BOOTSTRAP_SEED)
         passed += gap.high >= 0 and gap.low >= -given.margin
     return passed / given.repeats
 

@@ -10,7 +10,7 @@ from mlproject.core import artifacts, files, params, script
 from mlproject.core.errors import UserError
 from mlproject.data import copies, prepared
 from mlproject.evaluation import metrics, paper_protocol, shortcuts
-from mlproject.evaluation.measures import BOOTSTRAP_SEED, Tested, measure
+from mlproject.evaluation.measures import Tested, measure
 from mlproject.models.components.heat_scale import HeatScale
 from mlproject.reports.figures import drawing, pictures, score_plots
 from mlproject.reports.figures.cases import Cases
@@ -115,7 +115,7 @@ def _held_out(scores: pd.DataFrame, threshold: float) -> dict[str, Any]:
     half, settings = scores[scores["half"] == "held_out"], params.load("evaluate", params.Evaluate)
     return metrics.evaluate(
         half["label"].to_numpy(), half["score"].to_numpy(), threshold,
-        resamples=settings.bootstrap, seed=BOOTSTRAP_SEED,
+        resamples=settings.bootstrap, seed=metrics.BOOTSTRAP_SEED,
     )  # fmt: skip
 
 

@@ -19,13 +19,12 @@ from mlproject.core.errors import UserError
 from mlproject.data import prepared
 from mlproject.data.prepared import Prepared
 from mlproject.data.split import Roles
-from mlproject.evaluation import out_of_fold, pixel_metrics, thresholds
+from mlproject.evaluation import metrics, out_of_fold, pixel_metrics, thresholds
 from mlproject.models.components import map_size
 from mlproject.models.components.detector import Detector
 from mlproject.training.identity import run_key
 from mlproject.training.run_options import RunOptions
 
-BOOTSTRAP_SEED = 0  # not that of the training: all cells of a category draw the same images
 CALIBRATION, TEST = "calibration", "test"  # column subset of the scores
 
 
@@ -181,7 +180,7 @@ def _pixel_level(
     known = masked | (about["label"].to_numpy() == 0)
     masks, at_size = data.masks[known], map_size.at_prepared_size(maps[known], data.image_size)
     limit = settings.aupro_limit
-    return pixel_metrics.resampled(masks, at_size, settings.bootstrap, BOOTSTRAP_SEED, limit), {
+    return pixel_metrics.resampled(masks, at_size, settings.bootstrap, metrics.BOOTSTRAP_SEED, limit), {
         "pixel_auroc": pixel_metrics.pixel_auroc(masks, at_size),
         "aupro": pixel_metrics.aupro(masks, at_size, limit),
     }

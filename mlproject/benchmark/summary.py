@@ -117,7 +117,7 @@ def _f1_interval(group: tables.Group, resamples: int) -> dict[str, float | None]
         return {"f1_low": None, "f1_high": None}
     pairs = zip(group.scores, group.thresholds, strict=True)
     called = np.array([thresholds.decide(scores, at) for scores, at in pairs if at is not None])
-    rng = np.random.default_rng(seed_intervals.BOOTSTRAP_SEED)
+    rng = np.random.default_rng(metrics.BOOTSTRAP_SEED)
     good, bad = (metrics.resample_counts(rng, int(rows.sum()), resamples) for rows in (~defective, defective))
     alarms, hits = called[:, ~defective] @ good.T, called[:, defective] @ bad.T
     low, high = seed_intervals.interval((2 * hits / (hits + alarms + n_defective)).mean(axis=0))

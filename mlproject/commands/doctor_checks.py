@@ -162,8 +162,8 @@ def parameters() -> Answer:
     params.seed()
     categories = params.checked_categories(params.value("categories"))
     chosen = {key: params.chosen(key) for key in params.LISTS}
-    checks = {"models": models.create, "generators": generators.create, "studies": studies.check}
-    for group, check in checks.items():
+    of_group = {"models": models.create, "generators": generators.create, "studies": studies.check}
+    for group, check in of_group.items():
         for name, values in (params.value(group) or {}).items():
             check(str(name), values or {}, f"{params.FILE}: {group}.{name}")
     runner.count_workers(params.value("study_workers"))

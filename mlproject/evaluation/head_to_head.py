@@ -8,8 +8,7 @@ import pandas as pd
 
 from mlproject.evaluation import intervals, metrics, thresholds
 from mlproject.evaluation.intervals import Interval
-
-BOOTSTRAP_SEED = 0  # not that of training: the same scores have the same interval
+from mlproject.evaluation.metrics import BOOTSTRAP_SEED
 
 
 @dataclass(frozen=True)

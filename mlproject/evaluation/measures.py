@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from mlproject.core.params import Evaluate
-from mlproject.evaluation import defect_sizes, metrics, pixel_metrics
+from mlproject.evaluation import defect_sizes, metrics, pixel_metrics, thresholds
+from mlproject.evaluation.metrics import BOOTSTRAP_SEED
 
 FROM_THRESHOLD = (  # keys of threshold.json
     "false_alarm_rate_asked", "confidence", "false_alarm_rate_supported", "n_calibration", "supported",
 )  # fmt: skip
-BOOTSTRAP_SEED = 0  # not that of training: the same scores have the same interval
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def measure(tested: Tested, threshold: Mapping[str, Any], settings: Evaluate) ->
         **metrics.evaluate(
             tested.labels, tested.scores, limit, resamples=settings.bootstrap, seed=BOOTSTRAP_SEED
         ),
-        "defects": defect_sizes.found(tested.defects, tested.masks, tested.scores > limit),
+        "defects": defect_sizes.found(tested.defects, tested.masks, thresholds.decide(tested.scores, limit)),
         "brightness_matched_auroc": metrics.auroc(tested.labels, tested.matched_scores),
         **pixel_metrics.with_intervals(
             tested.masks, tested.maps, tested.labels, tested.masked,

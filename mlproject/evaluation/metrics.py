@@ -9,6 +9,7 @@ from mlproject.core.errors import UserError
 from mlproject.evaluation.thresholds import decide
 
 INTERVAL = (2.5, 97.5)  # percentiles of the bootstrap: a 95 % interval
+BOOTSTRAP_SEED = 0  # not that of training: the same scores have the same interval
 
 
 def auroc(labels: np.ndarray, scores: np.ndarray) -> float | None:

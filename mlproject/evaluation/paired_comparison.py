@@ -13,7 +13,6 @@ import numpy as np
 from mlproject.evaluation import metrics
 
 RESAMPLES = 10_000  # smallest p value 0.0002: fine enough for Holm's correction over 200 pairs
-SEED = 0  # of the bootstrap
 LEVEL = 0.05  # family-wise error
 
 
@@ -40,7 +39,7 @@ def differences(
     pairs = list(combinations(scores, 2))
     if not pairs or not len(good) or not len(defective):
         return found
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(metrics.BOOTSTRAP_SEED)
     counts = [metrics.resample_counts(rng, len(rows), resamples) for rows in (good, defective)]
     points = {name: metrics.auroc(labels, values) or 0.0 for name, values in scores.items()}
     drawn = {

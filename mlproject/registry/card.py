@@ -6,13 +6,13 @@ from typing import Any
 import pandas as pd
 
 from mlproject.core import artifacts, files
-from mlproject.evaluation import intervals
+from mlproject.evaluation import intervals, metrics
 from mlproject.tracking.detector_facts import DetectorFacts
 
 RECORDED = "recorded.csv"
 MISTAKES = "mistakes.png"
 TESTED = ("test", "pool")  # subsets that are not train/good; "pool": labelled images that may be trained on
-BOOTSTRAP, SEED = 1000, 0
+BOOTSTRAP = 1000
 NAMED = 5  # added or removed images
 
 
@@ -166,7 +166,7 @@ def _decisions(facts: DetectorFacts) -> list[str]:
     f1 = ""
     if labels.any():
         called = test["score"].to_numpy() > facts.threshold["threshold"]
-        f1 = _bracket(intervals.f1_interval(labels, called, BOOTSTRAP, SEED))
+        f1 = _bracket(intervals.f1_interval(labels, called, BOOTSTRAP, metrics.BOOTSTRAP_SEED))
     return [
         f"- F1 {_three(clean['f1'])}{f1} (calling everything defective: {_three(m['all_defective_f1'])}).",
         f"- Recall {_share(clean['recall'], m['n_defective'])}, "

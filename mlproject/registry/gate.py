@@ -12,7 +12,6 @@ from mlproject.core.params import Promote
 from mlproject.evaluation import intervals, metrics, thresholds
 from mlproject.tracking.detector_facts import LEARNT, NO, YES
 
-BOOTSTRAP_SEED = 0  # not that of training: the same scores have the same interval
 FEWEST = 5  # test images of a class: of fewer, luck alone ranks all rightly in over 1 of 252 tries
 FEWEST_COMPARED = 20  # test images of a class that two models are compared on
 LUCK = 0.025  # what the rank test may give chance, as the interval's lower end does
@@ -59,7 +58,7 @@ def not_worse(labels: np.ndarray, champion: np.ndarray, challenger: np.ndarray, 
     name = "not worse"
     if (few := _few(labels, FEWEST_COMPARED)) is not None:
         return cannot(name, f"of the test images that both have scores of, {few}")
-    gap = intervals.auroc_difference(labels, champion, challenger, settings.bootstrap, BOOTSTRAP_SEED)
+    gap = intervals.auroc_difference(labels, champion, challenger, settings.bootstrap, metrics.BOOTSTRAP_SEED)
     both = [metrics.auroc(labels, scores) for scores in (challenger, champion)]
     said = (
         f"AUROC {both[0]:.3f}, champion's {both[1]:.3f}, on the same {len(labels)} test images: "
@@ -87,7 +86,7 @@ def above_chance(labels: np.ndarray, scores: np.ndarray, settings: Promote) -> C
     gives such a ranking to chance in `LUCK` of cases at most: on few images the interval is too narrow.
     """
     name = "above chance"
-    low, high = metrics.auroc_interval(labels, scores, settings.bootstrap, BOOTSTRAP_SEED)
+    low, high = metrics.auroc_interval(labels, scores, settings.bootstrap, metrics.BOOTSTRAP_SEED)
     if (few := _few(labels, FEWEST)) is not None or low is None:
         return cannot(name, f"of the test images, {few}")
     luck = mannwhitneyu(scores[labels == 1], scores[labels == 0], alternative="greater").pvalue
@@ -141,7 +140,7 @@ def false_alarms(good_scores: np.ndarray, threshold: float, asked: float, settin
 def same_scores(recorded: np.ndarray, again: np.ndarray, settings: Promote) -> Check:
     """Compare the recorded scores with those of the model that was loaded back.
 
-    Another kind of processor rounds otherwise, which `promote.tolerance` allows for.
+    Another kind of processor rounds differently, which `promote.tolerance` allows for.
 
     Args:
         recorded: (n,) n ≥ 1; again alike, of the same images.

@@ -1,4 +1,4 @@
-"""Champion beside challenger in words: table of measures, and sentences on how their decisions differ."""
+"""The comparison of champion and challenger as text: measures in a table, differing decisions in words."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def markdown(pair: HeadToHead, resamples: int, pictures: list[str]) -> str:
     """
     labels = pair.labels
     lines = [
-        f"# {pair.category}: {pair.challenger.title} beside the champion, {pair.champion.title}",
+        f"# {pair.category}: {pair.challenger.title} compared with the champion, {pair.champion.title}",
         "",
         f"On the {len(labels)} test images that both were tested on: {np.count_nonzero(labels == 0)} good, "
         f"{np.count_nonzero(labels)} defective. Brackets: 95% intervals (AUROC, F1: bootstrap; recall, false "
@@ -50,7 +50,7 @@ def decisions(pair: HeadToHead, resamples: int) -> list[str]:
         said[0] += f" {'; '.join(counts)}.".replace(" only", " Only", 1)
     if len(set(pair.labels.tolist())) == 2:
         gap = intervals.auroc_difference(
-            pair.labels, pair.champion.scores, pair.challenger.scores, resamples, head_to_head.BOOTSTRAP_SEED
+            pair.labels, pair.champion.scores, pair.challenger.scores, resamples, metrics.BOOTSTRAP_SEED
         )
         said.append(
             f"AUROC, challenger − champion: {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}] (paired)."

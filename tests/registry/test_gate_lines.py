@@ -112,7 +112,7 @@ def test_above_chance_needs_both_the_interval_and_that_luck_is_unlikely():
         rng = np.random.default_rng(seed)
         labels = np.repeat([0, 1], 6)
         scores = rng.normal(size=12) + 1.2 * labels
-        interval = metrics.auroc_interval(labels, scores, SETTINGS.bootstrap, gate.BOOTSTRAP_SEED)[0] > 0.5
+        interval = metrics.auroc_interval(labels, scores, SETTINGS.bootstrap, metrics.BOOTSTRAP_SEED)[0] > 0.5
         luck = mannwhitneyu(scores[labels == 1], scores[labels == 0], alternative="greater").pvalue
         seen.add((interval, bool(luck <= gate.LUCK)))
         assert gate.above_chance(labels, scores, SETTINGS).passed == (interval and luck <= gate.LUCK)

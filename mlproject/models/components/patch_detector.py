@@ -31,8 +31,8 @@ from mlproject.training.run_options import RunOptions
 PART = "position_density"
 FEWEST = 3  # good images
 MEASURED = 8  # images that are measured together
-# training images that are described, drawn from all where they are more: the others take no memory. Fewer
-# cost accuracy (benchmarks/many_images.py), of more the distances at one place outgrow `density_fit.PAIRS`
+# training images that are described; of more, a random choice, as memory grows with them. A lower limit costs
+# accuracy (benchmarks/many_images.py), a higher one more memory at one place than `density_fit.PAIRS` allows
 MOST_DESCRIBED = 2000
 
 
@@ -74,7 +74,7 @@ class PatchDetector(Detector):
         grids: those that count; `smoothing` is that of the first one's map.
         densities: one a grid, in the order of `grids`.
         left_out_scores: (n,) float64, each training image's score by the others that are described, in the
-            order in which they were given; of all that are stored the densities hold the descriptors so too.
+            order in which they were given. Densities that store all descriptors hold them in the same order.
         multiple: each side of an aligned part's crop is a multiple of this many pixels.
     """
 

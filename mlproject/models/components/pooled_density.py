@@ -75,8 +75,8 @@ def chosen_of_all(
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Return (k,) the numbers of the vectors that are kernels, and each image's stand-ins.
 
-    Vectors are numbered image · cells + cell. The stand-ins, (some, d) values, are what
-    would be kernels without the image.
+    Vectors are numbered image · cells + cell. The stand-ins, (some, d) values, are what would be kernels
+    without the image.
 
     Args:
         quantised: (n, cells, d) int8 of n images, whose values are offset + step × these.
@@ -86,7 +86,7 @@ def chosen_of_all(
     found = []
     for image, own in enumerate(quantised):
         # by its own values: images that come or go leave the others' candidates; coarsely, so that rounding,
-        # which another processor does otherwise, hardly ever matters. Several images may have the same draw
+        # which another processor does differently, hardly ever matters. Several images may have the same draw
         random = torch.Generator().manual_seed(int(own.sum()) // cells)
         found.append(image * cells + torch.randperm(cells, generator=random)[: -(-CANDIDATES // n)])
     numbers = torch.stack(found, dim=1).flatten()  # of equal vectors the first are taken: of all images

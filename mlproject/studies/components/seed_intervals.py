@@ -9,7 +9,6 @@ import numpy as np
 
 from mlproject.evaluation import metrics
 
-BOOTSTRAP_SEED = 0  # not that of a training: the same scores have the same interval
 _WORDS = (
     "95 % bootstrap over images (good and defective drawn separately){over}; differences "
     "are paired: the same images judge both. Neither holds {without}, nor is corrected for several "
@@ -37,7 +36,7 @@ def aurocs(labels: np.ndarray, scores: np.ndarray, resamples: int) -> tuple[np.n
     good, defective = np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)
     if not len(good) or not len(defective):
         return None
-    rng = np.random.default_rng(BOOTSTRAP_SEED)
+    rng = np.random.default_rng(metrics.BOOTSTRAP_SEED)
     counts = [metrics.resample_counts(rng, len(rows), resamples) for rows in (good, defective)]
     points = np.array([metrics.auroc(labels, row) for row in scores], dtype=np.float64)
     drawn = [metrics.resampled_auroc(row[good], row[defective], *counts) for row in scores]
