@@ -15,10 +15,11 @@ from mlproject.models.components.local_descriptors import gradient_descriptors
 from mlproject.models.components.patch_detector import PatchDetector, PatchParameters
 from mlproject.models.components.search_space import Choice, Space
 
-FINE = Grid(cell=4, pooling=2.0, rings=(), length=29, reach=1.5)
-CONTEXT = Grid(cell=8, pooling=3.0, rings=(2, 4), length=96, reach=2.0)
+# the finest gradients are those of defects a pixel or two wide
+FINE = Grid(cell=4, pooling=2.0, rings=(), length=29, reach=1.5, scales=(0.6, 1.0, 2.0))
+CONTEXT = Grid(cell=8, pooling=3.0, rings=(2, 4), length=96, reach=2.0, scales=(1.0, 2.0, 4.0))
 # of a texture, whose parts have no places: what lies further off says little, more values are more noise
-TEXTURE = Grid(cell=8, pooling=6.0, rings=(1,), length=48, reach=0.0)
+TEXTURE = Grid(cell=8, pooling=6.0, rings=(1,), length=48, reach=0.0, scales=(1.0, 2.0, 4.0))
 
 
 class Parameters(PatchParameters):
@@ -32,7 +33,7 @@ class Parameters(PatchParameters):
 
 
 class PatchKDE(PatchDetector):
-    """Hand-made descriptors: gradient orientations at three scales, luminance and colour.
+    """Hand-made descriptors: gradient orientations at three scales of each grid, luminance and colour.
 
     >>> import numpy as np
     >>> from mlproject.training.run_options import RunOptions
@@ -51,7 +52,7 @@ class PatchKDE(PatchDetector):
         return (FINE, TEXTURE if texture else CONTEXT)[: 1 + self.settings.context]
 
     def describe(self, crops: torch.Tensor) -> list[torch.Tensor]:
-        return gradient_descriptors(crops, [(grid.cell, grid.pooling) for grid in self.grids])
+        return gradient_descriptors(crops, self.grids)
 
 
 MODEL = PatchKDE

@@ -16,6 +16,7 @@ from mlproject import models
 from mlproject.core.errors import UserError
 from mlproject.models import patch_kde
 from mlproject.models.components import density_fit, patch_detector
+from mlproject.models.components.descriptor_grid import FIRST_SCALES
 from mlproject.models.components.patch_detector import bounded
 from mlproject.models.components.pooled_density import PooledDensity
 from mlproject.models.patch_kde import CONTEXT, FINE, TEXTURE, PatchKDE
@@ -194,17 +195,33 @@ def test_a_saved_model_keeps_its_grids_when_those_of_new_models_change(
 
 def test_a_texture_that_was_saved_without_its_grids_has_those_of_parts(tmp_path, monkeypatch):
     monkeypatch.setattr(patch_kde, "TEXTURE", CONTEXT)
+    monkeypatch.setattr(patch_kde, "FINE", replace(FINE, scales=FIRST_SCALES))
     detector = trained(grain(12, 0), grain(6, 1), window="all")
     detector.save(tmp_path / "model")
     weights = tmp_path / "model/weights.safetensors"
     arrays = load_file(weights)
-    save_file({name: array for name, array in arrays.items() if not name.startswith("grid_")}, weights)
+    save_file(
+        {name: array for name, array in arrays.items() if not name.startswith(("grid_", "scales_"))}, weights
+    )
     description = tmp_path / "model/model.json"
     saved = json.loads(description.read_text())
     del saved["settings"]["window"]  # nor was there a window, before that
     description.write_text(json.dumps(saved))
     monkeypatch.undo()
     again, test = models.load(tmp_path / "model"), grain(4, 2)
+    assert again.measure(test).maps.tobytes() == detector.measure(test).maps.tobytes()
+
+
+def test_grids_that_were_saved_without_their_scales_have_those_of_then(tmp_path, monkeypatch, small_images):
+    monkeypatch.setattr(patch_kde, "FINE", replace(FINE, scales=FIRST_SCALES))
+    detector = trained(small_images.train[:12], small_images.validation)
+    detector.save(tmp_path / "model")
+    weights = tmp_path / "model/weights.safetensors"
+    kept = {name: array for name, array in load_file(weights).items() if not name.startswith("scales_")}
+    save_file(kept, weights)
+    monkeypatch.undo()
+    again, test = models.load(tmp_path / "model"), small_images.test[:8]
+    assert again.grids == detector.grids
     assert again.measure(test).maps.tobytes() == detector.measure(test).maps.tobytes()
 
 

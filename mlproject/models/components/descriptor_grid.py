@@ -1,12 +1,14 @@
 """A grid of local descriptors: how far apart its cells are, and what each of them sees."""
 
+import math
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812
 
-from mlproject.models.components.local_descriptors import ring, with_surroundings
+FIRST_SCALES = (1.0, 2.0, 4.0)  # of all grids, in models of releases that did not save them
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,8 @@ class Grid:
         rings: radii of the rings of eight neighbours that belong to a cell, cells.
         length: of the whitened values.
         reach: how far a good image's descriptor may be displaced, cells.
+        scales: Gaussian sigmas at which gradients are taken, pixels; gradients are sampled in steps of whole
+            pixels, of a scale at most. Empty where nothing but a network describes.
     """
 
     cell: int
@@ -26,18 +30,51 @@ class Grid:
     rings: tuple[int, ...]
     length: int
     reach: float
+    scales: tuple[float, ...] = ()
 
     def widen(self, descriptors: torch.Tensor) -> torch.Tensor:
         """Return them with their surroundings."""
         offsets = tuple(offset for radius in self.rings for offset in ring(radius))
         return with_surroundings(descriptors, offsets, weight=0.7)
 
-    def array(self) -> np.ndarray:
-        """Return what `from_array` needs, (4 + rings,) float64."""
-        return np.array([self.cell, self.pooling, self.length, self.reach, *self.rings], dtype=np.float64)
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what `from_arrays` needs: ``grid`` (4 + rings,) and ``scales``, float64."""
+        grid = np.array([self.cell, self.pooling, self.length, self.reach, *self.rings], dtype=np.float64)
+        return {"grid": grid, "scales": np.array(self.scales, dtype=np.float64)}
 
     @classmethod
-    def from_array(cls, found: np.ndarray) -> Self:
-        """Take the array of `array` back."""
-        cell, pooling, length, reach, *rings = found.tolist()
-        return cls(int(cell), pooling, tuple(map(int, rings)), int(length), reach)
+    def from_arrays(cls, grid: np.ndarray, scales: np.ndarray | None) -> Self:
+        """Take the arrays of `arrays` back; earlier releases did not save the scales."""
+        cell, pooling, length, reach, *rings = grid.tolist()
+        kept = FIRST_SCALES if scales is None else tuple(scales.tolist())
+        return cls(int(cell), pooling, tuple(map(int, rings)), int(length), reach, kept)
+
+
+def with_surroundings(
+    descriptors: torch.Tensor, offsets: tuple[tuple[int, int], ...], weight: float
+) -> torch.Tensor:
+    """Return (n, rows, columns, c · (1 + k)): each cell's descriptor, then weight × those at k offsets.
+
+    Args:
+        descriptors: (n, rows, columns, c).
+        offsets: rows down and columns to the right, in cells; beyond the border its last cell is repeated.
+        weight: how much a neighbour counts against the cell itself.
+    """
+    if not offsets:
+        return descriptors
+    reach = max(max(abs(down), abs(right)) for down, right in offsets)
+    rows, columns = descriptors.shape[1:3]
+    padded = F.pad(descriptors.permute(0, 3, 1, 2), (reach,) * 4, mode="replicate").permute(0, 2, 3, 1)
+    weighted = weight * padded
+    neighbours = [
+        weighted[:, reach + down : reach + down + rows, reach + right : reach + right + columns]
+        for down, right in offsets
+    ]
+    return torch.cat([descriptors, *neighbours], dim=-1)
+
+
+def ring(radius: int) -> tuple[tuple[int, int], ...]:
+    """Return the offsets of eight neighbours on a ring of that radius, cells."""
+    near = round(radius / math.sqrt(2))
+    straight = ((radius, 0), (-radius, 0), (0, radius), (0, -radius))
+    return (*straight, (near, near), (near, -near), (-near, near), (-near, -near))

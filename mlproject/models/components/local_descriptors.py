@@ -1,8 +1,8 @@
 """Local descriptors of each cell of a grid: gradient orientations, luminance, colour.
 
 In the family of SIFT (Lowe 2004) and HOG (Dalal & Triggs 2005): soft orientation bins, pooled by a Gaussian,
-square-rooted (Arandjelović & Zisserman 2012, RootSIFT). Here at three scales, and in units of the image's own
-mean luminance, so that a brighter or darker lamp changes nothing.
+square-rooted (Arandjelović & Zisserman 2012, RootSIFT). Here at several scales, and in units of the image's
+own mean luminance, so that a brighter or darker lamp changes nothing.
 """
 
 import math
@@ -13,14 +13,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from mlproject.data.tensors import grey
+from mlproject.models.components.descriptor_grid import Grid
 
-SCALES = (
-    1,
-    2,
-    4,
-)  # Gaussian sigma, pixels, at which gradients are taken; each is also the step between samples
 ORIENTATIONS = 8  # over the full turn: a dark line and a bright one differ
-LENGTH = len(SCALES) * (ORIENTATIONS + 1) + 2
 DARKEST = 0.02  # mean luminance below which an image is not brightened further
 BAND = 32  # Gaussian sigmas that are sampled in one product: beyond 5 on either side weights are 0
 EPSILON = 1e-8  # squared gradient of what counts as flat
@@ -66,13 +61,14 @@ def sample(maps: torch.Tensor, rows: int, columns: int, sigma: float) -> torch.T
     return torch.cat([maps[..., some] @ weights.T for some, weights in across], dim=-1)
 
 
-def gradient_descriptors(images: torch.Tensor, grids: Sequence[tuple[int, float]]) -> list[torch.Tensor]:
-    """Return (n, h // cell, w // cell, LENGTH) float32 descriptors of (n, 3, h, w) RGB images in [0, 1].
+def gradient_descriptors(images: torch.Tensor, grids: Sequence[Grid]) -> list[torch.Tensor]:
+    """Return (n, h // cell, w // cell, c) float32 descriptors of (n, 3, h, w) RGB images in [0, 1].
+
+    Their length c is 9 × the grid's scales + 2: at each scale 8 orientations and the luminance; two colours.
 
     Args:
-        images: height and width must be multiples of each `cell` and of 4.
-        grids: of each, `cell`, its step, pixels, and `pooling`, the Gaussian sigma of what a descriptor sums
-            up, pixels; at least 2 × the scale.
+        images: height and width must be multiples of each `cell` and scale.
+        grids: what a descriptor sums up is at least 2 × the scale wide, if `pooling` is less.
 
     Returns:
         One a grid.
@@ -82,17 +78,20 @@ def gradient_descriptors(images: torch.Tensor, grids: Sequence[tuple[int, float]
     mean = luminance.mean(dim=(1, 2), keepdim=True).clamp_min(DARKEST)
     luminance = luminance / mean
     layers: list[list[torch.Tensor]] = [[] for _ in grids]
-    for scale in SCALES:
-        halves = _oriented_energy(sample(luminance, height // scale, width // scale, scale) / scale)
-        for (cell, pooling), found in zip(grids, layers, strict=True):
-            grid, reach = (height // cell, width // cell), max(pooling, 2.0 * scale)
-            pooled = torch.cat([sample(half, *grid, reach / scale) for half in halves], dim=1)
-            # × scale: coarse edges count as fine ones
-            found.append((pooled.clamp_min(0) * scale + EPSILON).sqrt())
-            found.append(sample(luminance, *grid, reach)[:, None])
+    for scale in sorted({scale for grid in grids for scale in grid.scales}):
+        step = max(1, int(scale))
+        halves = _oriented_energy(sample(luminance, height // step, width // step, scale) / step)
+        for grid, found in zip(grids, layers, strict=True):
+            if scale not in grid.scales:
+                continue
+            shape, reach = (height // grid.cell, width // grid.cell), max(grid.pooling, 2.0 * scale)
+            pooled = torch.cat([sample(half, *shape, reach / step) for half in halves], dim=1)
+            # × step: coarse edges count as fine ones
+            found.append((pooled.clamp_min(0) * step + EPSILON).sqrt())
+            found.append(sample(luminance, *shape, reach)[:, None])
     chroma = images[:, ::2] - images[:, 1:2]  # red and blue, less green
-    for (cell, pooling), found in zip(grids, layers, strict=True):
-        found.append(sample(chroma, height // cell, width // cell, pooling) / mean[:, None])
+    for grid, found in zip(grids, layers, strict=True):
+        found.append(sample(chroma, height // grid.cell, width // grid.cell, grid.pooling) / mean[:, None])
     return [torch.cat(found, dim=1).permute(0, 2, 3, 1).contiguous() for found in layers]
 
 
@@ -109,33 +108,3 @@ def _oriented_energy(luminance: torch.Tensor) -> tuple[torch.Tensor, torch.Tenso
     along = (across[:, None] * cosines).addcmul_(down[:, None], sines)
     energy = (along * along).mul_(along).div_((across * across + down * down + EPSILON)[:, None])
     return energy.clamp_min(0), energy.neg_().clamp_min_(0)
-
-
-def with_surroundings(
-    descriptors: torch.Tensor, offsets: tuple[tuple[int, int], ...], weight: float
-) -> torch.Tensor:
-    """Return (n, rows, columns, c · (1 + k)): each cell's descriptor, then weight × those at k offsets.
-
-    Args:
-        descriptors: (n, rows, columns, c).
-        offsets: rows down and columns to the right, in cells; beyond the border its last cell is repeated.
-        weight: how much a neighbour counts against the cell itself.
-    """
-    if not offsets:
-        return descriptors
-    reach = max(max(abs(down), abs(right)) for down, right in offsets)
-    rows, columns = descriptors.shape[1:3]
-    padded = F.pad(descriptors.permute(0, 3, 1, 2), (reach,) * 4, mode="replicate").permute(0, 2, 3, 1)
-    weighted = weight * padded
-    neighbours = [
-        weighted[:, reach + down : reach + down + rows, reach + right : reach + right + columns]
-        for down, right in offsets
-    ]
-    return torch.cat([descriptors, *neighbours], dim=-1)
-
-
-def ring(radius: int) -> tuple[tuple[int, int], ...]:
-    """Return the offsets of eight neighbours on a ring of that radius, cells."""
-    near = round(radius / math.sqrt(2))
-    straight = ((radius, 0), (-radius, 0), (0, radius), (0, -radius))
-    return (*straight, (near, near), (near, -near), (-near, near), (-near, -near))

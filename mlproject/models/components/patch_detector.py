@@ -9,6 +9,7 @@ import math
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -20,7 +21,7 @@ from mlproject.core.errors import UserError
 from mlproject.core.params import Section
 from mlproject.models.components import alignment, density_fit, lamps, threads, whitening
 from mlproject.models.components.alignment import Alignment, Pose
-from mlproject.models.components.descriptor_grid import Grid
+from mlproject.models.components.descriptor_grid import FIRST_SCALES, Grid
 from mlproject.models.components.detector import Detector, Labelled, Parts
 from mlproject.models.components.part_pose import Part, find_part
 from mlproject.models.components.position_density import PositionDensity
@@ -339,7 +340,8 @@ class PatchDetector(Detector):
 
     def state(self) -> dict[str, np.ndarray]:
         arrays = {"left_out_scores": self.left_out_scores}
-        arrays |= {f"grid_{number}": grid.array() for number, grid in enumerate(self.grids)}
+        for number, grid in enumerate(self.grids):
+            arrays |= {f"{name}_{number}": array for name, array in grid.arrays().items()}
         for number, density in enumerate(self.densities):
             for name, value in density_fit.arrays(density).items():
                 arrays[f"density_{number}.{name}"] = value
@@ -351,9 +353,13 @@ class PatchDetector(Detector):
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         self.left_out_scores = arrays["left_out_scores"]
-        grids = sorted((name, array) for name, array in arrays.items() if name.startswith("grid_"))
-        # earlier releases did not save them: a texture's were a part's
-        self.grids = tuple(Grid.from_array(array) for _, array in grids) or self.chosen_grids(texture=False)
+        numbers = sorted(name.removeprefix("grid_") for name in arrays if name.startswith("grid_"))
+        self.grids = tuple(
+            Grid.from_arrays(arrays[f"grid_{number}"], arrays.get(f"scales_{number}")) for number in numbers
+        )
+        if not self.grids:  # earlier releases did not save them: a texture's were a part's
+            chosen = self.chosen_grids(texture=False)
+            self.grids = tuple(replace(grid, scales=FIRST_SCALES) for grid in chosen)
         self.densities = tuple(
             density_fit.from_arrays(_section(arrays, f"density_{number}."))
             for number in range(len(self.grids))

@@ -6,10 +6,15 @@ import pytest
 import torch
 
 from mlproject.models.components import local_descriptors
-from mlproject.models.components.local_descriptors import ORIENTATIONS, SCALES, gradient_descriptors
+from mlproject.models.components.descriptor_grid import Grid
+from mlproject.models.components.local_descriptors import ORIENTATIONS, gradient_descriptors
 
 RANDOM = torch.Generator().manual_seed(0)
 IMAGES = torch.rand((2, 3, 64, 48), generator=RANDOM) * 0.6 + 0.1
+
+
+def grid(cell: int, pooling: float, scales: tuple[float, ...] = (1.0, 2.0, 4.0)) -> Grid:
+    return Grid(cell, pooling, rings=(), length=0, reach=0.0, scales=scales)
 
 
 def stripes(degrees: float) -> torch.Tensor:
@@ -20,20 +25,40 @@ def stripes(degrees: float) -> torch.Tensor:
 
 
 def test_one_descriptor_a_cell_of_the_grid():
-    assert gradient_descriptors(IMAGES, [(4, 2.0)])[0].shape == (2, 16, 12, local_descriptors.LENGTH)
-    assert gradient_descriptors(IMAGES, [(8, 3.0)])[0].shape == (2, 8, 6, local_descriptors.LENGTH)
+    grids = [grid(4, 2.0, (0.6, 1.0)), grid(8, 3.0)]
+    assert [found.shape for found in gradient_descriptors(IMAGES, grids)] == [(2, 16, 12, 20), (2, 8, 6, 29)]
+
+
+def test_grids_with_scales_of_their_own_are_described_as_each_alone():
+    grids = [grid(4, 2.0, (0.6, 2.0)), grid(8, 3.0, (1.0, 2.0))]
+    for alone, found in zip(grids, gradient_descriptors(IMAGES, grids), strict=True):
+        assert torch.equal(found, gradient_descriptors(IMAGES, [alone])[0])
+
+
+def test_a_fine_scale_sees_lines_that_a_coarse_one_averages_out():
+    """Dark and bright columns, each a pixel wide, on one half."""
+    photo = torch.full((1, 3, 64, 64), 0.5)
+    photo[..., 32::4] += 0.2
+    photo[..., 34::4] -= 0.2
+    fine, coarse = (
+        found[0, 4, 12, :ORIENTATIONS].norm() / found[0, 4, 3, :ORIENTATIONS].norm().clamp_min(1e-3)
+        for found in gradient_descriptors(photo, [grid(4, 2.0, (0.6,)), grid(4, 2.0, (4.0,))])
+    )
+    assert fine > 10 * coarse
 
 
 @pytest.mark.parametrize("lamp", [0.5, 0.9, 1.1, 1.3])
 def test_a_brighter_lamp_changes_nothing(lamp):
-    found, expected = (gradient_descriptors(images, [(4, 2.0)])[0] for images in (IMAGES * lamp, IMAGES))
+    found, expected = (gradient_descriptors(images, [grid(4, 2.0)])[0] for images in (IMAGES * lamp, IMAGES))
     assert (found - expected).abs().max() < 1e-3 * expected.abs().max()
 
 
 @pytest.mark.parametrize("turn", range(0, 180, 45))
 def test_the_strongest_orientation_is_that_of_the_gradient(turn):
     """Up and down a wave: of the four axes, each with its two directions, one is strongest."""
-    middle = gradient_descriptors(stripes(turn), [(8, 4.0)])[0][0, 2:6, 2:6, :ORIENTATIONS].mean(dim=(0, 1))
+    middle = gradient_descriptors(stripes(turn), [grid(8, 4.0)])[0][0, 2:6, 2:6, :ORIENTATIONS].mean(
+        dim=(0, 1)
+    )
     axes = middle.reshape(2, ORIENTATIONS // 2).sum(dim=0)
     assert int(axes.argmax()) == turn // 45
 
@@ -41,25 +66,10 @@ def test_the_strongest_orientation_is_that_of_the_gradient(turn):
 def test_a_spot_changes_only_the_cells_near_it():
     spoilt = IMAGES.clone()
     spoilt[:, :, 30:34, 20:24] = 0.95
-    changed, before = (gradient_descriptors(images, [(4, 2.0)])[0] for images in (spoilt, IMAGES))
+    changed, before = (gradient_descriptors(images, [grid(4, 2.0)])[0] for images in (spoilt, IMAGES))
     change = (changed - before).abs().sum(dim=3)
     assert (change[0].argmax() // 12 in (7, 8)) and (change[0].argmax() % 12 in (5, 6))
     assert change[0, 0].max() < 0.05 * change.max()  # only by the image's mean
-
-
-def test_surroundings_are_those_at_the_offsets_and_repeat_at_the_border():
-    cells = torch.rand((1, 5, 6, 2), generator=RANDOM)
-    wide = local_descriptors.with_surroundings(cells, ((-1, 0), (2, 1)), weight=0.5)
-    assert wide.shape == (1, 5, 6, 6)
-    assert torch.equal(wide[0, 2, 3], torch.cat([cells[0, 2, 3], cells[0, 1, 3] / 2, cells[0, 4, 4] / 2]))
-    assert torch.equal(wide[0, 0, 5, 2:], torch.cat([cells[0, 0, 5] / 2, cells[0, 2, 5] / 2]))
-
-
-def test_a_ring_has_eight_neighbours_at_its_radius():
-    for radius in (2, 4):
-        offsets = local_descriptors.ring(radius)
-        assert len(set(offsets)) == 8
-        assert all(abs(math.hypot(*offset) - radius) < 1 for offset in offsets)
 
 
 def test_sampling_weights_sum_to_one_at_the_border_too():
@@ -87,6 +97,6 @@ def test_the_strongest_orientation_of_a_step_is_its_direction_at_every_scale(deg
     y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
     angle = torch.deg2rad(torch.tensor(float(degrees)))
     step = torch.sigmoid((x - 31.5) * angle.cos() + (y - 31.5) * angle.sin()) / 2 + 0.25
-    centre = gradient_descriptors(step.expand(1, 3, 64, 64), [(4, 2.0)])[0][0, 8, 8]
-    starts = [scale * (ORIENTATIONS + 1) for scale in range(len(SCALES))]
+    centre = gradient_descriptors(step.expand(1, 3, 64, 64), [grid(4, 2.0)])[0][0, 8, 8]
+    starts = [scale * (ORIENTATIONS + 1) for scale in range(3)]
     assert [int(centre[start : start + ORIENTATIONS].argmax()) for start in starts] == [degrees // 45] * 3
