@@ -34,7 +34,7 @@ CAUSES = """\
 - **Descriptors** of a 256 px photo take a sixth less time, since the zeros of their sampling are left out at
   every size: `python -m timeit -s "import torch; from mlproject.models.components.local_descriptors import
   gradient_descriptors as g; torch.set_num_threads(1); x = torch.rand(1, 3, 256, 256)" "g(x, [(4, 2.0), (8,
-  3.0)])"`, at b0cb27a and now.
+  3.0)])"`, at b0cb27a and 4400104.
 - **Files to verdicts** include decoding a 256 px PNG on both sides. For a part, patch_kde has kernels of its
   own at each place; for a texture it has 2,000 that all places share, which is less to read for one photo.
   With many photos at once it reads the kernels of a place once for eight photos, in products that fit a
