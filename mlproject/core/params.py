@@ -123,7 +123,7 @@ class Promote(Section):
 SECTIONS: tuple[type[Section], ...] = (
     Data, Prepare, Split, Training, Threshold, Evaluate, Tune, Promote
 )  # fmt: skip
-OTHER_KEYS = ("categories", "seed", "study_workers", "engine", "tuned")  # besides SECTIONS and LISTS
+OTHER_KEYS = ("categories", "seed", "study_workers", "engine", "tuned")  # in neither SECTIONS nor LISTS
 
 S = TypeVar("S", bound=BaseModel)
 
