@@ -26,7 +26,9 @@ _NEAR = np.clip(_PIXELS + np.arange(_SMOOTH) - _SMOOTH // 2, 0, SIDE - 1)  # (32
 _WINDOW = (_NEAR[:, None] == _PIXELS).sum(axis=2, dtype=np.float32)  # (32, 32): how often each is in it
 _BLOCK = 128  # images that are read at a time
 _TOGETHER = 512  # images whose details are compared with those of as many others at a time
-_AXES = 384  # of 1024, on which details are compared first
+_SAMPLED = 1024  # images at most by which the axes are chosen
+_FEWEST, _MOST = 64, 384  # of 1024 axes, on which details are compared first
+_ENERGY = 0.6  # share of the details' energy on these: well above LARGEST_SHARE, or all pairs are possible
 _ROUNDING = 1e-4  # of two details' energy
 
 
@@ -59,8 +61,10 @@ def originals(thumbnails: Thumbnails, digests: Sequence[Hashable], folder: Path 
     blocks = [order[start : start + _BLOCK] for start in range(0, len(order), _BLOCK)]
     total = np.sum([_detail(_taken(thumbnails, block)).sum(axis=0, dtype=np.float64) for block in blocks], 0)
     mean = (total / len(order)).astype(np.float32)
+    some = order[:: -(-len(order) // _SAMPLED)]
+    axes = _axes(_distinct(_each(thumbnails, some), mean))
     with tempfile.TemporaryFile(dir=folder) as file:
-        projections = _Projections(file)
+        projections = _Projections(file, axes)
         for block in blocks:
             projections.append(_distinct(_taken(thumbnails, block), mean))
         for later, earlier in projections.possible_pairs():
@@ -82,9 +86,9 @@ class _Projections:
     No two details are nearer to each other than they are on some axes alone, so most pairs need no more.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, axes: np.ndarray) -> None:
         self._file = file
-        self._axes = _axes()
+        self._axes = axes
         self._needed: list[np.ndarray] = []
 
     def append(self, details: np.ndarray) -> None:
@@ -97,20 +101,26 @@ class _Projections:
 
     def possible_pairs(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield numbers of details, and of others before them: all that are `_alike` are among these."""
-        needed = np.concatenate(self._needed)
+        needed = np.concatenate(self._needed)[:, None]
         for start in range(0, len(needed), _TOGETHER):
-            here, limit = self._read(start), needed[start : start + _TOGETHER, None]
+            limit = needed[start : start + _TOGETHER]
+            here = np.hstack([self._read(start), -limit, np.full_like(limit, -1)])
             for before in range(0, start + 1, _TOGETHER):
-                possible = here @ self._read(before).T >= limit + needed[before : before + _TOGETHER]
-                rows, columns = possible.nonzero()
+                limit = needed[before : before + _TOGETHER]
+                # one product, less what is needed: to take that off afterwards takes as long again
+                margin = here @ np.hstack([self._read(before), np.ones_like(limit), limit]).T
+                if margin.max() < 0:
+                    continue
+                rows, columns = (margin >= 0).nonzero()
                 earlier = before + columns < start + rows
                 if earlier.any():
                     yield start + rows[earlier], before + columns[earlier]
 
     def _read(self, start: int) -> np.ndarray:
-        """Return (_TOGETHER at most, _AXES)."""
-        self._file.seek(4 * _AXES * start)
-        return np.frombuffer(self._file.read(4 * _AXES * _TOGETHER), dtype=np.float32).reshape(-1, _AXES)
+        """Return (_TOGETHER at most, axes)."""
+        axes = self._axes.shape[1]
+        self._file.seek(4 * axes * start)
+        return np.frombuffer(self._file.read(4 * axes * _TOGETHER), dtype=np.float32).reshape(-1, axes)
 
 
 def _taken(thumbnails: Thumbnails, numbers: np.ndarray) -> np.ndarray:
@@ -169,15 +179,18 @@ def _alike(some: np.ndarray, others: np.ndarray) -> np.ndarray:
     return found
 
 
-def _axes() -> np.ndarray:
-    """Return (1024, _AXES) float32, orthonormal columns, on each of which every pixel has the same weight.
+def _axes(details: np.ndarray) -> np.ndarray:
+    """Return (1024, k) float32, orthonormal columns: the first principal axes of details (m, 1024).
 
-    Those of a Hadamard matrix, with signs of the pixels that follow no pattern.
+    They are of one half of the details; how many, the energy of the other half says. Photos of one kind need
+    few axes, noise all that are allowed.
     """
-    pixels, columns = np.arange(SIDE * SIDE, dtype=np.uint32)[:, None], np.arange(_AXES, dtype=np.uint32)
-    scrambled = pixels * np.uint32(2654435761) >> np.uint32(16)  # Knuth's multiplicative hash
-    odd = np.bitwise_count(pixels & columns) + scrambled & 1
-    return (1 - 2 * odd.astype(np.float32)) / SIDE
+    _, _, axes = np.linalg.svd(details[::2], full_matrices=False)
+    others = details[1::2]
+    energy = np.square(others @ axes.T).sum(axis=0).cumsum()
+    enough = int(np.searchsorted(energy, _ENERGY * np.square(others).sum())) + 1
+    found: np.ndarray = axes[: min(max(enough, _FEWEST), _MOST)].T
+    return found
 
 
 def _distinct(thumbnails: np.ndarray, mean: np.ndarray) -> np.ndarray:

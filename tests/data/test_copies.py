@@ -99,11 +99,12 @@ def test_every_pair_within_both_limits_is_found_and_no_other():
 @pytest.mark.parametrize(("share", "looked_at"), [(0.99, True), (1.01, False)])
 def test_details_that_lie_on_the_axes_alone_are_looked_at_up_to_the_limit(share, looked_at):
     """All of their difference is seen there: a filter that were any stricter would lose copies."""
-    first, other = copies._axes()[:, :2].T * 1000
+    axes = copies._axes(np.random.default_rng(0).normal(size=(200, 1024)).astype(np.float32))
+    first, other = axes[:, :2].T * 1000
     cosine = 1 - share * copies.LARGEST_SHARE  # of the energy of both, in their difference
     second = cosine * first + np.sqrt(1 - cosine**2) * other
     with tempfile.TemporaryFile() as file:
-        projections = copies._Projections(file)
+        projections = copies._Projections(file, axes)
         projections.append(np.stack([first, second]).astype(np.float32))
         assert bool(list(projections.possible_pairs())) == looked_at
 
