@@ -160,6 +160,7 @@ def parameters() -> Answer:
     for section in params.SECTIONS:
         params.load(section.__name__.lower(), section)
     params.seed()
+    params.is_tuned()
     categories = params.checked_categories(params.value("categories"))
     chosen = {key: params.chosen(key) for key in params.LISTS}
     of_group = {"models": models.create, "generators": generators.create, "studies": studies.check}

@@ -81,9 +81,11 @@ def refuse_wrong_params() -> None:
     from mlproject.core import params
 
     if params.FILE.is_file():  # DVC misses it itself
-        params.load("data", params.Data)
+        for section in params.SECTIONS:
+            params.load(section.__name__.lower(), section)
         params.checked_categories(params.value("categories"))
         params.seed()
+        params.is_tuned()
         for key in params.LISTS:
             params.chosen(key)
 

@@ -248,6 +248,18 @@ def seed() -> int:
     return found
 
 
+def is_tuned() -> bool:
+    """Return whether a tuning's settings replace those of `models`, where there are any.
+
+    Raises:
+        UserError: the value is neither true nor false.
+    """
+    found = value("tuned")
+    if not isinstance(found, bool):
+        raise UserError(f"{FILE}: tuned is {found!r}. Allowed: true, false")
+    return found
+
+
 def load(key: str, schema: type[S], path: Path | None = None) -> S:
     """Return the settings at a dotted key, checked against their schema.
 

@@ -53,7 +53,7 @@ def resolve(category: str, model: str) -> tuple[dict[str, Any], Threshold]:
         raise unknown_name(source, model, models)
     settings, threshold = models[model], params.load("threshold", Threshold)
     path, labels = artifacts.tuned_file(category, model), None
-    if _is_tuned() and path.is_file():
+    if params.is_tuned() and path.is_file():
         tuned = read_tuned(path)
         for key in tuned.settings:
             if key not in settings:
@@ -62,13 +62,6 @@ def resolve(category: str, model: str) -> tuple[dict[str, Any], Threshold]:
         checked = threshold.model_dump() | tuned.threshold.model_dump()
         threshold = params.check(checked, Threshold, f"{path}: threshold")
     return {"source": source, "settings": settings, "labels": labels}, threshold
-
-
-def _is_tuned() -> bool:
-    tuned = params.value("tuned")
-    if not isinstance(tuned, bool):
-        raise UserError(f"{params.FILE}: tuned is {tuned!r}. Allowed: true, false")
-    return tuned
 
 
 def read_tuned(path: Path) -> Tuned:

@@ -238,6 +238,14 @@ def test_every_section_is_looked_at(project, section, changed, said):
     assert said in answer.detail
 
 
+def test_whether_tunings_count_is_true_or_false(project):
+    tree = yaml.safe_load(Path("params.yaml").read_text())
+    Path("params.yaml").write_text(yaml.safe_dump(tree | {"tuned": "maybe"}))
+    answer = doctor_checks.answered(doctor_checks.parameters)
+    assert answer.ok is False
+    assert "tuned is 'maybe'. Allowed: true, false" in answer.detail
+
+
 def test_a_key_that_nothing_reads_is_a_reservation(project):
     tree = yaml.safe_load(Path("params.yaml").read_text())
     Path("params.yaml").write_text(yaml.safe_dump(tree | {"detektors": ["pca"]}))
