@@ -31,8 +31,8 @@ CAUSES = """\
   quicker). NI-CAE's training was .99 times as fast as Keras, DCGAN's 1.21 times as plain PyTorch, the density
   57 and 71 times as scikit-learn's (`git show f703687:docs/speed.md`). That processor emulates bfloat16,
   which is slower.
-- **Descriptors** of a 256 px photo take a sixth less time, because the zeros of their sampling are left out at
-  every size: `python -m timeit -s "import torch; from mlproject.models.components.local_descriptors import
+- **Descriptors** of a 256 px photo take a sixth less time, because the zeros of their sampling are left out
+  at every size: `python -m timeit -s "import torch; from mlproject.models.components.local_descriptors import
   gradient_descriptors as g; torch.set_num_threads(1); x = torch.rand(1, 3, 256, 256)" "g(x, [(4, 2.0), (8,
   3.0)])"`, at b0cb27a and 4400104.
 - **Files to verdicts** include decoding a 256 px PNG on both sides. For a part, patch_kde has kernels of its

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mlproject.core.errors import TooFewImages
+from mlproject.core.wording import at_least
 from mlproject.evaluation import tolerance
 
 if TYPE_CHECKING:
@@ -173,9 +174,9 @@ def threshold_at_false_alarm_rate(good_scores: np.ndarray, false_alarm_rate: flo
     rank = math.ceil(round((n + 1) * (1 - false_alarm_rate), 9))
     if rank > n:
         raise TooFewImages(
-            f"{n} good calibration images support a false-alarm rate of {smallest_false_alarm_rate(n):.3f} "
-            f"at best, {false_alarm_rate} was asked for. Add good images, raise "
-            f"threshold.false_alarm_rate, or set split.calibration: cross."
+            f"{n} good calibration images support a false-alarm rate of "
+            f"{at_least(smallest_false_alarm_rate(n))} at best, {false_alarm_rate} was asked for. "
+            f"Add good images, raise threshold.false_alarm_rate, or set split.calibration: cross."
         )
     return float(np.sort(np.asarray(good_scores, dtype=np.float64))[rank - 1])
 

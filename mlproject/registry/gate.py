@@ -200,7 +200,8 @@ def lineage(recorded: Mapping[str, str]) -> Check:
         return Check(name, False, f"missing: {', '.join(missing)}")
     commit = f"commit {recorded['git_commit'][:10]}"
     if recorded["git_tree"] != "clean":
-        why = "trained with uncommitted changes; commit them, then `dvc repro`"
+        again = "`dvc repro`, or `mlproject extend` if that made this version"
+        why = f"made with uncommitted changes; commit them, then make it again: {again}"
         return Check(name, False, f"{commit}, but {why}")
     count = len(json.loads(recorded["parameters"]))
     said = (

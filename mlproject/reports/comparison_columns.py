@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mlproject.core.wording import at_least
+
 Row = Mapping[str, Any]
 BASELINE = "pca"  # what an autoencoder must beat
 DIFFERENCE = f"AUROC minus {BASELINE} [95%]"
@@ -147,7 +149,7 @@ def _false_alarm_note(row: Row) -> str | None:
         bound = "" if confidence is None else f" with a confidence of {confidence:g}"
         return (
             f"{row['n_calibration']} calibration images support a rate of "
-            f"{number(row['false_alarm_rate_supported'])} at best{bound}: the threshold is their largest "
+            f"{at_least(row['false_alarm_rate_supported'])} at best{bound}: the threshold is their largest "
             "score."
         )
     if confidence is None:

@@ -53,7 +53,8 @@ def decisions(pair: HeadToHead, resamples: int) -> list[str]:
             pair.labels, pair.champion.scores, pair.challenger.scores, resamples, metrics.BOOTSTRAP_SEED
         )
         said.append(
-            f"AUROC, challenger − champion: {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}] (paired)."
+            f"AUROC, challenger − champion: {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}] (paired; "
+            "allows for one more image, not seen, that the challenger ranks by chance)."
         )
     return said
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mlproject.core.errors import TooFewImages
+from mlproject.core.wording import at_least
 from mlproject.evaluation.thresholds import (
     calibrate,
     decide,
@@ -50,6 +51,13 @@ def test_too_few_images_set_their_largest_score_marked_unsupported_or_strictly_a
     assert calibrate(np.array([3.0, 7.0, 5.0]), 0.05, strict=False) == (7.0, False)
     with pytest.raises(TooFewImages, match="3 good calibration images"):
         calibrate(np.array([3.0, 7.0, 5.0]), 0.05, strict=True)
+
+
+@pytest.mark.parametrize("confidence", [None, 0.9])
+def test_to_ask_for_the_smallest_rate_as_it_is_written_is_supported(confidence: float | None) -> None:
+    for n in range(2, 400):
+        smallest = smallest_false_alarm_rate(n, confidence)
+        assert smallest <= float(at_least(smallest)) < smallest + 0.001
 
 
 @pytest.mark.parametrize("n", [1, 2, 9, 19, 60, 209])

@@ -29,7 +29,8 @@ def test_a_check_is_one_line_and_those_that_failed_are_named():
 def test_lineage():
     parts = "clean tree, data 123456789a, dvc.lock 23456789ab, 2 parameters, seed 7, run 3456789abc"
     assert gate.lineage(LINEAGE) == Check("lineage", True, f"commit 0123456789, {parts}")
-    why = "commit 0123456789, but trained with uncommitted changes; commit them, then `dvc repro`"
+    again = "`dvc repro`, or `mlproject extend` if that made this version"
+    why = f"commit 0123456789, but made with uncommitted changes; commit them, then make it again: {again}"
     assert gate.lineage(LINEAGE | {"git_tree": "dirty"}) == Check("lineage", False, why)
     lacking = {name: value for name, value in LINEAGE.items() if name not in ("seed", "run_id")}
     assert gate.lineage(lacking) == Check("lineage", False, "missing: seed, run")

@@ -163,7 +163,7 @@ def test_a_shortcut_is_flagged_in_either_direction(auroc: float) -> None:
         (
             {"supported": False, "n_calibration": 6, "false_alarm_rate_supported": 1 / 7},
             "false alarms asked / seen",
-            "6 calibration images support a rate of 0.14 at best: ",
+            "6 calibration images support a rate of 0.143 at best: ",
         ),
         (
             {"supported": False, "n_calibration": 6, "false_alarm_rate_supported": 0.32, "confidence": 0.9},

@@ -154,6 +154,13 @@ def test_a_defect_without_a_mask_is_not_shown_as_an_empty_one() -> None:
     assert texts(pictures.verdicts(unmasked)).count("no mask") == 4
 
 
+def test_outlines_of_defects_are_explained_where_there_are_any() -> None:
+    shown = made_cases()
+    unmasked = cases.Cases(**{**vars(shown), "masks": np.zeros_like(shown.masks)})
+    said = [texts(pictures.mistakes(some)) for some in (shown, unmasked)]
+    assert ["Cyan" in words for words in said] == [True, False]
+
+
 def test_mistakes_are_counted_and_the_worst_come_first() -> None:
     words = texts(pictures.mistakes(made_cases()))
     assert "missed defects, lowest score first (1 of 4 defective)" in words

@@ -76,9 +76,7 @@ def test_a_rate_that_the_calibration_images_cannot_support_is_said(restored, nam
     study = opened(name)
     arms = {"generated": study.inputs.detectors[:1], "labels": ["cnn", *study.inputs.unsupervised]}
     for arm in arms.get(name, ["ni_cae", noise.WITHOUT, "kd_cae"]):
-        words = (
-            f"{arm}: 4 calibration images support a false-alarm rate of 0.200 at best (1 / 5), not the 0.05"
-        )
+        words = f"{arm}: 4 calibration images support a false-alarm rate of 0.2 at best (1 / 5), not the 0.05"
         assert words in " ".join(study.notes())
     study.inputs = dataclasses.replace(study.inputs, detectors=(), threshold=ASKED)
     assert not study.inputs.notes(["cnn"])

@@ -31,7 +31,7 @@ class HeatScale:
 
     @property
     def usual(self) -> float:
-        """The level that 99.9 % of the good images' pixels stay below."""
+        """The level that 99.9 % of the pixels of the good images that set the scale stay below."""
         return self.low + (self.high - self.low) / HEADROOM
 
     def brightness(self, maps: np.ndarray) -> np.ndarray:

@@ -60,8 +60,11 @@ def gallery(pair: HeadToHead, groups: dict[str, list[Shown]], totals: dict[str, 
     colour_bar.set_label(
         "anomaly map (2/3: the brightest pixels of good validation images, for either model)", fontsize=9
     )
+    outlines = (
+        " Cyan: ground truth." if any(one.mask.any() for some in groups.values() for one in some) else ""
+    )
     sheet.caption(
-        f"Champion: {pair.champion.title}. Challenger: {pair.challenger.title}. Cyan: ground truth.\n"
+        f"Champion: {pair.champion.title}. Challenger: {pair.challenger.title}.{outlines}\n"
         "Maps of a model share the colour scale that it has in every figure; none has a scale of its own.",
     )
     return sheet.figure

@@ -133,7 +133,8 @@ def mistakes(cases: Cases) -> Figure:
         chosen = extreme(group.rows, cases.scores, COLUMNS, highest=group.highest)
         _images_above_maps(sheet, y + 0.6, cases, chosen)
         y += height
-    sheet.caption(f"Threshold {number(cases.threshold)}. Cyan: ground truth.\n{SCALE_IN_WORDS}")
+    outlines = " Cyan: ground truth." if cases.masks.any() else ""
+    sheet.caption(f"Threshold {number(cases.threshold)}.{outlines}\n{SCALE_IN_WORDS}")
     return sheet.figure
 
 

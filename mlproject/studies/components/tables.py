@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mlproject.core.params import Threshold
+from mlproject.core.wording import at_least
 from mlproject.evaluation import metrics, thresholds
 from mlproject.studies.components import seed_intervals
 
@@ -84,8 +85,9 @@ def unsupported(arm: str, n: int, settings: Threshold) -> list[str]:
         return []
     how = f"1 / {n + 1}" if settings.confidence is None else f"with confidence {settings.confidence:g}"
     return [
-        f"{arm}: {n} calibration images support a false-alarm rate of {smallest:.3f} at best ({how}), "
-        f"not the {settings.false_alarm_rate:g} asked for: its threshold is the largest of their scores."
+        f"{arm}: {n} calibration images support a false-alarm rate of {at_least(smallest)} at "
+        f"best ({how}), not the {settings.false_alarm_rate:g} asked for: its threshold is the largest of "
+        "their scores."
     ]
 
 
