@@ -131,10 +131,10 @@ def trained_lines(category: str, seed: int) -> dict[str, Line]:
     for name in MODELS:
         detector = models.create(name, tree["models"][name])
         detector.fit(train[roles.train], train[roles.validation], RunOptions(seed=tree["seed"]))
-        unseen = detector.measure(train[roles.calibration]).parts
-        detector.calibrate(train[roles.validation], unseen)
+        good = thresholds.good_images(detector, roles, [names[row] for row in roles.train], train.__getitem__)
+        detector.calibrate(train[roles.validation], good.parts)
         rate = tree["threshold"]["false_alarm_rate"]
-        threshold = thresholds.calibrate(detector.threshold_scores(unseen), rate, strict=False).value
+        threshold = thresholds.calibrate(detector.threshold_scores(good.parts), rate, strict=False).value
         calibration = detector.score(np.concatenate([train[roles.calibration], test])).scores
         pools = {
             change: photos(detector, np.stack([apply(image) for image in new]))
