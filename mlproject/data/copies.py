@@ -26,10 +26,11 @@ _NEAR = np.clip(_PIXELS + np.arange(_SMOOTH) - _SMOOTH // 2, 0, SIDE - 1)  # (32
 _WINDOW = (_NEAR[:, None] == _PIXELS).sum(axis=2, dtype=np.float32)  # (32, 32): how often each is in it
 _BLOCK = 128  # images that are read at a time
 _TOGETHER = 512  # images whose details are compared with those of as many others at a time
-_SAMPLED = 1024  # images at most by which the axes are chosen
-_FEWEST, _MOST = 64, 384  # of 1024 axes, on which details are compared first
+_SAMPLED = 512  # images at most by which the axes are chosen
+_FEWEST, _MOST = 64, 256  # of 1024 axes, on which details are compared first
 _ENERGY = 0.6  # share of the details' energy on these: well above LARGEST_SHARE, or all pairs are possible
 _ROUNDING = 1e-4  # of two details' energy
+_SMALL = 1e-8  # of the largest variance: axes of less are made shorter than 1, which loses no pair
 
 
 class Thumbnails(Protocol):
@@ -62,7 +63,8 @@ def originals(thumbnails: Thumbnails, digests: Sequence[Hashable], folder: Path 
     total = np.sum([_detail(_taken(thumbnails, block)).sum(axis=0, dtype=np.float64) for block in blocks], 0)
     mean = (total / len(order)).astype(np.float32)
     some = order[:: -(-len(order) // _SAMPLED)]
-    axes = _axes(_distinct(_each(thumbnails, some), mean))
+    few = (some[start : start + _BLOCK] for start in range(0, len(some), _BLOCK))  # memory
+    axes = _axes(np.concatenate([_distinct(_each(thumbnails, block), mean) for block in few]))
     with tempfile.TemporaryFile(dir=folder) as file:
         projections = _Projections(file, axes)
         for block in blocks:
@@ -180,12 +182,15 @@ def _alike(some: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def _axes(details: np.ndarray) -> np.ndarray:
-    """Return (1024, k) float32, orthonormal columns: the first principal axes of details (m, 1024).
+    """Return (1024, k) float32, orthogonal columns of length 1 at most: the principal axes.
 
-    They are of one half of the details; how many, the energy of the other half says. Photos of one kind need
-    few axes, noise all that are allowed.
+    They are of one half of the details (m, 1024); how many, the energy of the other half says.
+    Photos of one kind need few axes, noise all that are allowed.
     """
-    _, _, axes = np.linalg.svd(details[::2], full_matrices=False)
+    chosen = details[::2].astype(np.float64)
+    variance, weights = np.linalg.eigh(chosen @ chosen.T)  # less memory than an SVD
+    length = np.sqrt(np.maximum(variance, max(1.0, _SMALL * variance[-1])))
+    axes = ((weights / length).T[::-1] @ chosen).astype(np.float32)
     others = details[1::2]
     energy = np.square(others @ axes.T).sum(axis=0).cumsum()
     enough = int(np.searchsorted(energy, _ENERGY * np.square(others).sum())) + 1
