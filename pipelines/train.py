@@ -58,7 +58,7 @@ def main(category: str, model: str) -> None:
         print(f"{category} {model}: nothing was learnt: {why_not}", flush=True)
     left_out = _out_of_fold(data, labelled, facts, folder / key, detector, validation)
     files.write_table(artifacts.out_of_fold_file(category, model), left_out)
-    detector.calibrate(validation, _unseen(detector, data.images[roles.calibration], left_out))
+    detector.calibrate(validation, *_unseen(detector, data.images[roles.calibration], left_out))
     detector.save(artifacts.model_folder(category, model))
     counts = {"train": len(train), "validation": len(validation)}
     if labelled:
@@ -167,11 +167,14 @@ def _out_of_fold(
 
 def _unseen(
     detector: Detector, calibration: np.ndarray, left_out: pd.DataFrame
-) -> dict[str, np.ndarray] | None:
-    """Return the parts of good images that chose nothing: of a fold's left-out ones, or of calibration."""
+) -> tuple[dict[str, np.ndarray] | None, np.ndarray | None]:
+    """Return parts and maps of good images that chose nothing: of calibration, or a fold's left-out parts."""
     if len(left_out):
-        return {name: left_out[name].to_numpy(dtype=np.float64) for name in detector.part_names}
-    return detector.measure(calibration).parts if len(calibration) else None
+        return {name: left_out[name].to_numpy(dtype=np.float64) for name in detector.part_names}, None
+    if not len(calibration):
+        return None, None
+    measured = detector.measure(calibration)
+    return measured.parts, measured.maps
 
 
 def _write_training(

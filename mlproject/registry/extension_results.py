@@ -54,9 +54,12 @@ def write(
     detector = parent.detector.extended(change.pixels, change.keep)
     seconds = time.perf_counter() - started
     subset, images = parent.not_trained["subset"].to_numpy(), data.images[rows]
-    calibration = images[subset == "calibration"]  # none with split.calibration: cross
-    unseen = detector.measure(calibration).parts if len(calibration) else None
-    detector.calibrate(images[subset == "validation"], unseen)
+    validation, calibration = (images[subset == role] for role in ("validation", "calibration"))
+    if len(calibration):
+        unseen = detector.measure(calibration)
+        detector.calibrate(validation, unseen.parts, unseen.maps)
+    else:  # with split.calibration: cross
+        detector.calibrate(validation)
     scored = detector.score(images)
     left_out = _left_out(parent, change, detector)
     threshold = _threshold(parent, detector, scored, left_out)

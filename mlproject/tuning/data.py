@@ -54,9 +54,9 @@ class TuningData:
         Raises:
             TooFewImages: too few images for the rate, where `threshold.strict` makes that an error.
         """
-        unseen = detector.measure(self.examined).parts
-        detector.calibrate(self.validation, unseen)
-        calibration = detector.threshold_scores(unseen)
+        unseen = detector.measure(self.examined)
+        detector.calibrate(self.validation, unseen.parts, unseen.maps)
+        calibration = detector.threshold_scores(unseen.parts)
         scores, kinds = detector.score(self.images).scores, self.kinds
         if self.reuses:
             scores = np.concatenate([calibration, scores])

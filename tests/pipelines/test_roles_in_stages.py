@@ -61,7 +61,7 @@ def test_each_number_comes_from_the_images_of_its_role(stages, model):
 
     measured = {role: detector.measure(images[role]) for role in images}
     scales = {role: HeatScale.from_good_maps(parts.maps) for role, parts in measured.items()}
-    assert detector.heat_scale == scales["validation"] != scales["train"]
+    assert detector.heat_scale == scales["calibration"] != scales["validation"]
     combined = {role: Combination.fit(parts.parts, detector.part_weights) for role, parts in measured.items()}
     assert detector.combination == combined["calibration"]
     if len(detector.part_names) > 1:  # a single part is its own score

@@ -246,21 +246,31 @@ class Detector(ABC):
         """
         return {}
 
-    def calibrate(self, good_images: np.ndarray, unseen: Mapping[str, np.ndarray] | None = None) -> None:
+    def calibrate(
+        self,
+        good_images: np.ndarray,
+        unseen: Mapping[str, np.ndarray] | None = None,
+        unseen_maps: np.ndarray | None = None,
+    ) -> None:
         """Learn, from good images that were not trained on, how parts become a score, and maps pictures.
+
+        On images that chose the epoch or a map's statistics, the part that was fitted closest to them looks
+        smaller than on new images, and then outweighs the others; and hardly a pixel deviates from a mean
+        and spread that it set itself.
 
         Args:
             good_images: (n, s, s, 3) uint8.
-            unseen: parts of other good images, which chose neither the epoch nor a map's statistics. On
-                images that did, the part that was fitted closest to them looks smaller than on new images,
-                and then outweighs the others. With fewer than `combination.FEWEST` of them the parts of
-                `good_images` are combined instead.
+            unseen: parts of other good images, which chose neither the epoch nor a map's statistics. With
+                fewer than `combination.FEWEST` of them the parts of `good_images` are combined instead.
+            unseen_maps: (m, h, w) maps of such images; without any, those of `good_images` set the colours.
         """
         measured = self.measure(good_images)
         if unseen is None or _count(unseen) < FEWEST:
             unseen = measured.parts
+        if unseen_maps is None or not len(unseen_maps):
+            unseen_maps = measured.maps
         self.combination = Combination.fit(unseen, self.part_weights)
-        self.heat_scale = HeatScale.from_good_maps(measured.maps)
+        self.heat_scale = HeatScale.from_good_maps(unseen_maps)
 
     def threshold_scores(self, unseen: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return (n,) scores, for a threshold, of the good images whose parts `calibrate` had as `unseen`.

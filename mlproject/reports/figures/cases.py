@@ -29,7 +29,7 @@ class Cases:
         labels: (n,) 1 = defective.
         defects: (n,) type of defect, or ``good``.
         threshold: defective where score > threshold.
-        heat_scale: the detector's colour scale, from good validation images, for all maps.
+        heat_scale: the detector's colour scale, from held-out good images, for all maps.
     """
 
     category: str

@@ -58,7 +58,7 @@ def gallery(pair: HeadToHead, groups: dict[str, list[Shown]], totals: dict[str, 
     colours = ScalarMappable(Normalize(0, 1), drawing.HEAT_COLOURS)
     colour_bar = sheet.figure.colorbar(colours, cax=axes, orientation="horizontal", extend="max")
     colour_bar.set_label(
-        "anomaly map (2/3: the brightest pixels of good validation images, for either model)", fontsize=9
+        "anomaly map (2/3: the brightest pixels of held-out good images, for either model)", fontsize=9
     )
     outlines = (
         " Cyan: ground truth." if any(one.mask.any() for some in groups.values() for one in some) else ""

@@ -14,7 +14,7 @@ from mlproject.reports.figures.cases import Cases, extreme, number, spread
 
 COLUMNS = 5  # images side by side in `mistakes`
 UPRIGHT: dict[str, Any] = {"rotation": 90, "ha": "center", "va": "center"}
-SCALE_IN_WORDS = "All maps share the detector's colour scale, set by good validation images."
+SCALE_IN_WORDS = "All maps share the detector's colour scale, set by held-out good images."
 VERDICT_ROWS = 8  # of `verdicts`, about; each type of defect has a row even if there are more types
 
 
