@@ -8,6 +8,7 @@ from pathlib import Path
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 REFUSALS = (*FULL, *FORBIDDEN)  # by which the operating system lets no file be written
+MISPLACED = (errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)  # no file can be at that path
 
 
 class UserError(Exception):
@@ -32,13 +33,16 @@ def unfitting_weights(weights: Path, description: str, error: Exception) -> User
 
 
 def refusal(path: str | Path, error: OSError, state: str = "Nothing was written") -> UserError:
-    """Return the error for a file that the operating system did not let be written.
+    """Return the error for a file that the operating system did not let be written, or read.
 
     Args:
         path: the output, or what else was refused.
         state: what became of the output.
     """
     reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+    if error.errno == errno.ENOTDIR:
+        files = [str(above) for above in Path(path).parents if above.is_file()]
+        reason = f"{files[0]} is a file, not a folder" if files else reason
     remedy = "Correct that"
     if error.errno in FULL:
         remedy = "Free some space"

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from io import TextIOWrapper
 
-from mlproject.core.errors import REFUSALS, UserError, refusal
+from mlproject.core.errors import MISPLACED, REFUSALS, UserError, refusal
 
 INTERRUPTED = 130  # exit code, as shells report Ctrl-C
 _NO_TEMPORARY_FOLDER = "No usable temporary directory"  # of Python's tempfile, of whatever cause
@@ -31,7 +31,7 @@ def run(main: Callable[..., None]) -> None:
     except OSError as error:
         if _NO_TEMPORARY_FOLDER in str(error):
             text = "no temporary file can be written: the disk is full, or TMPDIR names no folder to write to"
-        elif error.errno in REFUSALS:
+        elif error.errno in (*REFUSALS, *MISPLACED):
             text = str(refusal(error.filename or "output", error, "The run stopped"))
         else:
             raise

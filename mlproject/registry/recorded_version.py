@@ -1,5 +1,6 @@
 """A registered version, downloaded and verified: its recorded scores, and what it answers now."""
 
+import atexit
 import json
 import os
 import re
@@ -107,6 +108,10 @@ def files_of(version: "ModelVersion") -> Iterator[str]:
 def download(version: "ModelVersion", into: Path) -> Path:
     """Bring a version's files into a folder and verify each; return where they lie.
 
+    Args:
+        into: a temporary folder. On Ctrl-C MLflow's threads write into it until the process ends, after
+            whoever made it has removed it: what they wrote is removed then.
+
     Raises:
         UserError: they are gone, are not what was registered, or the registry holds no hash of them.
         StoreFault, OSError: as `files_of`.
@@ -120,7 +125,11 @@ def download(version: "ModelVersion", into: Path) -> Path:
             "made by this release of mlproject. `mlproject register` where it was trained registers it again."
         )
     with files_of(version) as uri:
-        folder = Path(download_artifacts(uri, dst_path=str(into)))
+        try:
+            folder = Path(download_artifacts(uri, dst_path=str(into)))
+        except KeyboardInterrupt:
+            atexit.register(shutil.rmtree, into, ignore_errors=True)  # runs when the threads have ended
+            raise
         hashes.verify(folder, uri, recorded)
     for compiled in list(folder.rglob("__pycache__")):  # in no list, and Python would run it
         shutil.rmtree(compiled)

@@ -44,9 +44,6 @@ READING = (
     "than 20 good or 20 defective images bootstrap intervals are too narrow.",
     "Strongest shortcut: AUROC of the best trivial image statistic alone, such as mean brightness. Far from "
     "0.50, either way, it could explain a model's result, so AUROC is repeated with brightness matched.",
-    "Pixel AUROC and AUPRO: the maps against the masks, brackets are the 95% bootstrap interval over images. "
-    "Smaller and larger half: of the defects by marked area. Smallest found: the smallest marked area, as a "
-    "share of the image, of a defect that was found, which is called defective by protocol `clean`.",
     "F1 all defective: of calling every image defective. An F1 that is not above it shows no skill.",
     "F1, recall, precision, balanced accuracy, false alarms: at the threshold of protocol `clean`, from good "
     "images alone. Asked: the share of good images that may exceed it; seen: the share that did.",
@@ -55,6 +52,11 @@ READING = (
     "labels; not a result.",
     "F1 oracle: at the threshold with the best F1 on the test labels; an upper bound, not a result. "
     "Optimism: oracle F1 minus clean F1.",
+)
+READING_OF_MASKS = (
+    "Pixel AUROC and AUPRO: the maps against the masks, brackets are the 95% bootstrap interval over images. "
+    "Smaller and larger half: of the defects by marked area. Smallest found: the smallest marked area, as a "
+    "share of the image, of a defect that was found, which is called defective by protocol `clean`."
 )
 
 
@@ -158,7 +160,10 @@ class Table:
 
 
 def tables(rows: Sequence[Row]) -> tuple[list[Table], list[str]]:
-    """Return the tables of the comparison and their numbered notes; a fourth table if a model sees labels."""
+    """Return the tables of the comparison and their numbered notes.
+
+    Two, one more where there are masks, and a last one if a model sees labels.
+    """
     texts = list(dict.fromkeys(text for row in rows for text in notes(row).values()))
     winners = {category: winner(group) for category, group in by_category(rows).items()}
     strong = frozenset(
@@ -176,12 +181,17 @@ def tables(rows: Sequence[Row]) -> tuple[list[Table], list[str]]:
     )
     title = "Decisions at the threshold from good images alone (protocol clean)"
     shown = [ranking, Table(title, tuple(DECISIONS), _lines(rows, DECISIONS, texts), frozenset())]
-    title = "Where the maps point, and defects found by size"
-    shown.append(Table(title, tuple(LOCALISATION), _lines(rows, LOCALISATION, texts), frozenset()))
+    if _has_masks(rows):
+        title = "Where the maps point, and defects found by size"
+        shown.append(Table(title, tuple(LOCALISATION), _lines(rows, LOCALISATION, texts), frozenset()))
     if any(sees_labels(row) for row in rows):
         title = "All models on the held-out half of the test images, threshold from good images alone"
         shown.append(Table(title, tuple(held_out), _held_out_lines(rows, held_out, texts), frozenset()))
     return shown, texts
+
+
+def _has_masks(rows: Sequence[Row]) -> bool:
+    return any(write(row) != "-" for row in rows for name, write in LOCALISATION.items() if name not in NAMES)
 
 
 def _lines(rows: Sequence[Row], columns: Columns, texts: list[str]) -> tuple[tuple[str, ...], ...]:
@@ -210,7 +220,8 @@ def markdown(rows: Sequence[Row]) -> str:
     blocks.append("\n".join(f"- ({i}) {text}" for i, text in enumerate(texts, 1)))
     blocks.append("\n".join(f"- {sentence}" for sentence in verdicts(rows)))
     blocks += ["![AUROC and F1 of every model beside their baselines](comparison.png)", "## How to read it"]
-    blocks.append("\n".join(f"- {line}" for line in READING))
+    reading = (*READING, READING_OF_MASKS) if _has_masks(rows) else READING
+    blocks.append("\n".join(f"- {line}" for line in reading))
     for category, group in by_category(rows).items():
         blocks += [f"## {category}", _by_type(group)]
         blocks += [_pictures(category, row["model"], row["reconstructs"]) for row in group]

@@ -1,8 +1,10 @@
 """A script ends with a line and an exit code, not with a traceback, where nothing is wrong with it."""
 
+from pathlib import Path
+
 import pytest
 
-from mlproject.core import script
+from mlproject.core import files, script
 from mlproject.core.errors import UserError
 
 
@@ -19,3 +21,24 @@ def test_what_a_person_did_is_one_line(error, code, line, capsys, monkeypatch):
         script.run(main)
     assert ended.value.code == code
     assert capsys.readouterr().err == line
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("reports/bottle/a.json", "reports is a file, not a folder"),
+        ("folder", "Is a directory"),
+        ("a" * 300, "File name too long"),
+    ],
+)
+def test_a_path_where_no_file_can_be_is_one_line(path, said, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["table"])
+    Path("reports").touch()
+    Path("folder").mkdir()
+    with pytest.raises(SystemExit) as ended:
+        script.run(lambda: files.read_json(Path(path)))
+    assert ended.value.code == 2
+    assert (
+        capsys.readouterr().err == f"error: {path}: {said}. The run stopped. Correct that, then run again.\n"
+    )

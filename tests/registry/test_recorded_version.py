@@ -1,6 +1,8 @@
 """A version brought back: which images two versions share, and a model that does not load."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -55,3 +57,38 @@ def test_a_model_that_does_not_load_is_a_line_of_text(tmp_path):
     folder.mkdir()
     with pytest.raises(UserError, match=r"version 1 \(pca\) does not load and answer: .*MLmodel"):
         recorded_version.ask(brought_back(WHOLE, folder=folder), [tmp_path / "image.png"])
+
+
+def test_what_is_downloaded_after_ctrl_c_does_not_stay(tmp_path):
+    """MLflow downloads by threads, which end after the folder was removed and make it again."""
+    into = tmp_path / "into"
+    code = f"""
+import concurrent.futures, pathlib, shutil, threading
+import mlflow.artifacts
+from types import SimpleNamespace
+from mlproject.registry import recorded_version, version_tags
+
+into, removed = pathlib.Path({str(into)!r}), threading.Event()
+
+def write():
+    removed.wait()
+    into.mkdir(parents=True)
+    (into / "weights").touch()
+    print("written")
+
+def download(uri, dst_path):
+    concurrent.futures.ThreadPoolExecutor(1).submit(write)
+    raise KeyboardInterrupt
+
+mlflow.artifacts.download_artifacts = download
+version_tags.lineage = lambda version: {{"files": {{}}}}
+into.mkdir()
+try:
+    recorded_version.download(SimpleNamespace(name="bottle", version="1"), into)
+except KeyboardInterrupt:
+    shutil.rmtree(into)
+    removed.set()
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.stdout, ended.returncode) == ("written\n", 0), ended.stderr
+    assert not into.exists()

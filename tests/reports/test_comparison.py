@@ -299,12 +299,22 @@ def test_a_single_model_is_compared_with_nobody() -> None:
     assert comparison.verdicts(rows(result())) == []
 
 
-def test_missing_pixel_metrics_are_a_dash() -> None:
+def without_masks(category: str) -> dict[str, Any]:
     none = {"n": 0, "found": 0}
-    merged = rows(
-        result(pixel_auroc=None, aupro=None, defects={"types": [], "smaller_half": none, "larger_half": none})
-    )
-    assert comparison.tables(merged)[0][2].lines[0][2:] == ("-",) * 5
+    defects = {"types": [], "smaller_half": none, "larger_half": none}
+    return result(category, pixel_auroc=None, aupro=None, defects=defects)
+
+
+def test_missing_pixel_metrics_are_a_dash() -> None:
+    merged = rows(result(), without_masks("weave"))
+    assert comparison.tables(merged)[0][2].lines[1][2:] == ("-",) * 5
+
+
+def test_where_no_category_has_masks_nothing_is_said_of_maps() -> None:
+    text = comparison.markdown(rows(without_masks("weave"), without_masks("bolt")))
+    assert "AUPRO" not in text
+    assert "Where the maps point" not in text
+    assert "AUPRO" in comparison.markdown(rows(result(), without_masks("bolt")))
 
 
 def test_maps_have_intervals_and_defects_are_counted_by_size_and_type() -> None:
