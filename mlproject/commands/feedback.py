@@ -54,6 +54,10 @@ def feedback(
         typer.echo(
             "Masks are left out: a new defective photo has none (--masks); a category has all or none."
         )
+    if added.masks_unused:
+        typer.echo(
+            f"The masks given are not used: {into / category} has none, and a category has all or none."
+        )
     command = [sys.executable, "-m", "dvc", "add", "--quiet", str(into)]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)  # noqa: S603
     if done.returncode:

@@ -12,14 +12,22 @@ def verdicts(
     table: Annotated[Path, typer.Argument(help="The SQLite file that `mlproject watch` writes.")],
     out: Annotated[Path, typer.Option(help="A .csv, .json or .parquet file.")],
 ) -> None:
-    """Write all verdicts, oldest first, to a file that is replaced; a watch may run meanwhile."""
-    from mlproject.inference.predict import check_writable, write
-    from mlproject.production import verdict_table
+    """Write all verdicts, oldest first, to a file that is replaced; a watch may run meanwhile.
 
-    check_writable(out)
+    What people have marked in the column truth of a CSV file stays.
+    """
+    from mlproject.inference import predict
+    from mlproject.production import corrections, verdict_table
+
+    predict.check_writable(out)
     with verdict_table.opened(table) as kept:
         rows = kept.rows()
     if not rows:
         raise UserError(f"{quoted(table)}: holds no verdict yet.")
-    write(out, rows)
-    typer.echo(f"{out}: {len(rows)} photo{'' if len(rows) == 1 else 's'}")
+    marked = 0
+    if out.suffix.lower() == ".csv":
+        marked = corrections.renew(out, predict.table(rows))
+    else:
+        predict.write(out, rows)
+    kept_truths = f"; {marked} marked before stay marked" if marked else ""
+    typer.echo(f"{out}: {len(rows)} photo{'' if len(rows) == 1 else 's'}{kept_truths}")

@@ -14,6 +14,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
+LARGEST_REQUEST = 101 * 1024**2  # bytes, a file of `inspect_server.LARGEST_FILE` among them
+TOO_LARGE = b"Refused: a request holds 100 MiB at most, and says how much it holds.\n"
 REFUSED = b"Refused: another Host or Origin than this page's. `mlproject inspect --name` adds one.\n"
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -49,7 +51,8 @@ def names(allowed: Iterable[str], host: str, port: int) -> frozenset[str]:
 class Guard:
     """ASGI middleware: 403 for requests that are not for this page, a content security policy otherwise.
 
-    The address that a connection reached is allowed as a Host too: no foreign name leads to that.
+    413 for a request that holds more than LARGEST_REQUEST, or does not say how much. The address that a
+    connection reached is allowed as a Host too: no foreign name leads to that.
 
     Args:
         allowed: from `names`.
@@ -62,9 +65,9 @@ class Guard:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
         if scope["type"] == "http" and not self._is_for_this_page(scope):
-            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
-            await send({"type": "http.response.start", "status": 403, "headers": headers})
-            await send({"type": "http.response.body", "body": REFUSED})
+            await _refuse(send, 403, REFUSED)
+        elif scope["type"] == "http" and _is_too_large(scope):
+            await _refuse(send, 413, TOO_LARGE)
         elif scope["type"] != "websocket":  # the page uses none
             await self.app(scope, receive, _with_policy(send))
 
@@ -73,6 +76,21 @@ class Guard:
         origins = [origin.partition("://")[2] for origin in _values(scope, b"origin")]
         hosts = _values(scope, b"host")
         return len(hosts) == 1 and {*hosts, *origins} <= self.allowed | {own}
+
+
+def _is_too_large(scope: Message) -> bool:
+    """Say whether a request holds too much, or comes in pieces and does not say how much.
+
+    The server reads no more of the others than they say that they hold.
+    """
+    headers = dict(scope["headers"])
+    return b"transfer-encoding" in headers or int(headers.get(b"content-length", b"0")) > LARGEST_REQUEST
+
+
+async def _refuse(send: Send, status: int, why: bytes) -> None:
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": why})
 
 
 def _values(scope: Message, header: bytes) -> list[str]:

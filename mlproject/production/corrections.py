@@ -1,6 +1,7 @@
 """Corrections by a person who looks at photos: kept in the table that `mlproject feedback` reads."""
 
 import hashlib
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
@@ -24,7 +25,7 @@ class Corrections:
     def __init__(self, path: Path) -> None:
         check_writable(path, (".csv",))
         self.path = path.absolute()
-        self.photos = self.path.with_name(f"{path.stem}-photos")
+        self.photos = _photos(self.path)
         self._read()
 
     def keep(self, photo: bytes, name: str, truth: str) -> str:
@@ -67,3 +68,32 @@ class Corrections:
                 "`mlproject verdicts` wrote."
             )
         return table if feedback.TRUTH in table else table.assign(**{feedback.TRUTH: ""})
+
+
+def renew(path: Path, verdicts: pd.DataFrame) -> int:
+    """Write verdicts in place of a CSV file, with the truths that it holds; return how many these are.
+
+    A marked photo that has no verdict keeps its row, after the others.
+
+    Args:
+        verdicts: with a column sha256.
+
+    Raises:
+        UserError: the file in its place is no table, or the disk is full.
+    """
+    text = StringIO(verdicts.to_csv(index=False))
+    table = pd.read_csv(text, dtype=str, keep_default_na=False)
+    with files.locked(_photos(path.absolute())):
+        old = feedback.read_table(path) if path.is_file() else pd.DataFrame()
+        marked = old[old[feedback.TRUTH] != ""] if {*feedback.COLUMNS} <= {*old} else old.iloc[:0]
+        if len(marked):
+            truths = dict(zip(marked["sha256"], marked[feedback.TRUTH], strict=True))
+            table[feedback.TRUTH] = table["sha256"].map(truths).fillna("")
+            others = marked[~marked["sha256"].isin(table["sha256"])]
+            table = pd.concat([table, others]).fillna("")
+        files.write_table(path, table)
+    return len(marked)
+
+
+def _photos(table: Path) -> Path:
+    return table.with_name(f"{table.stem}-photos")

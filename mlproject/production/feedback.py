@@ -81,12 +81,14 @@ class Added:
         known: photos that were there already, in that role.
         moved: images that were there with another truth, and were taken out.
         masks_left_out: the category's masks are left out, as a new defective photo has none.
+        masks_unused: masks were given for a category that has none: its other defects lack theirs.
     """
 
     folders: Counter[str] = field(default_factory=Counter)
     known: int = 0
     moved: int = 0
     masks_left_out: bool = False
+    masks_unused: bool = False
 
 
 def read(path: Path, masks: Path | None = None) -> list[Correction]:
@@ -252,7 +254,10 @@ def _add(corrections: Sequence[Correction], folder: Path, added: Added) -> None:
         target.parent.mkdir(exist_ok=True)
         target.write_bytes(correction.content())
         added.folders[correction.folder] += 1
-        if correction.truth == GOOD or not masks.is_dir():
+        if correction.truth == GOOD:
+            continue
+        if not masks.is_dir():
+            added.masks_unused |= correction.mask is not None and not added.masks_left_out
             continue
         if mask is None:
             shutil.rmtree(masks)

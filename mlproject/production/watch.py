@@ -1,5 +1,6 @@
 """Watched folders and buckets: photos scored as they arrive, each verdict kept once, also after a kill."""
 
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -64,16 +65,19 @@ class Watch:
 
         Args:
             every: seconds between two looks; a file that has not changed for so long is taken as whole.
-            once: end after the second look, in which all that was there at the first one is scored.
+            once: end after the second look, in which all that was there at the first one is scored, or once
+                what could not be read then has been tried in READ_TRIES looks.
 
         Raises:
             sqlite3.Error: the table cannot be written.
         """
         self.look()
-        while not self.stop.wait(every):
+        for tries in itertools.count(1):
+            if self.stop.wait(every):
+                return
             self._follow()
             self.look()
-            if once:
+            if once and (not self._tries or tries == READ_TRIES):
                 return
 
     def look(self) -> None:

@@ -98,16 +98,12 @@ def _recorded(name: str, number: str) -> str | None:
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    why = "does not answer"
+    why = "does not answer" if not mlflow.get_registry_uri().startswith("sqlite:") else "is not there"
     if _is_there(mlflow.get_registry_uri()):
         try:
             return version_tags.lineage(mlflow.MlflowClient().get_model_version(name, number)).get("files")
         except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return None
-            why = "fails"
-    elif mlflow.get_registry_uri().startswith("sqlite:"):
-        return None
+            why = "has no such version" if error.error_code == "RESOURCE_DOES_NOT_EXIST" else "fails"
     note = f"note: MLflow's registry {why}: the files of {name} version {number} are compared with their own"
     print(f"{note} {LIST} alone.", file=sys.stderr)
     return None

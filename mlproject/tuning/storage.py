@@ -20,6 +20,7 @@ from sqlalchemy.pool import NullPool
 
 from mlproject.core.errors import UserError
 from mlproject.core.files import written_file
+from mlproject.tracking import connection
 from mlproject.tuning.plan import Plan
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -147,8 +148,9 @@ def readable_errors(url: str | None) -> Iterator[None]:
 
 
 def shown(url: str) -> str:
-    """Return an address without its password."""
+    """Return an address without user and password, wherever they stand in it."""
     try:
-        return make_url(url).render_as_string(hide_password=True)
+        make_url(url)
+        return connection.without_password(url)
     except ArgumentError:
         return "(no address)"

@@ -82,7 +82,9 @@ def corrections(tmp_path_factory) -> Path:
 def address(inspected, corrections, tmp_path_factory) -> Iterator[str]:
     """The page of the champion, served from an empty folder by a process of its own; also as box.lan."""
     code, folder = "from mlproject import cli; cli.main()", tmp_path_factory.mktemp("empty")
+    temporary = tmp_path_factory.mktemp("temporary")
     environment = os.environ | {"PYTHONPATH": str(project.ROOT), "PYTHONUNBUFFERED": "1"}
+    environment["TMPDIR"] = str(temporary)
     with subprocess.Popen(
         [
             *(fork_server.programs() / "python", "-c", code, "inspect", "bracket@champion", "--port", "0"),
@@ -96,9 +98,10 @@ def address(inspected, corrections, tmp_path_factory) -> Iterator[str]:
         assert server.stdout is not None
         said = server.stdout.readline()  # comes once it listens, or is empty when it has ended
         yield said.split()[0] if said else pytest.fail("the server ended")
-        server.send_signal(signal.SIGINT)
+        server.send_signal(signal.SIGTERM)  # as services are ended; Ctrl-C takes the same way
         assert server.wait(60) == 0
     assert list(folder.iterdir()) == []
+    assert not [path for path in temporary.rglob("*") if path.is_file()], "uploads do not stay"
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +197,15 @@ def test_another_sites_page_corrects_nothing(address, corrections):
     port = address.rpartition(":")[2]
     named = requests.get(f"{address}/config", headers={"Host": f"box.lan:{port}"}, timeout=60)
     assert named.status_code == 200
+
+
+def test_a_request_is_limited_whatever_it_is_made_of(address):
+    host, port = address.removeprefix("http://").split(":")
+    for header in ("Content-Length: 105906177", "Transfer-Encoding: chunked"):
+        with socket.create_connection((host, int(port)), 60) as connected:
+            asked = f"POST /gradio_api/upload HTTP/1.1\r\nHost: {host}:{port}\r\n{header}\r\n\r\n"
+            connected.sendall(asked.encode())
+            assert connected.recv(100).startswith(b"HTTP/1.1 413 ")
 
 
 def test_nothing_comes_from_another_host(page, address, photo):

@@ -8,7 +8,7 @@ from support.watched_line import write_photos
 
 from mlproject.core.errors import UserError
 from mlproject.production import feedback
-from mlproject.production.corrections import Corrections
+from mlproject.production.corrections import Corrections, renew
 
 
 @pytest.fixture
@@ -60,6 +60,24 @@ def test_what_could_not_be_learnt_from_is_refused_and_nothing_is_written(
     with pytest.raises(UserError, match=said):
         kept.keep(content or photo.read_bytes(), name, truth)
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+def test_verdicts_written_again_keep_what_was_marked(tmp_path):
+    photos = write_photos(tmp_path / "photos", 3)
+    sha256 = [feedback.hashlib.sha256(photo.read_bytes()).hexdigest() for photo in photos]
+    line = pd.DataFrame(
+        {"path": ["a.png", "b.png", "gone.png"], "bytes": [7, 8, 9], "sha256": [*sha256[:2], ""]}
+    )
+    table = tmp_path / "line.csv"
+    assert renew(table, line.iloc[:1]) == 0
+    assert "truth" not in pd.read_csv(table)
+    Corrections(table).keep(photos[0].read_bytes(), "upload.png", "dent")
+    Corrections(table).keep(photos[2].read_bytes(), "other.png", "good")
+    assert renew(table, line) == 2
+    found = feedback.read_table(table)
+    assert found["truth"].tolist() == ["dent", "", "", "good"]
+    assert found["bytes"].tolist() == ["7", "8", "9", ""]
+    assert [made.sha256 for made in feedback.read(table)] == [sha256[0], sha256[2]]
 
 
 def test_another_table_is_refused(tmp_path):

@@ -129,6 +129,15 @@ def test_drawn_masks_go_with_their_photos_and_all_masks_stay(here):
     assert len(masked()) == 3 + 1
 
 
+def test_masks_for_a_category_that_has_none_are_said_not_to_be_used(here):
+    dented, scratched, bent = write_photos(here / "photos", 3)
+    assert extend({dented: "dent"}).masks_left_out
+    write_mask(scratched, here / "drawn")
+    corrections = feedback.read(write_csv({scratched: "scratch"}), here / "drawn")
+    assert feedback.extend_data_set(corrections, CATEGORY, [CATEGORY], INTO).masks_unused
+    assert not extend({bent: "dent"}).masks_unused
+
+
 @pytest.mark.parametrize(
     ("size", "value", "said"),
     [(40, 255, "line 2: .*the mask is 40×40 pixels"), (48, 0, "line 2: .*its mask marks nothing")],

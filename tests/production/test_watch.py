@@ -1,6 +1,8 @@
 """`mlproject watch`: real folders, real processes, killed and started again."""
 
+import errno
 import json
+import os
 import signal
 import urllib.error
 import urllib.request
@@ -11,6 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from support.watched_line import start, write_photos
 
+from mlproject.data import photos
 from mlproject.tracking import connection
 
 pytest_plugins = ["support.tracked_project"]
@@ -73,6 +76,24 @@ def test_each_photo_has_the_score_that_predict_gives_it(mlproject, line):
     assert reasons[f"{photos}/broken.png"].startswith("truncated")
     assert set(table["model"]) == {"sample-bottle"}
     assert set(table["version"]) == {1}
+
+
+def test_once_gives_a_row_to_what_cannot_be_read(mlproject, line, monkeypatch):
+    *_, broken = write_photos(line / "photos", 2)
+    read, tries = photos._content, []
+
+    def refused(path):
+        if path != broken:
+            return read(path)
+        tries.append(path)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(photos, "_content", refused)
+    code, output, errors = mlproject("watch", "bottle@champion", line / "photos", "--once", *QUICK)
+    assert (code, len(tries)) == (0, 3)
+    assert f"unreadable {broken}: " in output
+    assert "not yet whole" not in errors
+    assert exported(mlproject).set_index("path")["error"][str(broken)].endswith("(Input/output error)")
 
 
 def test_started_again_it_scores_only_what_is_new(mlproject, line):

@@ -132,10 +132,11 @@ def test_several_processes_share_a_tuning_over_postgresql(tuning_home, database)
     assert "secret" not in printed
 
 
-def test_a_database_that_is_away_is_a_line_of_text_without_the_password(tuning_home):
-    code, printed = project.run("--model", "pca", "--storage", "postgresql://me:secret@127.0.0.1:9/tunings")
+@pytest.mark.parametrize("login", ["me:secret@127.0.0.1:9/tunings", "me@127.0.0.1:9/tunings?password=secret"])
+def test_a_database_that_is_away_is_a_line_of_text_without_the_password(login, tuning_home):
+    code, printed = project.run("--model", "pca", "--storage", f"postgresql://{login}")
     assert code == 2
-    assert "me:***@127.0.0.1:9" in printed
+    assert "postgresql://127.0.0.1:9/tunings" in printed
     assert "secret" not in printed
     assert "Traceback" not in printed
 
