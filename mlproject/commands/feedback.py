@@ -54,6 +54,8 @@ def feedback(
         typer.echo(
             "Masks are left out: a new defective photo has none (--masks); a category has all or none."
         )
+    if added.masks_replaced:
+        typer.echo(f"Masks of known photos that were replaced: {added.masks_replaced}")
     if added.masks_unused:
         typer.echo(
             f"The masks given are not used: {into / category} has none, and a category has all or none."

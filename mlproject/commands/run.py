@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -118,7 +119,8 @@ def by_category(stages: Sequence[str]) -> list[list[str]]:
 def repro(arguments: Sequence[str], progress: "Progress", threads: str | None = None) -> int:
     """Run `dvc repro`, print what it and its stages say as soon as they do, and return the exit code.
 
-    That of the stage that failed: 2 for a mistake that the user can correct. DVC's own is 255 for any.
+    That of the stage that failed: 2 for a mistake that the user can correct. DVC's own is 255 for any. Of a
+    DVC that a signal ended, such as that of a machine without memory, 128 and the signal's number.
 
     `--single-item` keeps it from looking at stages before those named, which another one may be reading.
     """
@@ -137,6 +139,10 @@ def repro(arguments: Sequence[str], progress: "Progress", threads: str | None = 
         if found := FAILED.search(line):
             of_stage = int(found[1])
     code = process.wait()
+    if code < 0:
+        name = signal.Signals(-code).name
+        print(f"error: DVC was ended by {name}. Run again: what is done is kept.", file=sys.stderr)
+        return 128 - code
     return code and (of_stage or code)
 
 

@@ -44,8 +44,8 @@ def written_whole(folder: Path) -> Iterator[Path]:
             folder.rename(old)
         try:
             part.rename(folder)
-        except OSError:
-            if old.exists():
+        except BaseException:  # Ctrl-C too
+            if old.exists() and not folder.exists():
                 old.rename(folder)
             raise
         _remove(old)

@@ -23,6 +23,7 @@ LISTS = {
     "studies_used": "studies",
 }
 LARGEST_SEED = 2**32 - 1  # that every library takes
+RESERVED = ("settings", "studies", "benchmark")  # folders of artifacts/, where each category has one
 _SAFE_NAME = re.compile(r"\w[\w.-]*")  # as a folder's name, and in the shell commands of dvc.yaml
 
 
@@ -199,6 +200,8 @@ def checked_categories(categories: Any) -> list[str]:
                 f"{where}: {name!r} is no name of a category. Allowed: letters, digits, _, - and ., "
                 f"with a letter, a digit or _ first."
             )
+        if name in RESERVED:
+            raise UserError(f"{where}: {name} is a folder of artifacts/. Name the category otherwise.")
     twice = [name for name in categories if categories.count(name) > 1]
     if twice:
         raise UserError(f"{where}: {twice[0]} is there twice. Remove one.")

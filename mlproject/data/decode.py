@@ -72,7 +72,8 @@ def fit_array(array: np.ndarray, size: int) -> np.ndarray:
 def decode_mask(data: bytes, size: int, image_size: tuple[int, int]) -> np.ndarray:
     """Return a mask file's content as (size, size) uint8, by nearest neighbour.
 
-    1 where any colour is above 0 (and, with an alpha channel, not transparent), else 0.
+    1 where any colour is above 0 (and, with an alpha channel, not transparent), else 0. A mark so small that
+    nearest neighbour drops all of it is 1 in every pixel that it touches.
 
     Args:
         image_size: (width, height) of the image, which the mask must have too.
@@ -89,7 +90,12 @@ def decode_mask(data: bytes, size: int, image_size: tuple[int, int]) -> np.ndarr
         else:
             pixels = np.asarray(image.convert("RGBA"))
             marked = (pixels[..., :3].max(axis=2) > 0) & (pixels[..., 3] > 0)
-    return np.array(Image.fromarray(marked).resize((size, size), Image.Resampling.NEAREST), dtype=np.uint8)
+    resized = Image.fromarray(marked).resize((size, size), Image.Resampling.NEAREST)
+    small = np.array(resized, dtype=np.uint8)
+    if marked.any() and not small.any():
+        shares = Image.fromarray(marked.astype(np.float32)).resize((size, size), Image.Resampling.BOX)
+        small = (np.asarray(shares) > 0).astype(np.uint8)
+    return small
 
 
 def open_image(data: bytes) -> tuple[Image.Image, str]:

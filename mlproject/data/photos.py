@@ -70,6 +70,8 @@ def find(given: Sequence[Path | str]) -> Found:
     others: Counter[str] = Counter()
     for name in given:
         path = Path(name)
+        if not str(name):  # Path takes it for the working directory
+            raise UserError("An empty name is given. Name image files, or folders that hold some.")
         if buckets.is_url(name):
             found |= dict.fromkeys(_at_url(str(name), others))
         elif path.is_dir():

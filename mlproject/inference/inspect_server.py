@@ -28,6 +28,7 @@ Keep = Callable[[bytes, str, str], str]  # content, name and truth of a photo â†
 # Set before gradio is imported, which reads them then.
 QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 LARGEST_FILE = "100mb"
+FORGOTTEN = (600, 24 * 3600)  # seconds: how often uploaded files are looked at, and how old they get
 STYLE = Path(__file__).with_name("inspect.css")
 
 
@@ -104,7 +105,9 @@ def serve(
         import gradio as gr
         import uvicorn
         from fastapi import FastAPI
+        from gradio import processing_utils
 
+        processing_utils.async_ssrf_protected_download = _fetch_nothing  # whose address the page is sent
         page = _page(inspectors, title, keep)
         app = gr.mount_gradio_app(
             FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
@@ -125,11 +128,17 @@ def serve(
             server.run(sockets=[listener])
 
 
+async def _fetch_nothing(url: str, cache_dir: str) -> str:
+    import gradio as gr
+
+    raise gr.Error("This page fetches no address. Upload the file.")
+
+
 def _page(inspectors: Inspectors, title: str, keep: Keep | None) -> "gr.Blocks":
     import gradio as gr
 
     choices = list(inspectors.loaders)
-    with gr.Blocks(title=title, analytics_enabled=False) as page:
+    with gr.Blocks(title=title, analytics_enabled=False, delete_cache=FORGOTTEN) as page:
         gr.HTML(f'<h1 class="title">{escape(title)}</h1>')
         with gr.Row(elem_classes="asked"):
             file = gr.File(

@@ -118,7 +118,7 @@ def check_folders(folders: Sequence[str]) -> list[Folder]:
     for given, folder in zip(folders, absolute, strict=True):
         if isinstance(folder, str):
             buckets.check(folder)
-        elif not folder.is_dir():
+        elif not given or not folder.is_dir():
             raise UserError(f"{quoted(given)}: no such folder. Name folders that photos arrive in.")
         parents = [os.fspath(other).rstrip("/") for other in absolute if other is not folder]
         if any(f"{os.fspath(folder)}/".startswith(f"{other}/") for other in parents):

@@ -43,6 +43,7 @@ class Corrections:
         made = feedback.Correction(name, sha256, truth.strip())
         feedback.check_truth(made.truth, "What it shows")
         feedback.check_photo(made, photo, quoted(name))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         with files.locked(self.photos):  # against others who mark at the same time
             table = self._read()
             known = table["sha256"] == sha256
@@ -83,6 +84,7 @@ def renew(path: Path, verdicts: pd.DataFrame) -> int:
     """
     text = StringIO(verdicts.to_csv(index=False))
     table = pd.read_csv(text, dtype=str, keep_default_na=False)
+    path.absolute().parent.mkdir(parents=True, exist_ok=True)
     with files.locked(_photos(path.absolute())):
         old = feedback.read_table(path) if path.is_file() else pd.DataFrame()
         marked = old[old[feedback.TRUTH] != ""] if {*feedback.COLUMNS} <= {*old} else old.iloc[:0]

@@ -81,6 +81,7 @@ class Added:
         known: photos that were there already, in that role.
         moved: images that were there with another truth, and were taken out.
         masks_left_out: the category's masks are left out, as a new defective photo has none.
+        masks_replaced: known photos whose mask is another one now.
         masks_unused: masks were given for a category that has none: its other defects lack theirs.
     """
 
@@ -89,6 +90,7 @@ class Added:
     moved: int = 0
     masks_left_out: bool = False
     masks_unused: bool = False
+    masks_replaced: int = 0
 
 
 def read(path: Path, masks: Path | None = None) -> list[Correction]:
@@ -104,6 +106,7 @@ def read(path: Path, masks: Path | None = None) -> list[Correction]:
     if masks and not masks.is_dir():
         raise UserError(f"{quoted(masks)}: no such folder of masks.")
     corrections: dict[str, Correction] = {}
+    masked: dict[str, Correction] = {}  # by the name that their mask has
     for line, row in enumerate(_rows(path), start=2):
         truth = str(row[TRUTH]).strip()
         if not truth:
@@ -113,6 +116,12 @@ def read(path: Path, masks: Path | None = None) -> list[Correction]:
         mask = _mask(masks, row["path"], where) if masks and truth != GOOD else None
         made = Correction(row["path"], row["sha256"], truth, mask)
         _check(made, where)
+        other = masked.setdefault(PurePosixPath(made.path).stem, made) if mask is not None else made
+        if other.sha256 != made.sha256:
+            raise UserError(
+                f"{where}: {quoted(other.path)} has the same name and would get the same mask. Give photos "
+                "of one name in several runs, each with a folder of masks of its own."
+            )
         known = corrections.setdefault(made.sha256, made)
         if known.truth != truth:
             raise UserError(f"{where}: the same photo is {known.truth} in another line and {truth} here.")
@@ -163,8 +172,12 @@ def _rows(path: Path) -> list[dict[str, str]]:
     return table[list(COLUMNS)].to_dict("records")
 
 
+def _mask_file(masks: Path, photo: str) -> Path:
+    return masks / f"{PurePosixPath(photo).stem}_mask.png"
+
+
 def _mask(masks: Path, photo: str, where: str) -> bytes | None:
-    file = masks / f"{PurePosixPath(photo).stem}_mask.png"
+    file = _mask_file(masks, photo)
     try:
         return file.read_bytes()
     except FileNotFoundError:
@@ -179,6 +192,8 @@ def _check(correction: Correction, where: str) -> None:
         content = correction.content()
     except OSError as error:
         raise UserError(f"{where}: {name} cannot be read ({error.strerror or 'not found'}).") from None
+    except ValueError as error:  # a NUL in its name
+        raise UserError(f"{where}: {name} cannot be read ({error}).") from None
     if hashlib.sha256(content).hexdigest() != correction.sha256:
         raise UserError(f"{where}: {name} has other content than when it was scored.")
     check_photo(correction, content, f"{where}: {name}")
@@ -209,19 +224,27 @@ def extend_data_set(
 ) -> Added:
     """Write a data set of all categories, with corrected photos in one of them, whole or not at all.
 
-    It begins as a copy of data/raw; later corrections go into what is there.
+    It begins as a copy of data/raw; later corrections go into what is there, of whichever category.
 
     Args:
         category: that the photos are of.
         categories: all that params.yaml names: a data set for `data.source: folder` has each.
 
     Raises:
-        UserError: a category is not there, or the result would not be in the layout.
+        UserError: a category is not there, the data set is versioned but not here, or the result would not
+            be in the layout.
     """
     files.check_place(into / "x")
+    versioned = into.with_name(f"{into.name}.dvc")
+    if versioned.is_file() and not into.is_dir():
+        raise UserError(
+            f"{into}: not here, but {versioned} says that it was made. `dvc checkout {versioned}` brings it "
+            f"back, `dvc pull {versioned}` from a remote. To begin anew from data/raw, remove {versioned}."
+        )
+    there = [entry.parent.name for entry in into.glob("*/train")]
     added = Added()
     with files.written_whole(into) as part:
-        for name in {*categories, category}:
+        for name in {*categories, category, *there}:
             base = next((root / name for root in (into, artifacts.RAW) if (root / name).is_dir()), None)
             if base is None:
                 raise UserError(f"{artifacts.RAW / name}: not found. `dvc repro ingest` brings it.")
@@ -235,21 +258,24 @@ def _add(corrections: Sequence[Correction], folder: Path, added: Added) -> None:
     """Put corrected photos into a category's folder."""
     masks = folder / "ground_truth"
     images = [folder / entry.path for entry in layout.read_layout(folder)]
-    by_content = {files.sha256(path): path for path in images}
+    by_content: dict[str, list[Path]] = {}
+    for path in images:
+        by_content.setdefault(files.sha256(path), []).append(path)
     for correction in corrections:
-        there = by_content.get(correction.sha256)
-        if there and there.parent.name == correction.truth:
-            added.known += 1
-            continue
+        there = by_content.get(correction.sha256, [])
+        right = [path for path in there if path.parent.name == correction.truth]
         mask = correction.mask
-        if there:
-            there.unlink()
+        for wrong in (path for path in there if path not in right):
+            taken = _take_out(wrong, masks)
+            mask = mask or taken
             added.moved += 1
-            for old in (masks / there.parent.name).glob(f"{glob.escape(there.stem)}_mask.*"):
-                mask = mask or old.read_bytes()
-                old.unlink()
-            if there.parent.name != GOOD and not any(there.parent.iterdir()):
-                there.parent.rmdir()  # the layout knows no type of defect without images
+        if right:
+            added.known += len(right) == len(there)
+            if correction.mask is not None and masks.is_dir():
+                _replace_mask(masks / correction.truth, right[0].stem, correction.mask, added)
+            elif correction.mask is not None:
+                added.masks_unused = True
+            continue
         target = folder / correction.folder / correction.name
         target.parent.mkdir(exist_ok=True)
         target.write_bytes(correction.content())
@@ -265,3 +291,25 @@ def _add(corrections: Sequence[Correction], folder: Path, added: Added) -> None:
         else:
             (masks / correction.truth).mkdir(exist_ok=True)
             (masks / correction.truth / f"{target.stem}_mask.png").write_bytes(mask)
+
+
+def _take_out(image: Path, masks: Path) -> bytes | None:
+    """Remove an image and its mask; return the mask."""
+    image.unlink()
+    mask = None
+    for old in (masks / image.parent.name).glob(f"{glob.escape(image.stem)}_mask.*"):
+        mask = old.read_bytes()
+        old.unlink()
+    if image.parent.name != GOOD and not any(image.parent.iterdir()):
+        image.parent.rmdir()  # the layout knows no type of defect without images
+    return mask
+
+
+def _replace_mask(folder: Path, stem: str, mask: bytes, added: Added) -> None:
+    before = list(folder.glob(f"{glob.escape(stem)}_mask.*"))
+    if [path.read_bytes() for path in before] == [mask]:
+        return
+    for path in before:
+        path.unlink()
+    (folder / f"{stem}_mask.png").write_bytes(mask)
+    added.masks_replaced += 1

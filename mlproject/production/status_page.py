@@ -1,6 +1,7 @@
 """Figures of a running watch over HTTP: /health for people and supervisors, /metrics for Prometheus."""
 
 import json
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -150,7 +151,7 @@ def served(figures: Figures, host: str, port: int) -> Iterator[str]:
         UserError: the address cannot be used.
     """
     try:
-        server = ThreadingHTTPServer((host, port), _handler(figures, host))
+        server = _Server((host, port), _handler(figures, host))
     except (OSError, OverflowError) as error:
         raise UserError(f"{host}:{port} cannot be used ({error}). Choose another --port or --host.") from None
     with server:
@@ -159,6 +160,13 @@ def served(figures: Figures, host: str, port: int) -> Iterator[str]:
             yield f"http://{host}:{server.server_port}"
         finally:
             server.shutdown()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print nothing of a client that went away before it had its answer."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 def _handler(figures: Figures, listening: str) -> type[BaseHTTPRequestHandler]:

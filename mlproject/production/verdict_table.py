@@ -237,9 +237,9 @@ def opened(path: Path, *, new: bool = False) -> Iterator[VerdictTable]:
     try:
         database = sqlite3.connect(path, timeout=LONGEST_WAIT, isolation_level=None)
         try:
+            _make_tables(database, path)  # first: another program's file stays as it is
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
-            _make_tables(database, path)
             yield VerdictTable(database)
         finally:
             database.close()

@@ -72,7 +72,7 @@ def read_tuned(path: Path) -> Tuned:
     """
     try:
         tree = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: is not valid YAML: {error}") from None
     return params.check(tree, Tuned, str(path))
 

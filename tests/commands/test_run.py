@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -201,23 +202,37 @@ def write_pipeline(folder: Path) -> None:
     subprocess.run(["dvc", "init", "-q", "--no-scm"], cwd=folder, check=True)
 
 
-def test_dvc_runs_categories_together_and_its_failure_is_the_commands(tmp_path):
+def run_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    code = "from mlproject import cli; cli.main()"
+    return subprocess.run(
+        [fork_server.programs() / "python", "-c", code, "run", *arguments],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_dvc_runs_categories_together_and_that_it_was_killed_is_said(tmp_path):
     write_pipeline(tmp_path)
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        code = "from mlproject import cli; cli.main()"
-        return subprocess.run(
-            [fork_server.programs() / "python", "-c", code, "run", *arguments],
-            cwd=tmp_path, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-
-    done = run("compare", "--at-once", "2")
+    done = run_in(tmp_path, "compare", "--at-once", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(re.findall(r"stage (\d) of 4", done.stdout)) == ["1", "2", "3", "4"]
     assert (tmp_path / "table").read_text() == "table"
     locked = yaml.safe_load((tmp_path / "dvc.lock").read_text())["stages"]
     assert set(locked) == {"ingest", "prepare@a", "prepare@b", "compare"}
-    failed = run()
+    pipeline = (tmp_path / "dvc.yaml").read_text()
+    (tmp_path / "dvc.yaml").write_text(
+        pipeline.replace("python wait.py ${item.category}", "kill -9 $PPID; true")
+    )
+    killed = run_in(tmp_path, "compare", "--at-once", "2")
+    assert killed.returncode == 128 + signal.SIGKILL
+    assert "DVC was ended by SIGKILL" in killed.stderr
+
+
+def test_the_exit_code_of_a_stage_that_failed(tmp_path):
+    write_pipeline(tmp_path)
+    done = run_in(tmp_path, "compare", "--at-once", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    failed = run_in(tmp_path)
     assert failed.returncode == 3  # the stage's; DVC's is 255
     assert "stage 5 of 5" in failed.stdout
-    assert run("no_such_stage").returncode != 0
+    assert run_in(tmp_path, "no_such_stage").returncode != 0

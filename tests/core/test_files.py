@@ -118,6 +118,23 @@ def test_an_error_while_writing_leaves_the_old_output_and_nothing_else(tmp_path)
     assert names(tmp_path) == ["file", "folder"]
 
 
+def test_ctrl_c_while_a_folder_is_replaced_leaves_the_old_one(tmp_path, monkeypatch):
+    with files.written_whole(tmp_path / "folder") as part:
+        (part / "old").touch()
+    rename = Path.rename
+
+    def interrupted(path: Path, target: Path) -> Path:
+        if target == tmp_path / "folder" and (path / "new").exists():
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), files.written_whole(tmp_path / "folder") as part:
+        (part / "new").touch()
+    assert names(tmp_path / "folder") == ["old"]
+    assert names(tmp_path) == ["folder"]
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path

@@ -217,6 +217,17 @@ def test_masks_stay_sharp_when_they_shrink():
     assert np.array_equal(decoded, MARKED)
 
 
+@pytest.mark.parametrize("mark", [1, 2, 3, 5])
+def test_a_small_mark_does_not_vanish_when_its_mask_shrinks(mark):
+    for place in range(40):
+        mask = np.zeros((16 * SIDE, 16 * SIDE), dtype=np.uint8)
+        mask[place : place + mark, 3 * place : 3 * place + mark] = 255
+        rows, columns = decode_mask(encoded(mask), SIDE, mask.shape).nonzero()
+        assert 1 <= len(rows) <= 4
+        assert {place // 16, (place + mark - 1) // 16} >= {*rows}
+        assert {3 * place // 16, (3 * place + mark - 1) // 16} >= {*columns}
+
+
 def test_a_mask_of_another_size_than_its_image_is_refused():
     with pytest.raises(UndecodableImage, match="the mask is 32×32 pixels, its image 64×32"):
         decode_mask(encoded(GREY), SIDE, (64, 32))

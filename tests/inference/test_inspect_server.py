@@ -199,6 +199,18 @@ def test_another_sites_page_corrects_nothing(address, corrections):
     assert named.status_code == 200
 
 
+def test_no_address_is_fetched_for_whoever_asks(address):
+    """Gradio takes an address in the place of an uploaded file."""
+    listed = requests.get(f"{address}/config", timeout=60).json()
+    (number,) = (one["id"] for one in listed["dependencies"] if one["api_name"] == "take")
+    file = {"path": "http://192.0.2.1/a.png", "meta": {"_type": "gradio.FileData"}}
+    asked = {"data": [MODEL, file], "fn_index": number, "session_hash": "fetching"}
+    requests.post(f"{address}/gradio_api/queue/join", json=asked, timeout=60).raise_for_status()
+    answers = requests.get(f"{address}/gradio_api/queue/data?session_hash=fetching", stream=True, timeout=60)
+    done = next(line for line in answers.iter_lines() if b"process_completed" in line)
+    assert b"This page fetches no address" in done
+
+
 def test_a_request_is_limited_whatever_it_is_made_of(address):
     host, port = address.removeprefix("http://").split(":")
     for header in ("Content-Length: 105906177", "Transfer-Encoding: chunked"):

@@ -66,7 +66,7 @@ def test_verdicts_written_again_keep_what_was_marked(tmp_path):
     photos = write_photos(tmp_path / "photos", 3)
     sha256 = [feedback.hashlib.sha256(photo.read_bytes()).hexdigest() for photo in photos]
     line = pd.DataFrame(
-        {"path": ["a.png", "b.png", "gone.png"], "bytes": [7, 8, 9], "sha256": [*sha256[:2], ""]}
+        {"path": [str(photos[0]), "b.png", "gone.png"], "bytes": [7, 8, 9], "sha256": [*sha256[:2], ""]}
     )
     table = tmp_path / "line.csv"
     assert renew(table, line.iloc[:1]) == 0
@@ -78,6 +78,11 @@ def test_verdicts_written_again_keep_what_was_marked(tmp_path):
     assert found["truth"].tolist() == ["dent", "", "", "good"]
     assert found["bytes"].tolist() == ["7", "8", "9", ""]
     assert [made.sha256 for made in feedback.read(table)] == [sha256[0], sha256[2]]
+
+
+def test_the_folder_of_the_table_is_made(tmp_path, photo):
+    Corrections(tmp_path / "marks/new.csv").keep(photo.read_bytes(), "a.png", "good")
+    assert feedback.read(tmp_path / "marks/new.csv")[0].truth == "good"
 
 
 def test_another_table_is_refused(tmp_path):

@@ -129,6 +129,49 @@ def test_drawn_masks_go_with_their_photos_and_all_masks_stay(here):
     assert len(masked()) == 3 + 1
 
 
+def test_corrections_of_a_category_that_params_no_longer_name_stay(here):
+    write_category(here / artifacts.RAW / "ring", seed=1, n_train=12, n_good=3, n_defective=3)
+    dented, good = write_photos(here / "photos", 2)
+    feedback.extend_data_set(feedback.read(write_csv({dented: "dent"})), "ring", [CATEGORY, "ring"], INTO)
+    extend({good: "good"})
+    assert any("corrected-" in entry.path for entry in read_layout(INTO / "ring"))
+
+
+def test_a_versioned_data_set_that_is_not_here_is_not_begun_anew(here):
+    INTO.parent.mkdir(parents=True)
+    INTO.with_name("sample.dvc").touch()
+    with pytest.raises(UserError, match=r"`dvc checkout data/corrected/sample\.dvc` brings it back"):
+        extend(dict.fromkeys(write_photos(here / "photos", 1), "good"))
+    assert not INTO.exists()
+
+
+def test_two_photos_of_one_name_do_not_share_a_mask(here):
+    (first,), (second,) = (write_photos(here / name, 1, seed) for name, seed in (("cam1", 0), ("cam2", 1)))
+    second = second.rename(second.with_name(first.name))
+    write_mask(first, here / "drawn")
+    with pytest.raises(UserError, match=r"line 3: .*cam1/0000\.png has the same name"):
+        feedback.read(write_csv({first: "dent", second: "dent"}), here / "drawn")
+
+
+def test_the_mask_of_a_known_photo_is_replaced(here):
+    (dented,) = write_photos(here / "photos", 1)
+    for value, replaced in ((255, 0), (255, 0), (128, 1)):
+        write_mask(dented, here / "drawn", value=value)
+        corrections = feedback.read(write_csv({dented: "dent"}), here / "drawn")
+        added = feedback.extend_data_set(corrections, CATEGORY, [CATEGORY], INTO)
+        assert added.masks_replaced == replaced
+    kept = INTO / CATEGORY / f"ground_truth/dent/corrected-{sha256(dented)[:16]}_mask.png"
+    assert kept.read_bytes() == (here / "drawn/0000_mask.png").read_bytes()
+
+
+def test_every_copy_of_a_training_image_that_is_defective_leaves_them(here):
+    folder = here / artifacts.RAW / CATEGORY / "train/good"
+    (folder / "zz.png").write_bytes((folder / "003.png").read_bytes())
+    assert extend({folder / "003.png": "dent"}).moved == 2
+    assert corrected() == {sha256(folder / "003.png"): "test/dent"}
+    assert sha256(folder / "003.png") not in {sha256(p) for p in (INTO / CATEGORY / "train/good").iterdir()}
+
+
 def test_masks_for_a_category_that_has_none_are_said_not_to_be_used(here):
     dented, scratched, bent = write_photos(here / "photos", 3)
     assert extend({dented: "dent"}).masks_left_out

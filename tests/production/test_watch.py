@@ -1,9 +1,13 @@
 """`mlproject watch`: real folders, real processes, killed and started again."""
 
+import contextlib
 import errno
 import json
 import os
 import signal
+import socket
+import sqlite3
+import struct
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -145,8 +149,14 @@ def test_figures_are_served_and_sigterm_ends_it_cleanly(mlproject, line):
         metrics = urllib.request.urlopen(f"{address}/metrics").read().decode()
         with pytest.raises(urllib.error.HTTPError, match="403"):
             urllib.request.urlopen(urllib.request.Request(f"{address}/health", headers={"Host": "a.b:80"}))
+        for _ in range(3):  # clients that go away before they have their answer
+            with socket.create_connection(address.removeprefix("http://").split(":")) as gone:
+                gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                gone.sendall(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        urllib.request.urlopen(f"{address}/health").read()
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
+        assert "Traceback" not in process.stderr.read()
     assert health["status"] == "ok"
     assert health["model"] == "sample-bottle version 1 (kd_cae)"
     assert health["photos"]["unreadable"] == 1
@@ -182,17 +192,23 @@ def test_ctrl_c_ends_it_with_exit_code_0(line):
         (["bottel", "photos"], "Did you mean"),
         (["bottle", "photos", "--table", "photos"], "is a folder"),
         (["bottle", "photos", "--table", "notes.txt"], "file is not a database"),
+        (["bottle", "photos", "--table", "other.db"], "is no table of verdicts"),
+        (["bottle", ""], "no such folder"),
         (["bottle", "photos", "--run-length", "20"], "100"),
     ],
 )
 def test_a_mistake_is_named(mlproject, line, arguments, said):
     (line / "photos").mkdir()
     (line / "notes.txt").write_text("no database, but long enough to be looked at" * 30)
+    with contextlib.closing(sqlite3.connect("other.db")) as other:
+        other.execute("CREATE TABLE parts (name TEXT)")
+    content = Path("other.db").read_bytes()
     before = sorted(line.rglob("*"))
     code, output, errors = mlproject("watch", *arguments, "--once")
     assert (code, output) == (2, "")
     assert said in errors
     assert sorted(line.rglob("*")) == before
+    assert Path("other.db").read_bytes() == content
 
 
 def test_a_port_that_is_taken_is_named(mlproject, line):
