@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -202,10 +203,10 @@ def write_pipeline(folder: Path) -> None:
     subprocess.run(["dvc", "init", "-q", "--no-scm"], cwd=folder, check=True)
 
 
-def run_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_in(folder: Path, *arguments: str, python: str = "") -> subprocess.CompletedProcess[str]:
     code = "from mlproject import cli; cli.main()"
     return subprocess.run(
-        [fork_server.programs() / "python", "-c", code, "run", *arguments],
+        [python or fork_server.programs() / "python", "-c", code, "run", *arguments],
         cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
@@ -223,7 +224,7 @@ def test_dvc_runs_categories_together_and_that_it_was_killed_is_said(tmp_path):
     (tmp_path / "dvc.yaml").write_text(
         pipeline.replace("python wait.py ${item.category}", "kill -9 $PPID; true")
     )
-    killed = run_in(tmp_path, "compare", "--at-once", "2")
+    killed = run_in(tmp_path, "compare", "--at-once", "2", python=sys.executable)
     assert killed.returncode == 128 + signal.SIGKILL
     assert "DVC was ended by SIGKILL" in killed.stderr
 

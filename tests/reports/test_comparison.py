@@ -299,22 +299,13 @@ def test_a_single_model_is_compared_with_nobody() -> None:
     assert comparison.verdicts(rows(result())) == []
 
 
-def without_masks(category: str) -> dict[str, Any]:
+def test_without_masks_there_are_dashes_and_without_any_no_table() -> None:
     none = {"n": 0, "found": 0}
     defects = {"types": [], "smaller_half": none, "larger_half": none}
-    return result(category, pixel_auroc=None, aupro=None, defects=defects)
-
-
-def test_missing_pixel_metrics_are_a_dash() -> None:
-    merged = rows(result(), without_masks("weave"))
-    assert comparison.tables(merged)[0][2].lines[1][2:] == ("-",) * 5
-
-
-def test_where_no_category_has_masks_nothing_is_said_of_maps() -> None:
-    text = comparison.markdown(rows(without_masks("weave"), without_masks("bolt")))
-    assert "AUPRO" not in text
-    assert "Where the maps point" not in text
-    assert "AUPRO" in comparison.markdown(rows(result(), without_masks("bolt")))
+    without = result("weave", pixel_auroc=None, aupro=None, defects=defects)
+    assert comparison.tables(rows(result(), without))[0][2].lines[1][2:] == ("-",) * 5
+    assert "AUPRO" in comparison.markdown(rows(result(), without))
+    assert "AUPRO" not in comparison.markdown(rows(without))
 
 
 def test_maps_have_intervals_and_defects_are_counted_by_size_and_type() -> None:
