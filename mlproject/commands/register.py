@@ -2,7 +2,10 @@
 
 
 def register() -> None:
-    """Record every finished training in MLflow from its files; recorded ones are left alone."""
+    """Record in MLflow, from its files, every finished result of what params.yaml names.
+
+    Of what is recorded already, metrics, tags and descriptions are brought up to date.
+    """
     from mlproject.registry import record
 
     record.record_all()

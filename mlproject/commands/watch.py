@@ -35,8 +35,9 @@ def watch(
 ) -> None:
     """Score photos as they arrive, until Ctrl-C or SIGTERM; each gets one row in the table.
 
-    A photo is its path and its content. Started again, it goes on where it stopped. A model given by an alias
-    is replaced, within a minute, when the alias moves. `mlproject verdicts` writes the table as CSV.
+    A photo is its path and its content. Started again, it goes on where it stopped. Between two looks, once a
+    minute at most, it asks whether the model's alias has moved, and uses the new version from then on.
+    `mlproject verdicts` writes the table as CSV.
     """
     from mlproject.core.files import check_place
     from mlproject.production import arrivals, status_page, verdict_table
