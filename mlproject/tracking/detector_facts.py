@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from mlproject.core import artifacts, files
+from mlproject.core.errors import UserError
 from mlproject.tracking.facts import (
     LOCK,
     Facts,
+    demand_one_run,
     files_hash,
     files_in,
     flatten,
@@ -43,6 +45,8 @@ class DetectorFacts(Facts):
 
     @classmethod
     def read(cls, category: str, model: str) -> Self:
+        of_pair = (f"{stage}@{category}-{model}" for stage in ("train", "score", "evaluate"))
+        demand_one_run(f"{category} {model}", [f"prepare@{category}", *of_pair])
         scores = artifacts.scores_folder(category, model)
         served = {
             "model": artifacts.model_folder(category, model),
@@ -69,6 +73,8 @@ class DetectorFacts(Facts):
         Raises:
             UserError: a file is missing.
         """
+        if not served["model"].is_dir():
+            raise UserError(f"{served['model']}: not found. `dvc repro` makes it.")
         model_files = files_in(served["model"])
         pictures = pictures_by_epoch(training / "reconstructions")
         logged = {

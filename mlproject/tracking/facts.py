@@ -4,7 +4,7 @@ import functools
 import hashlib
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -91,6 +91,28 @@ class Facts(ABC):
 def locked_stages() -> dict[str, Any]:
     """Return the stages of dvc.lock, by name; {} where there is no lock."""
     return _stages(LOCK.read_text(encoding="utf-8")) if LOCK.is_file() else {}
+
+
+def demand_one_run(title: str, stages: Sequence[str]) -> None:
+    """Refuse results of which some were made from what has been made again since, by the hashes in dvc.lock.
+
+    Args:
+        stages: in their order, such as ``train@bottle-pca``; those that are not in dvc.lock do not count.
+
+    Raises:
+        UserError: a stage read a file or folder that is another one now.
+    """
+    locked = locked_stages()
+    made: dict[str, str] = {}
+    for stage in stages:
+        entry = locked.get(stage, {})
+        for read in entry.get("deps", ()):
+            if read.get("md5") != made.get(read["path"], read.get("md5")):
+                raise UserError(
+                    f"{title}: {read['path']} was made again after stage {stage} had read it. `mlproject "
+                    "run` brings all of it up to date."
+                )
+        made |= {out["path"]: out.get("md5") for out in entry.get("outs", ())}
 
 
 @functools.lru_cache(maxsize=1)

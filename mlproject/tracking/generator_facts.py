@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from mlproject.core import artifacts, files
-from mlproject.tracking.facts import Facts, files_hash, files_in, flatten, pictures_by_epoch
+from mlproject.tracking.facts import Facts, demand_one_run, files_hash, files_in, flatten, pictures_by_epoch
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class GeneratorFacts(Facts):
 
     @classmethod
     def read(cls, category: str, generator: str) -> Self:
+        made_by = [f"prepare@{category}", f"generate@{category}-{generator}"]
+        demand_one_run(f"{category} {generator}", made_by)
         training = artifacts.training_folder(category, generator)
         report = artifacts.report_folder(category, generator)
         model = {

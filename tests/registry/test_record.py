@@ -1,9 +1,11 @@
 """Stage register: what one pair lacks does not stop the others; links in place of files are followed."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import support.tracked_project as project
+import yaml
 
 from mlproject.core import artifacts
 from mlproject.core.errors import UserError
@@ -31,6 +33,27 @@ def test_one_pair_that_cannot_be_recorded_does_not_stop_the_others(folder, train
     said = capsys.readouterr().out
     assert "broken kd_cae: not recorded: " in said
     assert "bottle kd_cae: sample-bottle version 1 (new)" in said
+
+
+def test_weights_that_were_made_again_are_not_recorded_with_older_scores(folder, trained, capsys):
+    weights = f"artifacts/{project.CATEGORY}/{project.MODEL}/model"
+    pair = f"{project.CATEGORY}-{project.MODEL}"
+    stages = {
+        f"train@{pair}": {"cmd": "train", "outs": [{"path": weights, "md5": "new"}]},
+        f"score@{pair}": {"cmd": "score", "deps": [{"path": weights, "md5": "old"}]},
+    }
+    Path("dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
+    with pytest.raises(UserError, match="1 of 1 results could not be recorded"):
+        record.record_all()
+    assert f"{weights} was made again after stage score@{pair} had read it" in capsys.readouterr().out
+    Path("dvc.lock").unlink()
+
+
+def test_weights_that_are_gone_are_named(folder, trained, capsys):
+    shutil.rmtree(artifacts.model_folder(project.CATEGORY, project.MODEL))
+    with pytest.raises(UserError, match="1 of 1 results could not be recorded"):
+        record.record_all()
+    assert f"{project.MODEL}/model: not found" in capsys.readouterr().out
 
 
 def test_links_into_dvcs_cache_are_logged_as_files(folder, tmp_path):
