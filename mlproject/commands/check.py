@@ -32,7 +32,8 @@ def check() -> None:
 def least_alike(category: str) -> list[str]:
     """Return lines on the training images with the highest leave-one-out scores of the trained patch_kde.
 
-    None where it is not trained on the images that are prepared now.
+    None where it is not trained on the images that are prepared now. These may be others than those that are
+    checked: `data.path` may have changed since.
     """
     import numpy as np
     from safetensors import safe_open
@@ -54,7 +55,7 @@ def least_alike(category: str) -> list[str]:
     paths = data.paths(data.roles(params.Split(**trained["split"]), trained["seed"]).train)
     times = scores / np.median(scores)
     return [
-        f"{category}: training images least like the others: is one of them defective? ({MODEL}'s "
-        "leave-one-out score, as a multiple of the median)",
+        f"{category}: training images of {artifacts.RAW / category} least like the others: is one of them "
+        f"defective? ({MODEL}'s leave-one-out score, as a multiple of the median)",
         *(f"  {times[i]:.1f}  {quoted(paths[i])}" for i in np.argsort(-scores, kind="stable")[:LISTED]),
     ]

@@ -16,6 +16,7 @@ from mlproject.commands.doctor_stores import Answer
 from mlproject.core import artifacts, params
 from mlproject.core.errors import UserError
 from mlproject.core.parallel import usable_cores
+from mlproject.data.layout import find_category
 
 FREE_DISK = 10e9
 TORCH_PROBE = """
@@ -177,17 +178,17 @@ def parameters() -> Answer:
 def data() -> Answer:
     """Whether the categories are here, or can be brought here by the stage `ingest`."""
     settings, categories = params.load("data", params.Data), params.value("categories")
-    missing = without_images(artifacts.RAW, categories)
-    if not missing:
-        return Answer(True, f"{', '.join(categories)} in {artifacts.RAW}")
-    if settings.source == "sample":
-        return Answer(True, "the sample: made by the first run")
-    if settings.source == "folder":
+    if settings.source == "folder":  # whatever lies in data/raw: the next run brings it from there
         absent = without_images(Path(settings.path), categories)
         if not absent:
             return Answer(True, f"{', '.join(categories)} in {settings.path}")
         remedy = "Correct data.path or categories in params.yaml: each category holds train/good."
         return Answer(False, f"{settings.path} lacks {', '.join(absent)}", remedy)
+    missing = without_images(artifacts.RAW, categories)
+    if not missing:
+        return Answer(True, f"{', '.join(categories)} in {artifacts.RAW}")
+    if settings.source == "sample":
+        return Answer(True, "the sample: made by the first run")
     if not settings.accept_licence:
         remedy = "Non-commercial use only (CC BY-NC-SA 4.0). If you accept it, set data.accept_licence: true."
         return Answer(False, "mvtec: the licence is not accepted", remedy)
@@ -196,4 +197,11 @@ def data() -> Answer:
 
 def without_images(folder: Path, categories: list[str]) -> list[str]:
     """Return the categories that have no folder of good training images."""
-    return [name for name in categories if not (folder / name / "train/good").is_dir()]
+
+    def is_there(name: str) -> bool:
+        try:
+            return (find_category(folder, name) / "train/good").is_dir()
+        except UserError:
+            return False
+
+    return [name for name in categories if not is_there(name)]

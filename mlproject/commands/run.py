@@ -80,6 +80,7 @@ def refuse_wrong_params() -> None:
         UserError: names it.
     """
     from mlproject.core import params
+    from mlproject.data import ingest
 
     if params.FILE.is_file():  # DVC misses it itself
         for section in params.SECTIONS:
@@ -87,6 +88,9 @@ def refuse_wrong_params() -> None:
         params.checked_categories(params.value("categories"))
         params.seed()
         params.is_tuned()
+        data = params.load("data", params.Data)
+        if data.source == "folder":
+            ingest.source_folder(data)
         for key in params.LISTS:
             params.chosen(key)
 
@@ -166,20 +170,21 @@ class Progress:
 
     def note(self, line: str) -> str:
         """Return a line of DVC's as it is shown; the one that begins a stage says its number and the time."""
-        found = re.match(r"(?:Running stage|Stage) '([^']+)'( didn't change)?", line)
+        found = re.match(r"(?:Running stage |Stage |(?=.*' didn't change))'([^']+)'( didn't change)?", line)
         if not found:
             return line
+        name, unchanged = found[1], found[2]  # of a .dvc file DVC says no "Stage"
         with self._lock:
-            if found[1] in self._to_come:
-                self._to_come.remove(found[1])
-            elif not found[2]:
+            if name in self._to_come:
+                self._to_come.remove(name)
+            elif not unchanged:
                 return line
-            if found[2]:
+            if unchanged:
                 return ""
-            left = self._left(found[1])
+            left = self._left(name)
             number = self._total - len(self._to_come)
-            self._done += expected(found[1]) / self.at_once
-        return f"\nstage {number} of {self._total}, {left}: {found[1]}\n"
+            self._done += expected(name) / self.at_once
+        return f"\nstage {number} of {self._total}, {left}: {name}\n"
 
     def _left(self, name: str) -> str:
         now = self._clock()

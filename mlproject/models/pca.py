@@ -59,7 +59,8 @@ class PCA(ReconstructionDetector):
         if self.settings.components >= len(train):
             raise UserError(
                 f"pca: components is {self.settings.components}, but {len(train)} training images have "
-                f"{len(train) - 1} at most. Lower it, or add good images."
+                f"{len(train) - 1} at most. Lower models.pca.components, add good images, or take pca out of "
+                "detectors in params.yaml."
             )
         started = time.perf_counter()
         self.device = run.device

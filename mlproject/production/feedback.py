@@ -155,7 +155,11 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path, dtype=str, keep_default_na=False)
     except ValueError as error:
-        raise UserError(f"{quoted(path)}: no readable table ({error}).") from None
+        why = " ".join(str(error).split())
+        raise UserError(
+            f"{quoted(path)}: no readable table ({why}). It must be CSV with commas between the columns, in "
+            "UTF-8."
+        ) from None
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -244,9 +244,8 @@ def opened(path: Path, *, new: bool = False) -> Iterator[VerdictTable]:
         finally:
             database.close()
     except sqlite3.Error as error:
-        raise UserError(
-            f"{quoted(path)}: {error}. Photos whose verdict was not kept are scored again by the next run."
-        ) from None
+        again = " Photos whose verdict was not kept are scored again by the next run." if new else ""
+        raise UserError(f"{quoted(path)}: {error}.{again}") from None
 
 
 def _make_tables(database: sqlite3.Connection, path: Path) -> None:

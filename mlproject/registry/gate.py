@@ -201,7 +201,7 @@ def lineage(recorded: Mapping[str, str]) -> Check:
     commit = f"commit {recorded['git_commit'][:10]}"
     if recorded["git_tree"] != "clean":
         again = "`dvc repro`, or `mlproject extend` if that made this version"
-        why = f"made with uncommitted changes; commit them, then make it again: {again}"
+        why = f"made with uncommitted changes (`git status`); commit them, then make it again: {again}"
         return Check(name, False, f"{commit}, but {why}")
     count = len(json.loads(recorded["parameters"]))
     said = (

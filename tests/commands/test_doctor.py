@@ -283,6 +283,12 @@ def test_data_is_here_or_can_be_brought_here(project):
     assert (answer.ok, answer.detail) == (False, f"photos lacks {categories[1]}")
     for name in categories:
         (project / "data/raw" / name / "train/good").mkdir(parents=True)
+    assert doctor_checks.data().ok is False, "the next run takes photos, not data/raw"
+    change("data", source="folder", path=f"photos/{categories[0]}")
+    tree = yaml.safe_load(Path("params.yaml").read_text()) | {"categories": categories[:1]}
+    Path("params.yaml").write_text(yaml.safe_dump(tree))
+    assert doctor_checks.data().ok is True, "a category's own folder"
+    change("data", source="sample", path="photos")
     assert doctor_checks.data().ok is True
 
 

@@ -61,6 +61,7 @@ def begin(stage: str) -> str:
 WRONG = {
     "categories: bottle": "categories must list one category or more",
     "categories: [[bottle]]": "categories: ['bottle'] is no text",
+    "categories: [settings]": "categories: settings is a folder of artifacts/",
     "categories: [on, bottle]": "categories: True is no text. Put it in quotes",
     "detectors: pca": "detectors is 'pca': it must be a list, such as [kd_cae, ni_cae]",
     "detectors: []": "detectors must list one detector or more: kd_cae,",
@@ -89,6 +90,14 @@ def test_a_wrong_value_is_named_by_its_key_before_anything_runs(tmp_path, monkey
     assert count == 1
     Path("params.yaml").write_text(text)
     with pytest.raises(UserError, match=re.escape(WRONG[line])):
+        run()
+
+
+def test_a_folder_of_photos_that_is_not_there_is_named_before_anything_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "params.yaml").read_text().replace("source: sample", "source: folder", 1)
+    (tmp_path / "params.yaml").write_text(re.sub(r"(?m)^  path: \S*", "  path: nowhere", text, count=1))
+    with pytest.raises(UserError, match=r"data\.path is 'nowhere': no such folder"):
         run()
 
 
@@ -147,6 +156,7 @@ def test_a_key_that_replaces_a_merged_one_is_not_there_twice(tmp_path):
 def test_each_stage_has_its_number_and_skipped_ones_count(progress):
     assert progress.note(begin("ingest")) == "\nstage 1 of 4, about 2 min left: ingest\n"
     assert progress.note("Stage 'train@disc-kd_cae' didn't change, skipping\n") == ""
+    assert progress.note("'data/corrected/photos.dvc' didn't change, skipping\n") == ""
     assert progress.note(begin("train@disc-pca")).startswith("\nstage 3 of 4")
 
 
@@ -157,7 +167,7 @@ def test_the_time_left_is_as_fast_as_the_stages_that_have_run(progress, clock):
     assert int(minutes[1]) == round(sum(map(expected, STAGES[1:])) * 10 / 60)
 
 
-@pytest.mark.parametrize("line", ["Running stage 'other':\n", "epoch 1/60\n", "\n"])
+@pytest.mark.parametrize("line", ["Running stage 'other':\n", "'a.png': 2 more\n", "epoch 1/60\n", "\n"])
 def test_other_lines_stay_as_they_are(progress, line):
     assert progress.note(line) == line
 

@@ -30,7 +30,8 @@ def test_lineage():
     parts = "clean tree, data 123456789a, dvc.lock 23456789ab, 2 parameters, seed 7, run 3456789abc"
     assert gate.lineage(LINEAGE) == Check("lineage", True, f"commit 0123456789, {parts}")
     again = "`dvc repro`, or `mlproject extend` if that made this version"
-    why = f"commit 0123456789, but made with uncommitted changes; commit them, then make it again: {again}"
+    changes = "made with uncommitted changes (`git status`); commit them, then make it again"
+    why = f"commit 0123456789, but {changes}: {again}"
     assert gate.lineage(LINEAGE | {"git_tree": "dirty"}) == Check("lineage", False, why)
     lacking = {name: value for name, value in LINEAGE.items() if name not in ("seed", "run_id")}
     assert gate.lineage(lacking) == Check("lineage", False, "missing: seed, run")

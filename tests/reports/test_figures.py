@@ -208,6 +208,14 @@ def test_glaring_defects_are_counted_at_the_edge_instead_of_squashing_the_rest()
     figure = score_plots.error_distribution("x", table, 0.5, {"score": 0.5})
     assert figure.axes[0].get_xlim()[1] < 3
     assert "2 more →" in texts(figure)
+    low, high = score_plots.visible_range(
+        *(table.loc[table["label"] == label, "score"] for label in (0, 1)), 0.5
+    )
+    table.loc[table["score"] == 90.0, "score"] = high + 1e-3 * (high - low)
+    figure = score_plots.error_distribution("x", table, 0.5, {"score": 0.5})
+    assert "2 more →" in texts(figure)
+    values, edges, base = figure.axes[0].patches[-1].get_data()
+    assert (values[edges[:-1] > 0.7] == base).all(), "no bar shows what is counted at the edge"
 
 
 def test_no_bar_straddles_the_threshold_and_equal_scores_lie_on_its_good_side() -> None:

@@ -89,10 +89,10 @@ def _ridges(
     edges = bin_edges(low, high, threshold)
     for line, (values, colour) in enumerate(sets):
         base = len(sets) - 1 - line
-        counts = counts_up_to(values, edges)
+        inside = values[values <= high]
+        counts = counts_up_to(inside, edges)
         heights = base + 0.72 * counts / max(1, counts.max())
         axes.stairs(heights, edges, baseline=base, fill=True, color=colour, alpha=0.55)
-        inside = values[values <= high]
         axes.plot(inside, np.full(len(inside), base - 0.07), "|", color=colour, markersize=6, alpha=0.7)
         if beyond := len(values) - len(inside):
             axes.text(high, base + 0.55, f"{beyond} more →", ha="right", color=colour, fontsize=9)
