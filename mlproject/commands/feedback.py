@@ -47,6 +47,8 @@ def feedback(
             f"--into {quoted(into)}: must end in /{data.dataset_name}. Registered models are named after the "
             f"data set's folder: a challenger meets its champion as {data.dataset_name}-{category} alone."
         )
+    if not into.resolve().is_relative_to(Path.cwd()):
+        raise UserError(f"--into {quoted(into)}: must lie in the project's folder, for DVC to version it.")
     added = data_set.extend_data_set(data_set.read(corrected, masks), category, categories, into)
     counts = ", ".join(f"{count} to {folder}" for folder, count in sorted(added.folders.items()))
     typer.echo(f"{into / category}: added {counts or 'nothing'}; {added.known} known, {added.moved} moved")

@@ -24,7 +24,7 @@ GOOD = "good"
 TRUTH = "truth"
 COLUMNS = ("path", "sha256", TRUTH)
 MARKED = 1024  # side that a mask is looked at, pixels
-DEFECT = re.compile(r"\w[\w.-]*")  # a folder's name
+DEFECT = re.compile(r"\w[\w. -]*")  # a folder's name
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def check_truth(truth: str, where: str) -> None:
     if not DEFECT.fullmatch(truth) or (truth != GOOD and truth.lower() == GOOD):
         raise UserError(
             f"{where}: truth {truth!r} is not allowed. Write {GOOD}, or the type of the defect: letters, "
-            "digits, _, - and ., with a letter, a digit or _ first."
+            "digits, spaces, _, - and ., with a letter, a digit or _ first."
         )
 
 

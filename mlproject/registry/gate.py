@@ -127,7 +127,7 @@ def false_alarms(good_scores: np.ndarray, threshold: float, asked: float, settin
     alarms = int(np.count_nonzero(thresholds.decide(good_scores, threshold)))
     share = intervals.share_interval(alarms, len(good_scores))
     said = (
-        f"{alarms} of {len(good_scores)} held-out good images, {share.value:.1%}, binomial 95% interval "
+        f"{alarms} of {len(good_scores)} good test images, {share.value:.1%}, binomial 95% interval "
         f"[{share.low:.1%}, {share.high:.1%}]; asked {asked:.1%}"
     )
     if asked > settings.false_alarm_rate:

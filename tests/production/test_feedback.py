@@ -89,6 +89,12 @@ def test_later_corrections_go_into_the_same_data_set(here):
     }
 
 
+def test_a_type_of_defect_may_be_two_words(here):
+    (photo,) = write_photos(here / "photos", 1)
+    extend({photo: "Bruch klein"})
+    assert corrected() == {sha256(photo): "test/Bruch klein"}
+
+
 def test_a_training_image_that_is_defective_leaves_the_training_images(here):
     bad = artifacts.RAW / CATEGORY / "train/good/003.png"
     added = extend({bad.resolve(): "dent"})
@@ -256,10 +262,12 @@ def test_the_command_versions_the_data_set_and_says_what_comes_next(here, monkey
     tree["data"] |= {"source": "folder", "path": "data/corrected/sample"}
     Path("params.yaml").write_text(yaml.safe_dump(tree))
     assert connection.dataset() == "sample", "the champion's model, sample-disc, is the challenger's too"
-    monkeypatch.setattr(sys, "argv", ["mlproject", "feedback", "corrected.csv", "disk"])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == 2
+    for wrong in (["disk"], ["disc", "--into", f"{here.parent}/elsewhere/sample"]):
+        monkeypatch.setattr(sys, "argv", ["mlproject", "feedback", "corrected.csv", *wrong])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == 2
+    assert not (here.parent / "elsewhere").exists()
     assert "Did you mean disc?" in capsys.readouterr().err
     monkeypatch.setattr(sys, "argv", ["mlproject", "feedback", "corrected.csv", CATEGORY, "--into", "new"])
     with pytest.raises(SystemExit) as ended:

@@ -59,7 +59,7 @@ def test_false_alarms():
         "false alarms", False, "cannot be checked: no good test image"
     )
     scores = np.array([0.0] * 19 + [1.0])
-    said = "1 of 20 held-out good images, 5.0%, binomial 95% interval [0.1%, 24.9%]; asked 10.0%"
+    said = "1 of 20 good test images, 5.0%, binomial 95% interval [0.1%, 24.9%]; asked 10.0%"
     assert gate.false_alarms(scores, 0.5, 0.1, SETTINGS) == Check("false alarms", True, said)
     more = said.replace("asked 10.0%", "asked 20.0%") + ", more than promote.false_alarm_rate 10.0%"
     assert gate.false_alarms(scores, 0.5, 0.2, SETTINGS) == Check("false alarms", False, more)

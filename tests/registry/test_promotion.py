@@ -107,7 +107,7 @@ def test_a_model_that_fails_is_refused_and_every_check_is_shown(fresh, bad, mlpr
     assert (code, err) == (1, "")
     failed = [name for name in CHECKS if lines(out)[name].startswith("NO")]
     assert failed == ["not worse", "false alarms", "same scores"]
-    assert "20 of 20 held-out good images" in lines(out)["false alarms"]
+    assert "20 of 20 good test images" in lines(out)["false alarms"]
     assert "Not promoted: not worse, false alarms, same scores. Nothing was changed." in out
     assert aliases() == {"champion": fresh["pca"]}
     assert "promoted.at" not in tags(bad)
