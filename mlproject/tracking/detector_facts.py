@@ -7,12 +7,12 @@ from typing import Any, ClassVar, Self
 from mlproject.core import artifacts, files
 from mlproject.core.errors import UserError
 from mlproject.tracking.facts import (
-    LOCK,
     Facts,
     demand_one_run,
     files_hash,
     files_in,
     flatten,
+    lock_hash,
     locked_stages,
     mlflow_parameters,
     pictures_by_epoch,
@@ -21,6 +21,12 @@ from mlproject.tracking.facts import (
 OF_ALL_PAIRS = ("categories", "detectors", "models")  # what stage settings reads but for one pair's values
 
 LEARNT, YES, NO = "learnt", "yes", "no: "  # tag of a run and its values; the reason follows NO
+
+
+def stages_of(category: str, model: str) -> list[str]:
+    """Return the names of the stages that make a detector and its figures, in their order."""
+    of_pair = (f"{stage}@{category}-{model}" for stage in ("train", "score", "evaluate"))
+    return [f"prepare@{category}", *of_pair]
 
 
 @dataclass(frozen=True)
@@ -45,8 +51,7 @@ class DetectorFacts(Facts):
 
     @classmethod
     def read(cls, category: str, model: str) -> Self:
-        of_pair = (f"{stage}@{category}-{model}" for stage in ("train", "score", "evaluate"))
-        demand_one_run(f"{category} {model}", [f"prepare@{category}", *of_pair])
+        demand_one_run(f"{category} {model}", stages_of(category, model))
         scores = artifacts.scores_folder(category, model)
         served = {
             "model": artifacts.model_folder(category, model),
@@ -147,9 +152,13 @@ class DetectorFacts(Facts):
             },
         }
         values |= flatten({"outside_weights": self.outside_weights})
-        if LOCK.is_file():
-            values["mlproject.lock_hash"] = files.sha256(LOCK)
+        if hashed := self.lock_hash():
+            values["mlproject.lock_hash"] = hashed
         return super().tags() | {name: str(value) for name, value in values.items()}
+
+    def lock_hash(self) -> str | None:
+        """Return the hash of the stages that made it, as dvc.lock has them; None if it has none of them."""
+        return lock_hash(stages_of(self.training["category"], self.training["model"]))
 
     def locked(self) -> dict[str, Any]:
         """Return the params.yaml values that dvc.lock says this pair's stages ran with, flat.

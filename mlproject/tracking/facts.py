@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import json
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -91,6 +92,18 @@ class Facts(ABC):
 def locked_stages() -> dict[str, Any]:
     """Return the stages of dvc.lock, by name; {} where there is no lock."""
     return _stages(LOCK.read_text(encoding="utf-8")) if LOCK.is_file() else {}
+
+
+def lock_hash(stages: Iterable[str]) -> str | None:
+    """Return the sha256 hex of stages as dvc.lock has them; None if it has none of them.
+
+    Args:
+        stages: such as ``train@bottle-pca``.
+    """
+    locked = locked_stages()
+    entries = {name: locked[name] for name in stages if name in locked}
+    text = json.dumps(entries, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest() if entries else None
 
 
 def demand_one_run(title: str, stages: Sequence[str]) -> None:

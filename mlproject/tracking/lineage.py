@@ -9,7 +9,7 @@ from typing import Any
 from mlproject.core import artifacts, files, params
 from mlproject.core.errors import UserError
 from mlproject.tracking.detector_facts import DetectorFacts
-from mlproject.tracking.facts import LOCK, Facts, flatten, git_tags, locked_stages
+from mlproject.tracking.facts import Facts, flatten, git_tags, locked_stages
 from mlproject.training import run_settings
 
 COMMIT, TREE = "git_commit", "git_tree"
@@ -47,8 +47,8 @@ def of_version(
         "run_id": run_id,
         **{f"outside_weights.{name}": str(value) for name, value in facts.outside_weights.items()},
     }
-    if LOCK.is_file():
-        values["lock_hash"] = files.sha256(LOCK)
+    if hashed := facts.lock_hash():
+        values["lock_hash"] = hashed
     if known.get(TREE) == values.get(TREE) == "clean" and "lock_hash" in known:
         values["lock_hash"] = known["lock_hash"]  # the lock of that commit, not of a later one
     return values | facts.lineage

@@ -147,7 +147,13 @@ def test_the_commit_is_recorded_and_the_pipelines_own_files_do_not_make_it_dirty
     assert re.fullmatch("[0-9a-f]{40}", run.data.tags["mlflow.source.git.commit"])
     assert run.data.tags["mlproject.tree"] == "clean"
     assert run.data.tags["x.y"] == "3", "what the stage ran with, by the lock"
-    assert "mlproject.lock_hash" in run.data.tags
+    hashed = run.data.tags["mlproject.lock_hash"]
+    made_by = detector_facts.stages_of(project.CATEGORY, project.MODEL)
+    with Path("dvc.lock").open("a") as lock:
+        lock.write("  register:\n    cmd: python pipelines/register.py\n")
+    assert facts.lock_hash(made_by) == hashed, "other stages do not count"
+    Path("dvc.lock").write_text(Path("dvc.lock").read_text().replace("x.y: 3", "x.y: 4"))
+    assert facts.lock_hash(made_by) != hashed
     Path("params.yaml").write_text("")
     assert facts.git_tags()["mlproject.tree"] == "dirty"
 
