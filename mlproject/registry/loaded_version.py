@@ -15,7 +15,6 @@ import pandas as pd
 import mlproject
 from mlproject import models
 from mlproject.core import files
-from mlproject.core.errors import UserError
 from mlproject.data.decode import decode_bytes
 from mlproject.models.components import detector as base
 from mlproject.registry import recorded_version, version_tags
@@ -24,7 +23,6 @@ from mlproject.tracking import connection
 from mlproject.tracking.facts import files_in
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
 NOT_TRAINED_ON = ("calibration", "test")
@@ -63,26 +61,13 @@ class LoadedVersion:
         return {name: str(getattr(self, name)) for name in names}
 
 
-def connect() -> "MlflowClient":
-    """Return a client of a store that is there.
-
-    Raises:
-        UserError: it does not answer, is a file that does not exist, or an older MLflow made its tables.
-    """
-    if not connection.exists():
-        raise UserError(
-            f"{connection.shown()}: no such file. Set MLFLOW_TRACKING_URI to where the models are recorded."
-        )
-    return connection.open_registry()
-
-
 def load(address: str) -> LoadedVersion:
     """Return the version that an address names, such as ``bottle@champion``.
 
     Raises:
         UserError: there is none, or the store does not answer.
     """
-    return load_version(find_version(connect(), address))
+    return load_version(find_version(connection.open_registry(), address))
 
 
 def load_version(version: "ModelVersion") -> LoadedVersion:
@@ -151,7 +136,7 @@ def offered(address: str) -> list[Offered]:
     Raises:
         UserError: as `load`.
     """
-    client = connect()
+    client = connection.open_registry()
     asked = find_version(client, address)
     aliases: dict[str, list[str]] = {}
     for alias, number in client.get_registered_model(asked.name).aliases.items():

@@ -8,6 +8,7 @@ import numpy as np
 from mlproject.registry import loaded_version
 from mlproject.registry.address import find_version
 from mlproject.registry.loaded_version import LoadedVersion
+from mlproject.tracking import connection
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -31,7 +32,7 @@ def load(address: str) -> ModelInUse:
     Raises:
         UserError: there is none, its files are gone or changed, or the store does not answer.
     """
-    return _loaded(find_version(loaded_version.connect(), address))
+    return _loaded(find_version(connection.open_registry(), address))
 
 
 def newer(address: str, used: ModelInUse) -> ModelInUse | None:
@@ -40,7 +41,7 @@ def newer(address: str, used: ModelInUse) -> ModelInUse | None:
     Raises:
         UserError: as `load`.
     """
-    found = find_version(loaded_version.connect(), address)
+    found = find_version(connection.open_registry(), address)
     same = (found.name, str(found.version)) == (used.version.name, used.version.version)
     return None if same else _loaded(found)
 

@@ -192,10 +192,12 @@ def open_registry() -> "MlflowClient":
     """Return a client for a command that can do nothing without the store.
 
     Raises:
-        UserError: it does not answer, or an older MLflow made its tables.
+        UserError: it does not answer, is a file that does not exist, or an older MLflow made its tables.
     """
     from mlflow.exceptions import MlflowException
 
+    if not exists():
+        raise UserError(f"{shown()}: no such file. Set MLFLOW_TRACKING_URI to where the models are recorded.")
     if not reachable():
         raise UserError(f"MLflow at {shown()} does not answer. Nothing was changed.")
     try:

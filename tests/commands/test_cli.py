@@ -231,3 +231,23 @@ def test_table_shows_every_model(folder, mlproject):
     assert code == 0
     assert "kd_cae" in out
     assert "ni_cae" in out
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("predict", "disc", "a.png"), ("export", "disc", "a.onnx"), ("inspect", "disc"),
+        ("watch", "disc", "."), ("extend", "disc", "--add", "a.png"), ("rollback", "disc"), ("compare", "disc"),
+        ("promote", "disc", "--version", "1"),
+    ],
+    ids=lambda command: command[0],
+)  # fmt: skip
+def test_where_nothing_is_recorded_no_database_is_made(command, tmp_path, monkeypatch, mlproject):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/none.db")
+    copy_project(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    code, _, errors = mlproject(*command)
+    assert code == 2
+    assert "none.db: no such file. Set MLFLOW_TRACKING_URI" in errors
+    assert sorted(tmp_path.rglob("*")) == before
