@@ -237,8 +237,8 @@ def test_table_shows_every_model(folder, mlproject):
     "command",
     [
         ("predict", "disc", "a.png"), ("export", "disc", "a.onnx"), ("inspect", "disc"),
-        ("watch", "disc", "."), ("extend", "disc", "--add", "a.png"), ("rollback", "disc"), ("compare", "disc"),
-        ("promote", "disc", "--version", "1"),
+        ("watch", "disc", "."), ("extend", "disc", "--add", "a.png"), ("rollback", "disc"),
+        ("compare", "disc"), ("promote", "disc", "--version", "1"),
     ],
     ids=lambda command: command[0],
 )  # fmt: skip
@@ -246,6 +246,7 @@ def test_where_nothing_is_recorded_no_database_is_made(command, tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/none.db")
     copy_project(tmp_path)
+    Path("a.png").touch()
     before = sorted(tmp_path.rglob("*"))
     code, _, errors = mlproject(*command)
     assert code == 2
