@@ -51,7 +51,7 @@ class DetectorFacts(Facts):
 
     @classmethod
     def read(cls, category: str, model: str) -> Self:
-        demand_one_run(f"{category} {model}", stages_of(category, model))
+        demand_one_run(stages_of(category, model))
         scores = artifacts.scores_folder(category, model)
         served = {
             "model": artifacts.model_folder(category, model),

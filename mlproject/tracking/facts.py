@@ -106,7 +106,7 @@ def lock_hash(stages: Iterable[str]) -> str | None:
     return hashlib.sha256(text.encode()).hexdigest() if entries else None
 
 
-def demand_one_run(title: str, stages: Sequence[str]) -> None:
+def demand_one_run(stages: Sequence[str]) -> None:
     """Refuse results of which some were made from what has been made again since, by the hashes in dvc.lock.
 
     Args:
@@ -122,7 +122,7 @@ def demand_one_run(title: str, stages: Sequence[str]) -> None:
         for read in entry.get("deps", ()):
             if read.get("md5") != made.get(read["path"], read.get("md5")):
                 raise UserError(
-                    f"{title}: {read['path']} was made again after stage {stage} had read it. `mlproject "
+                    f"{read['path']} was made again after stage {stage} had read it. `mlproject "
                     "run` brings all of it up to date."
                 )
         made |= {out["path"]: out.get("md5") for out in entry.get("outs", ())}

@@ -22,8 +22,7 @@ class GeneratorFacts(Facts):
 
     @classmethod
     def read(cls, category: str, generator: str) -> Self:
-        made_by = [f"prepare@{category}", f"generate@{category}-{generator}"]
-        demand_one_run(f"{category} {generator}", made_by)
+        demand_one_run([f"prepare@{category}", f"generate@{category}-{generator}"])
         training = artifacts.training_folder(category, generator)
         report = artifacts.report_folder(category, generator)
         model = {
