@@ -1,5 +1,6 @@
 """`mlproject feedback`: verdicts that a person corrected, as a versioned data set."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,11 @@ def feedback(
         )
     if not into.resolve().is_relative_to(Path.cwd()):
         raise UserError(f"--into {quoted(into)}: must lie in the project's folder, for DVC to version it.")
+    if into.resolve().is_relative_to(artifacts.RAW.resolve()):
+        raise UserError(
+            f"--into {quoted(into)}: {artifacts.RAW} is made by the pipeline. Name another place."
+        )
+    _demand_versioned_state(into)
     added = data_set.extend_data_set(data_set.read(corrected, masks), category, categories, into)
     counts = ", ".join(f"{count} to {folder}" for folder, count in sorted(added.folders.items()))
     typer.echo(f"{into / category}: added {counts or 'nothing'}; {added.known} known, {added.moved} moved")
@@ -73,3 +79,21 @@ def feedback(
     message = f"Corrected verdicts of {category}"
     typer.echo(f"  git add params.yaml {into.parent} && git commit --message '{message}'")
     typer.echo(f"  mlproject run && mlproject promote {category} --model MODEL")
+
+
+def _demand_versioned_state(into: Path) -> None:
+    """Refuse a data set that is not the one that its .dvc file names: the new .dvc would replace that one.
+
+    Raises:
+        UserError: says how to bring it back.
+    """
+    versioned = into.with_name(f"{into.name}.dvc")
+    if not versioned.is_file() or not into.is_dir():
+        return
+    command = [sys.executable, "-m", "dvc", "status", "--json", str(versioned)]
+    found = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)  # noqa: S603
+    if found.returncode or json.loads(found.stdout or "{}"):
+        raise UserError(
+            f"{into}: is not what {versioned} names. `dvc checkout {versioned}` brings that back, `dvc pull "
+            f"{versioned}` from a remote; `dvc add {into}` keeps what you changed by hand. Then run again."
+        )

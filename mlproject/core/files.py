@@ -40,9 +40,9 @@ def written_whole(folder: Path) -> Iterator[Path]:
         yield part
         _demand_part(part, folder)
         old = _temporary_name(folder)
-        if folder.exists():
-            folder.rename(old)
         try:
+            if folder.exists():
+                folder.rename(old)
             part.rename(folder)
         except BaseException:  # Ctrl-C too
             if old.exists() and not folder.exists():

@@ -59,9 +59,11 @@ def source_folder(data: Data) -> Path:
     """
     folder = Path(data.path)
     if not data.path or not folder.is_dir():
+        remedy = "It must hold one folder for each category."
+        if data.path and folder.with_name(f"{folder.name}.dvc").is_file():
+            remedy = f"`dvc checkout {folder}.dvc` brings it back, `dvc pull {folder}.dvc` from a remote."
         raise UserError(
-            f"params.yaml: data.path is {data.path!r}: no such folder. Nothing was written. "
-            "It must hold one folder for each category."
+            f"params.yaml: data.path is {data.path!r}: no such folder. Nothing was written. {remedy}"
         )
     return folder
 

@@ -86,15 +86,36 @@ def renew(path: Path, verdicts: pd.DataFrame) -> int:
     table = pd.read_csv(text, dtype=str, keep_default_na=False)
     path.absolute().parent.mkdir(parents=True, exist_ok=True)
     with files.locked(_photos(path.absolute())):
-        old = feedback.read_table(path) if path.is_file() else pd.DataFrame()
-        marked = old[old[feedback.TRUTH] != ""] if {*feedback.COLUMNS} <= {*old} else old.iloc[:0]
+        marked = _marked(path)
         if len(marked):
-            truths = dict(zip(marked["sha256"], marked[feedback.TRUTH], strict=True))
-            table[feedback.TRUTH] = table["sha256"].map(truths).fillna("")
+            table[feedback.TRUTH] = _truths(table, marked)
             others = marked[~marked["sha256"].isin(table["sha256"])]
             table = pd.concat([table, others]).fillna("")
         files.write_table(path, table)
     return len(marked)
+
+
+def _marked(path: Path) -> pd.DataFrame:
+    """Return the rows of a table that have a truth; none where there is no file yet."""
+    if not path.is_file():
+        return pd.DataFrame(columns=list(feedback.COLUMNS), dtype=str)
+    table = feedback.read_table(path)
+    unlike = [name for name in table if name.strip().lower() == feedback.TRUTH != name]
+    if unlike or not {"path", "sha256"} <= {*table}:
+        raise UserError(
+            f"{quoted(path)}: is no table that `mlproject verdicts` wrote, with commas and the columns path, "
+            f"sha256 and {feedback.TRUTH}. Nothing was replaced. Save it so, or name another file."
+        )
+    return table[table[feedback.TRUTH] != ""] if feedback.TRUTH in table else table.iloc[:0]
+
+
+def _truths(table: pd.DataFrame, marked: pd.DataFrame) -> list[str]:
+    """Return the truth of each row: its own, else that of its content where people agree on it."""
+    own = {(row.path, row.sha256): getattr(row, feedback.TRUTH) for row in marked.itertuples()}
+    said = marked[marked["sha256"] != ""].groupby("sha256")[feedback.TRUTH].agg(set)
+    agreed = {sha256: next(iter(truths)) for sha256, truths in said.items() if len(truths) == 1}
+    places = zip(table["path"], table["sha256"], strict=True)
+    return [own.get((path, sha256), agreed.get(sha256, "")) for path, sha256 in places]
 
 
 def _photos(table: Path) -> Path:

@@ -123,6 +123,8 @@ def read(path: Path, masks: Path | None = None) -> list[Correction]:
                 "of one name in several runs, each with a folder of masks of its own."
             )
         known = corrections.setdefault(made.sha256, made)
+        if known.mask is None and made.mask is not None and known.truth == truth:
+            corrections[made.sha256] = made  # the same photo, under the name that its mask has
         if known.truth != truth:
             raise UserError(f"{where}: the same photo is {known.truth} in another line and {truth} here.")
     if not corrections:

@@ -237,7 +237,7 @@ def opened(path: Path, *, new: bool = False) -> Iterator[VerdictTable]:
     try:
         database = sqlite3.connect(path, timeout=LONGEST_WAIT, isolation_level=None)
         try:
-            _make_tables(database, path)  # first: another program's file stays as it is
+            _make_tables(database, path, new)  # first: another program's file stays as it is
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
             yield VerdictTable(database)
@@ -248,11 +248,11 @@ def opened(path: Path, *, new: bool = False) -> Iterator[VerdictTable]:
         raise UserError(f"{quoted(path)}: {error}.{again}") from None
 
 
-def _make_tables(database: sqlite3.Connection, path: Path) -> None:
+def _make_tables(database: sqlite3.Connection, path: Path, new: bool) -> None:
     database.execute("BEGIN IMMEDIATE")
     (found,) = database.execute("PRAGMA user_version").fetchone()
     (tables,) = database.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-    if found == 0 and tables == 0:
+    if found == 0 and tables == 0 and new:
         for statement in TABLES:
             database.execute(statement)
         database.execute(f"PRAGMA user_version = {FORMAT}")

@@ -51,7 +51,8 @@ class DetectorFacts(Facts):
 
     @classmethod
     def read(cls, category: str, model: str) -> Self:
-        demand_one_run(stages_of(category, model))
+        prepare, *of_pair = stages_of(category, model)
+        demand_one_run([prepare, f"shortcuts@{category}", *of_pair])
         scores = artifacts.scores_folder(category, model)
         served = {
             "model": artifacts.model_folder(category, model),

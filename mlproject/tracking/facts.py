@@ -18,6 +18,8 @@ from mlproject.core.files import sha256
 from mlproject.training.identity import FACTS
 
 LOCK = Path("dvc.lock")
+SETTINGS, RESULTS = "artifacts/settings/", ("artifacts/", "reports/")  # of what stages read, and make
+KEPT = "/training"  # a folder that a training goes on with, not made anew
 
 
 def files_hash(files: Mapping[str, Path]) -> str:
@@ -107,24 +109,28 @@ def lock_hash(stages: Iterable[str]) -> str | None:
 
 
 def demand_one_run(stages: Sequence[str]) -> None:
-    """Refuse results of which some were made from what has been made again since, by the hashes in dvc.lock.
+    """Refuse results that are not of one run, by the hashes in dvc.lock.
 
     Args:
         stages: in their order, such as ``train@bottle-pca``; those that are not in dvc.lock do not count.
 
     Raises:
-        UserError: a stage read a file or folder that is another one now.
+        UserError: a stage read what has been made again since, or what lies here is not what it made.
     """
     locked = locked_stages()
     made: dict[str, str] = {}
+    again = "`mlproject run` brings all of it up to date."
     for stage in stages:
         entry = locked.get(stage, {})
         for read in entry.get("deps", ()):
             if read.get("md5") != made.get(read["path"], read.get("md5")):
-                raise UserError(
-                    f"{read['path']} was made again after stage {stage} had read it. `mlproject "
-                    "run` brings all of it up to date."
-                )
+                raise UserError(f"{read['path']} was made again after stage {stage} had read it. {again}")
+        settings = [read for read in entry.get("deps", ()) if read["path"].startswith(SETTINGS)]
+        results = [out for out in entry.get("outs", ()) if out["path"].startswith(RESULTS)]
+        for file in (*settings, *results):
+            now = None if file["path"].endswith(KEPT) else dvc_md5(Path(file["path"]))
+            if now and now != file.get("md5", now):  # None: gone, which whoever reads it says
+                raise UserError(f"{file['path']} is not what stage {stage} had or made: it stopped. {again}")
         made |= {out["path"]: out.get("md5") for out in entry.get("outs", ())}
 
 
@@ -182,3 +188,19 @@ def _git(*arguments: str) -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return answer.stdout.strip()
+
+
+def dvc_md5(path: Path) -> str | None:
+    """Return DVC's hash of a file or folder; None where there is none."""
+    if path.is_file():
+        return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    if not path.is_dir():
+        return None
+    inside = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
+    listed = [
+        {"md5": dvc_md5(file), "relpath": name}
+        for name, file in sorted(inside.items())
+        if "__pycache__" not in file.parts
+    ]
+    text = json.dumps(listed, sort_keys=True)
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"

@@ -1,6 +1,5 @@
 """Lineage of a registered version: commit, data, settings and seed that make it again."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 from mlproject.core import artifacts, files, params
 from mlproject.core.errors import UserError
 from mlproject.tracking.detector_facts import DetectorFacts
-from mlproject.tracking.facts import Facts, flatten, git_tags, locked_stages
+from mlproject.tracking.facts import Facts, dvc_md5, flatten, git_tags, locked_stages
 from mlproject.training import run_settings
 
 COMMIT, TREE = "git_commit", "git_tree"
@@ -96,7 +95,7 @@ def made_by_these_files(facts: DetectorFacts) -> bool:
     settings = artifacts.settings_file(category, model)
     prepared = files.read_json(artifacts.PREPARED / category / "prepared.json")
     return (
-        all(_md5(Path(path)) == md5 for path, md5 in deps.items() if _is_decisive(path, settings))
+        all(dvc_md5(Path(path)) == md5 for path, md5 in deps.items() if _is_decisive(path, settings))
         and settings.is_file()
         and all(used.get(name) == run[name] for name in ("split", "seed"))
         and _is_in_params(used, run)
@@ -121,19 +120,3 @@ def _is_in_params(used: Mapping[str, Any], run: Mapping[str, Any]) -> bool:
         )
     except UserError:  # a key is gone
         return False
-
-
-def _md5(path: Path) -> str | None:
-    """Return DVC's hash of a file or folder; None where there is none."""
-    if path.is_file():
-        return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-    if not path.is_dir():
-        return None
-    inside = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
-    listed = [
-        {"md5": _md5(file), "relpath": name}
-        for name, file in sorted(inside.items())
-        if "__pycache__" not in file.parts
-    ]
-    text = json.dumps(listed, sort_keys=True)
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"

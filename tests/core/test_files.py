@@ -118,15 +118,19 @@ def test_an_error_while_writing_leaves_the_old_output_and_nothing_else(tmp_path)
     assert names(tmp_path) == ["file", "folder"]
 
 
-def test_ctrl_c_while_a_folder_is_replaced_leaves_the_old_one(tmp_path, monkeypatch):
+@pytest.mark.parametrize("before", [True, False], ids=["the old one is away", "the new one is to come"])
+def test_ctrl_c_while_a_folder_is_replaced_leaves_the_old_one(before, tmp_path, monkeypatch):
     with files.written_whole(tmp_path / "folder") as part:
         (part / "old").touch()
     rename = Path.rename
 
     def interrupted(path: Path, target: Path) -> Path:
-        if target == tmp_path / "folder" and (path / "new").exists():
+        if not before and target == tmp_path / "folder" and (path / "new").exists():
             raise KeyboardInterrupt
-        return rename(path, target)
+        moved = rename(path, target)
+        if before and path == tmp_path / "folder":
+            raise KeyboardInterrupt
+        return moved
 
     monkeypatch.setattr(Path, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt), files.written_whole(tmp_path / "folder") as part:

@@ -80,6 +80,27 @@ def test_verdicts_written_again_keep_what_was_marked(tmp_path):
     assert [made.sha256 for made in feedback.read(table)] == [sha256[0], sha256[2]]
 
 
+def test_marks_that_contradict_stay_with_their_paths(tmp_path):
+    columns = ["path", "sha256", "truth"]
+    marked = [("a.png", "1", "good"), ("b.png", "1", "dent"), ("c.png", "", "dent"), ("d.png", "2", "dent")]
+    pd.DataFrame(marked, columns=columns).to_csv(tmp_path / "line.csv", index=False)
+    verdicts = [("a.png", "1"), ("b.png", "1"), ("other.png", "1"), ("e.png", ""), ("moved.png", "2")]
+    renew(tmp_path / "line.csv", pd.DataFrame(verdicts, columns=columns[:2]))
+    found = feedback.read_table(tmp_path / "line.csv")
+    truths = dict(zip(found["path"], found["truth"], strict=True))
+    assert truths == {"a.png": "good", "b.png": "dent", "other.png": "", "e.png": "", "moved.png": "dent"} | (
+        {"c.png": "dent"} if "c.png" in truths else {}
+    )
+
+
+@pytest.mark.parametrize("content", ["path;sha256;truth\na;1;x\n", "path,sha256,Truth\na,1,x\n", "a\n1\n"])
+def test_verdicts_replace_no_other_table(content, tmp_path):
+    (tmp_path / "line.csv").write_text(content)
+    with pytest.raises(UserError, match="Nothing was replaced"):
+        renew(tmp_path / "line.csv", pd.DataFrame({"path": ["a"], "sha256": ["1"]}))
+    assert (tmp_path / "line.csv").read_text() == content
+
+
 def test_the_folder_of_the_table_is_made(tmp_path, photo):
     Corrections(tmp_path / "marks/new.csv").keep(photo.read_bytes(), "a.png", "good")
     assert feedback.read(tmp_path / "marks/new.csv")[0].truth == "good"

@@ -159,6 +159,15 @@ def test_two_photos_of_one_name_do_not_share_a_mask(here):
         feedback.read(write_csv({first: "dent", second: "dent"}), here / "drawn")
 
 
+def test_a_photo_under_two_names_has_the_mask_of_either(here):
+    (first,) = write_photos(here / "photos", 1)
+    second = here / "photos/again.png"
+    second.write_bytes(first.read_bytes())
+    write_mask(second, here / "drawn")
+    (made,) = feedback.read(write_csv({first: "dent", second: "dent"}), here / "drawn")
+    assert made.mask == (here / "drawn/again_mask.png").read_bytes()
+
+
 def test_the_mask_of_a_known_photo_is_replaced(here):
     (dented,) = write_photos(here / "photos", 1)
     for value, replaced in ((255, 0), (255, 0), (128, 1)):
@@ -262,13 +271,18 @@ def test_the_command_versions_the_data_set_and_says_what_comes_next(here, monkey
     tree["data"] |= {"source": "folder", "path": "data/corrected/sample"}
     Path("params.yaml").write_text(yaml.safe_dump(tree))
     assert connection.dataset() == "sample", "the champion's model, sample-disc, is the challenger's too"
-    for wrong in (["disk"], ["disc", "--into", f"{here.parent}/elsewhere/sample"]):
+    (INTO / "disc/train/good/000.png").unlink()  # as after `git pull` without `dvc pull`
+    outside = ["--into", f"{here.parent}/elsewhere/sample"]
+    for wrong in (["disk"], ["disc", *outside], ["disc", "--into", "data/raw/sample"], ["disc"]):
         monkeypatch.setattr(sys, "argv", ["mlproject", "feedback", "corrected.csv", *wrong])
         with pytest.raises(SystemExit) as ended:
             cli.main()
         assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "`dvc checkout data/corrected/sample.dvc` brings that back" in said
     assert not (here.parent / "elsewhere").exists()
-    assert "Did you mean disc?" in capsys.readouterr().err
+    assert not Path("data/raw/sample").exists()
+    assert "Did you mean disc?" in said
     monkeypatch.setattr(sys, "argv", ["mlproject", "feedback", "corrected.csv", CATEGORY, "--into", "new"])
     with pytest.raises(SystemExit) as ended:
         cli.main()

@@ -10,6 +10,7 @@ import yaml
 from mlproject.core import artifacts
 from mlproject.core.errors import UserError
 from mlproject.registry import loaded_version, record
+from mlproject.tracking import facts
 
 pytest_plugins = ["support.tracked_project"]
 
@@ -39,7 +40,7 @@ def test_weights_that_were_made_again_are_not_recorded_with_older_scores(folder,
     weights = f"artifacts/{project.CATEGORY}/{project.MODEL}/model"
     pair = f"{project.CATEGORY}-{project.MODEL}"
     stages = {
-        f"train@{pair}": {"cmd": "train", "outs": [{"path": weights, "md5": "new"}]},
+        f"train@{pair}": {"cmd": "train", "outs": [{"path": weights, "md5": facts.dvc_md5(Path(weights))}]},
         f"score@{pair}": {"cmd": "score", "deps": [{"path": weights, "md5": "old"}]},
     }
     Path("dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
@@ -47,6 +48,19 @@ def test_weights_that_were_made_again_are_not_recorded_with_older_scores(folder,
         record.record_all()
     assert f"{weights} was made again after stage score@{pair} had read it" in capsys.readouterr().out
     Path("dvc.lock").unlink()
+
+
+def test_weights_that_a_stopped_run_left_are_not_recorded_with_older_scores(folder, trained, capsys):
+    weights = artifacts.model_folder(project.CATEGORY, project.MODEL)
+    made = {"path": weights.as_posix(), "md5": facts.dvc_md5(weights)}
+    stages = {f"train@{project.CATEGORY}-{project.MODEL}": {"cmd": "train", "outs": [made]}}
+    Path("dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
+    record.record_all()
+    with (weights / "model.json").open("a") as file:
+        file.write(" ")
+    with pytest.raises(UserError, match="1 of 1 results could not be recorded"):
+        record.record_all()
+    assert f"{made['path']} is not what stage train@" in capsys.readouterr().out
 
 
 def test_weights_that_are_gone_are_named(folder, trained, capsys):

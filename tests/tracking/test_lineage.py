@@ -10,7 +10,7 @@ import yaml
 from support import fork_server
 
 from mlproject.core import artifacts, files
-from mlproject.tracking import connection, lineage, runs
+from mlproject.tracking import connection, facts, lineage, runs
 from mlproject.tracking.detector_facts import DetectorFacts
 
 pytest_plugins = ["support.tracked_project"]
@@ -139,7 +139,7 @@ def test_a_folders_hash_is_dvcs(tmp_path, monkeypatch):
     Path(".dvcignore").write_text("__pycache__\n")
     for command in (["init", "--no-scm", "-q"], ["add", "-q", "code"]):
         subprocess.run([fork_server.programs() / "dvc", *command], check=True)
-    assert lineage._md5(Path("code")) == yaml.safe_load(Path("code.dvc").read_text())["outs"][0]["md5"]
+    assert facts.dvc_md5(Path("code")) == yaml.safe_load(Path("code.dvc").read_text())["outs"][0]["md5"]
 
 
 @pytest.mark.parametrize("trained_with", ["these files", "an edit that was taken back"])
