@@ -88,12 +88,13 @@ def _demand_versioned_state(into: Path) -> None:
         UserError: says how to bring it back.
     """
     versioned = into.with_name(f"{into.name}.dvc")
-    if not versioned.is_file() or not into.is_dir():
+    if not versioned.is_file():
         return
     command = [sys.executable, "-m", "dvc", "status", "--json", str(versioned)]
     found = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)  # noqa: S603
     if found.returncode or json.loads(found.stdout or "{}"):
         raise UserError(
             f"{into}: is not what {versioned} names. `dvc checkout {versioned}` brings that back, `dvc pull "
-            f"{versioned}` from a remote; `dvc add {into}` keeps what you changed by hand. Then run again."
+            f"{versioned}` from a remote; `dvc add {into}` keeps what you changed by hand. To start "
+            f"again from {artifacts.RAW}, remove both. Then run again."
         )

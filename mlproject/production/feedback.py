@@ -237,16 +237,9 @@ def extend_data_set(
         categories: all that params.yaml names: a data set for `data.source: folder` has each.
 
     Raises:
-        UserError: a category is not there, the data set is versioned but not here, or the result would not
-            be in the layout.
+        UserError: a category is not there, or the result would not be in the layout.
     """
     files.check_place(into / "x")
-    versioned = into.with_name(f"{into.name}.dvc")
-    if versioned.is_file() and not into.is_dir():
-        raise UserError(
-            f"{into}: not here, but {versioned} says that it was made. `dvc checkout {versioned}` brings it "
-            f"back, `dvc pull {versioned}` from a remote. To begin anew from data/raw, remove {versioned}."
-        )
     there = [entry.parent.name for entry in into.glob("*/train")]
     added = Added()
     with files.written_whole(into) as part:

@@ -19,7 +19,7 @@ from mlproject.training.identity import FACTS
 
 LOCK = Path("dvc.lock")
 SETTINGS, RESULTS = "artifacts/settings/", ("artifacts/", "reports/")  # of what stages read, and make
-KEPT = "/training"  # a folder that a training goes on with, not made anew
+KEPT = "/training"  # a folder that a resumed training writes to, so its hash may change
 
 
 def files_hash(files: Mapping[str, Path]) -> str:
@@ -130,7 +130,7 @@ def demand_one_run(stages: Sequence[str]) -> None:
         for file in (*settings, *results):
             now = None if file["path"].endswith(KEPT) else dvc_md5(Path(file["path"]))
             if now and now != file.get("md5", now):  # None: gone, which whoever reads it says
-                raise UserError(f"{file['path']} is not what stage {stage} had or made: it stopped. {again}")
+                raise UserError(f"{file['path']} has changed since stage {stage} read or wrote it. {again}")
         made |= {out["path"]: out.get("md5") for out in entry.get("outs", ())}
 
 
@@ -193,7 +193,8 @@ def _git(*arguments: str) -> str | None:
 def dvc_md5(path: Path) -> str | None:
     """Return DVC's hash of a file or folder; None where there is none."""
     if path.is_file():
-        return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+        with path.open("rb") as file:  # maps may be larger than memory
+            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     if not path.is_dir():
         return None
     inside = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -143,14 +144,6 @@ def test_corrections_of_a_category_that_params_no_longer_name_stay(here):
     assert any("corrected-" in entry.path for entry in read_layout(INTO / "ring"))
 
 
-def test_a_versioned_data_set_that_is_not_here_is_not_begun_anew(here):
-    INTO.parent.mkdir(parents=True)
-    INTO.with_name("sample.dvc").touch()
-    with pytest.raises(UserError, match=r"`dvc checkout data/corrected/sample\.dvc` brings it back"):
-        extend(dict.fromkeys(write_photos(here / "photos", 1), "good"))
-    assert not INTO.exists()
-
-
 def test_two_photos_of_one_name_do_not_share_a_mask(here):
     (first,), (second,) = (write_photos(here / name, 1, seed) for name, seed in (("cam1", 0), ("cam2", 1)))
     second = second.rename(second.with_name(first.name))
@@ -273,13 +266,16 @@ def test_the_command_versions_the_data_set_and_says_what_comes_next(here, monkey
     assert connection.dataset() == "sample", "the champion's model, sample-disc, is the challenger's too"
     (INTO / "disc/train/good/000.png").unlink()  # as after `git pull` without `dvc pull`
     outside = ["--into", f"{here.parent}/elsewhere/sample"]
-    for wrong in (["disk"], ["disc", *outside], ["disc", "--into", "data/raw/sample"], ["disc"]):
+    for wrong in (["disk"], ["disc", *outside], ["disc", "--into", "data/raw/sample"], ["disc"], ["disc"]):
         monkeypatch.setattr(sys, "argv", ["mlproject", "feedback", "corrected.csv", *wrong])
         with pytest.raises(SystemExit) as ended:
             cli.main()
         assert ended.value.code == 2
+        if wrong == ["disc"]:
+            shutil.rmtree(INTO, ignore_errors=True)  # as in a clone before `dvc pull`
     said = capsys.readouterr().err
-    assert "`dvc checkout data/corrected/sample.dvc` brings that back" in said
+    assert said.count("`dvc checkout data/corrected/sample.dvc` brings that back") == 2
+    assert not INTO.exists()
     assert not (here.parent / "elsewhere").exists()
     assert not Path("data/raw/sample").exists()
     assert "Did you mean disc?" in said

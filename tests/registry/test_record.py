@@ -60,7 +60,7 @@ def test_weights_that_a_stopped_run_left_are_not_recorded_with_older_scores(fold
         file.write(" ")
     with pytest.raises(UserError, match="1 of 1 results could not be recorded"):
         record.record_all()
-    assert f"{made['path']} is not what stage train@" in capsys.readouterr().out
+    assert f"{made['path']} has changed since stage train@" in capsys.readouterr().out
 
 
 def test_weights_that_are_gone_are_named(folder, trained, capsys):
