@@ -9,6 +9,9 @@ lamp. Crops of the right half are evaluated, 40 good ones and 20 of each kind of
 MVTec AD have them. The other settings are those of params.yaml. The last column is what `window: auto`
 chooses. Takes a quarter of an hour.
 
+How hard these defects are, a network trained on ImageNet tells: with `--weights` and the file of
+pretrained_patch_kde (docs/models.md), each photo has a row of that model too; ten minutes more.
+
 False alarms are not told: crops of one photo overlap, so left-out ones look more usual than new ones do.
 """
 
@@ -55,6 +58,7 @@ ROWS = {
     "all": ("all", patch_kde.TEXTURE),
     "all, coarse grid of parts": ("all", patch_kde.CONTEXT),
 }
+WITH_WEIGHTS = "all, ImageNet weights"
 KINDS = ("thread", "cut", "poke", "hole", "glue", "colour", "stroke", "foreign")
 
 
@@ -138,7 +142,10 @@ def defective(
     return np.asarray((seen + mask * (other - seen)).clip(0, 255).round().astype(np.uint8))
 
 
-def main(archive: Annotated[Path, typer.Argument(help="0textures.pk3 of ufoai-textures.")]) -> None:
+def main(
+    archive: Annotated[Path, typer.Argument(help="0textures.pk3 of ufoai-textures.")],
+    weights: Annotated[Path | None, typer.Option(help="Adds rows of pretrained_patch_kde.")] = None,
+) -> None:
     """Print a row for each photo and window."""
     settings = params.load_file()["models"]["patch_kde"] | {"align": "none"}
     torch.set_num_threads(1)
@@ -150,7 +157,12 @@ def main(archive: Annotated[Path, typer.Argument(help="0textures.pk3 of ufoai-te
     print(f"| texture | window | AUROC, all | {' | '.join(KINDS)} | `auto` |")
     print("| --- | --- | --- |" + " --- |" * (len(KINDS) + 1), flush=True)
     names = list(photos)
-    overall: dict[str, list[float]] = {row: [] for row in ROWS}
+    rows = ROWS if weights is None else {**ROWS, WITH_WEIGHTS: ("all", patch_kde.TEXTURE)}
+    pretrained = params.load_file()["models"]["pretrained_patch_kde"] | {
+        "align": "none",
+        "weights": str(weights),
+    }
+    overall: dict[str, list[float]] = {row: [] for row in rows}
     for number, (name, photo) in enumerate(photos.items()):
         train, good = crops(photo, FIT, 1, left=True), crops(photo, GOOD, 2, left=False)
         foreign = crops(photos[names[number - 4]], EACH, 4, left=False).astype(np.float32)
@@ -160,9 +172,14 @@ def main(archive: Annotated[Path, typer.Argument(help="0textures.pk3 of ufoai-te
         ]
         pooled = isinstance(_fitted(settings, "auto", train).densities[0], PooledDensity)
         chosen = "all" if pooled else "near"
-        for row, (window, coarse) in ROWS.items():
+        for row, (window, coarse) in rows.items():
             patch_kde.TEXTURE = coarse
-            scores = _fitted(settings, window, train).measure(np.stack([*good, *bad])).parts[PART]
+            detector = (
+                _fitted(pretrained, window, train, "pretrained_patch_kde")
+                if row == WITH_WEIGHTS
+                else _fitted(settings, window, train)
+            )
+            scores = detector.measure(np.stack([*good, *bad])).parts[PART]
             found = [_auroc(scores[:GOOD], scores[GOOD:])]
             found += [_auroc(scores[:GOOD], some) for some in scores[GOOD:].reshape(len(KINDS), EACH)]
             overall[row].append(found[0])
@@ -177,8 +194,10 @@ def main(archive: Annotated[Path, typer.Argument(help="0textures.pk3 of ufoai-te
         )
 
 
-def _fitted(settings: dict[str, Any], window: str, train: np.ndarray) -> PatchDetector:
-    detector = cast(PatchDetector, models.create("patch_kde", settings | {"window": window}))
+def _fitted(
+    settings: dict[str, Any], window: str, train: np.ndarray, model: str = "patch_kde"
+) -> PatchDetector:
+    detector = cast(PatchDetector, models.create(model, settings | {"window": window}))
     detector.fit(train, train[:1], RunOptions(seed=0))
     return detector
 

@@ -1,6 +1,5 @@
 """`mlproject inspect`: a web page that shows what a registered model makes of one image."""
 
-import signal
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -41,7 +40,6 @@ def inspect(
     offered = loaded_version.offered(model)
     inspectors = inspect_server.Inspectors({one.label: partial(_inspector, one) for one in offered})
     inspectors.get(offered[0].label)  # a fault of this one is reported now, not on the page
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: uploads do not stay
     title = f"{offered[0].version.name}: what a model makes of one image"
     inspect_server.serve(
         inspectors,

@@ -10,9 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
+import psutil  # type: ignore[import-untyped]
 import typer
 
 from mlproject.core.parallel import usable_cores
@@ -51,6 +54,7 @@ def run(
     OMP_NUM_THREADS sets another number of threads.
     """
     refuse_wrong_params()
+    signal.signal(signal.SIGTERM, _interrupt_all)
     wanted = targets or []
     stages = planned(wanted)
     chains = by_category(stages)
@@ -120,6 +124,15 @@ def by_category(stages: Sequence[str]) -> list[list[str]]:
     return list(chains.values())
 
 
+def _interrupt_all(number: int, frame: FrameType | None) -> None:
+    """Interrupt DVC and its stages too: SIGTERM comes to one process, Ctrl-C to all."""
+    ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN  # in a shell's background
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGTERM if ignored else signal.SIGINT)
+    raise KeyboardInterrupt
+
+
 def repro(arguments: Sequence[str], progress: "Progress", threads: str | None = None) -> int:
     """Run `dvc repro`, print what it and its stages say as soon as they do, and return the exit code.
 
@@ -137,11 +150,16 @@ def repro(arguments: Sequence[str], progress: "Progress", threads: str | None = 
     )  # fmt: skip
     assert process.stdout is not None
     of_stage = 0
-    for line in process.stdout:
-        if not LEFT_OUT.match(line):
-            print(progress.note(line), end="", flush=True)
-        if found := FAILED.search(line):
-            of_stage = int(found[1])
+    try:
+        for line in process.stdout:
+            if not LEFT_OUT.match(line):
+                print(progress.note(line), end="", flush=True)
+            if found := FAILED.search(line):
+                of_stage = int(found[1])
+    except KeyboardInterrupt:
+        print(process.stdout.read(), end="", flush=True)  # DVC and the stage were interrupted too
+        process.wait()
+        raise
     code = process.wait()
     if code < 0:
         name = signal.Signals(-code).name

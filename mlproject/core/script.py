@@ -1,5 +1,6 @@
 """Run a stage's script or a command: a user's mistake ends it with a line of text and exit code 2."""
 
+import signal
 import sys
 from collections.abc import Callable
 from io import TextIOWrapper
@@ -13,10 +14,11 @@ _NO_TEMPORARY_FOLDER = "No usable temporary directory"  # of Python's tempfile, 
 def run(main: Callable[..., None]) -> None:
     """Call `main` with the command line's arguments; print a UserError as text and exit with its code.
 
-    Ctrl-C ends it with a line and exit code INTERRUPTED.
+    Ctrl-C and SIGTERM end it with a line and exit code INTERRUPTED; what it made for itself is removed.
 
     A letter that the terminal's encoding lacks is printed as its escape, such as ``\\xd7`` for ×.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

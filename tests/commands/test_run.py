@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from conftest import ROOT
@@ -237,6 +238,34 @@ def test_dvc_runs_categories_together_and_that_it_was_killed_is_said(tmp_path):
     killed = run_in(tmp_path, "compare", "--at-once", "2", python=sys.executable)
     assert killed.returncode == 128 + signal.SIGKILL
     assert "DVC was ended by SIGKILL" in killed.stderr
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+@pytest.mark.parametrize("sigint", ["--default-signal=INT", "--ignore-signal=INT"])  # as in a background
+def test_sigterm_ends_dvc_and_its_stages_too(tmp_path, sigint, at_once):
+    """Each stage says its process's number, and would wait for ever."""
+    (tmp_path / "wait.py").write_text(
+        "import os, time\nprint('pid', os.getpid(), flush=True)\ntime.sleep(600)\n"
+    )
+    stage = {"matrix": {"category": ["a", "b"]}, "cmd": "python wait.py", "outs": ["${item.category}"]}
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"prepare": stage}}))
+    subprocess.run(["dvc", "init", "-q", "--no-scm"], cwd=tmp_path, check=True)
+    code = "from mlproject import cli; cli.main()"
+    process = subprocess.Popen(
+        ["env", sigint, sys.executable, "-c", code, "run", "--at-once", str(at_once)],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    stages = []
+    while len(stages) < at_once:
+        line = process.stdout.readline()
+        assert line, process.communicate()
+        stages += [int(number) for number in re.findall(r"^pid (\d+)$", line)]
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert not [pid for pid in stages if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]
+    assert "Traceback" not in said
 
 
 def test_the_exit_code_of_a_stage_that_failed(tmp_path):
