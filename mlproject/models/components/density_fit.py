@@ -14,7 +14,7 @@ from mlproject.models.components import left_out, threads
 from mlproject.models.components.pooled_density import PooledDensity, chosen_of_all
 from mlproject.models.components.position_density import PositionDensity
 from mlproject.models.components.thinning import farthest
-from mlproject.models.components.whitening import scatter, second_moment, whitening
+from mlproject.models.components.whitening import most_changed, scatter, second_moment, whitening
 
 # at each place: of more good images those that differ most are kept; a multiple of 16, the float32 numbers
 # that AVX-512 multiplies at once: with 100 the products take longer
@@ -34,6 +34,7 @@ def fit(
     descriptors: Sequence[torch.Tensor],
     widen: Callable[[torch.Tensor], torch.Tensor],
     relit: Sequence[torch.Tensor],
+    altered: Sequence[torch.Tensor] = (),
     *,
     length: int,
     shrinkage: float,
@@ -51,6 +52,8 @@ def fit(
         descriptors: (1, rows, columns, c) of each of n good images, at least 3.
         widen: puts the surroundings into (k, rows, columns, c): (k, rows, columns, C).
         relit: (k, rows, columns, c) each, how some images' descriptors change under other lamps.
+        altered: (k, rows, columns, c) each, how some images' descriptors change by each of k alterations: the
+            whitened values are then those that change most. Without them, those by which places differ.
         length: d, of the whitened values; C at most.
         shrinkage: share of the mean eigenvalue that is added to each; more where cells are few.
         reach, smoothing, border: as `PositionDensity` has them.
@@ -69,7 +72,14 @@ def fit(
     ridge = max(shrinkage, 2 * len(within) / count) * within.diagonal().mean()
     within = within + ridge * torch.eye(len(within), dtype=torch.float64)
     within = within + OTHER_LAMPS * second_moment(widen(change)[:, ::every, ::every] for change in relit)
-    projection = whitening(within, total, length)
+    if altered:
+        moments = (
+            second_moment(widen(change[number : number + 1])[:, ::every, ::every] for change in altered)
+            for number in range(len(altered[0]))
+        )
+        projection = most_changed(within, moments, length)
+    else:
+        projection = whitening(within, total, length)
     spaced = {"reach": reach, "smoothing": smoothing, "border": border}
 
     def values() -> Iterator[torch.Tensor]:

@@ -1,6 +1,7 @@
 """A grid of local descriptors: how far apart its cells are, and what each of them sees."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -23,6 +24,7 @@ class Grid:
         reach: how far a good image's descriptor may be displaced, cells.
         scales: Gaussian sigmas at which gradients are taken, pixels; gradients are sampled in steps of whole
             pixels, of a scale at most. Empty where nothing but a network describes.
+        texture: whether gradients count by their logarithms, and how luminance and gradients vary counts too.
     """
 
     cell: int
@@ -31,23 +33,47 @@ class Grid:
     length: int
     reach: float
     scales: tuple[float, ...] = ()
+    texture: bool = False
 
     def widen(self, descriptors: torch.Tensor) -> torch.Tensor:
         """Return them with their surroundings."""
         offsets = tuple(offset for radius in self.rings for offset in ring(radius))
         return with_surroundings(descriptors, offsets, weight=0.7)
 
+    def enlarge(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return (n, rows · cell, columns · cell) of (n, rows, columns), bilinear between cells' centres."""
+        rows, columns = (length * self.cell for length in maps.shape[-2:])
+        return F.interpolate(maps[:, None], (rows, columns), mode="bilinear", align_corners=False)[:, 0]
+
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return what `from_arrays` needs: ``grid`` (4 + rings,) and ``scales``, float64."""
+        """Return what `from_arrays` needs: ``grid`` (4 + rings,) and ``scales``, float64; ``texture``."""
         grid = np.array([self.cell, self.pooling, self.length, self.reach, *self.rings], dtype=np.float64)
-        return {"grid": grid, "scales": np.array(self.scales, dtype=np.float64)}
+        scales = np.array(self.scales, dtype=np.float64)
+        return {"grid": grid, "scales": scales, "texture": np.array(self.texture)}
 
     @classmethod
-    def from_arrays(cls, grid: np.ndarray, scales: np.ndarray | None) -> Self:
-        """Take the arrays of `arrays` back; earlier releases did not save the scales."""
-        cell, pooling, length, reach, *rings = grid.tolist()
-        kept = FIRST_SCALES if scales is None else tuple(scales.tolist())
-        return cls(int(cell), pooling, tuple(map(int, rings)), int(length), reach, kept)
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """Take the arrays of `arrays` back; earlier releases saved ``grid`` alone, or all but ``texture``."""
+        cell, pooling, length, reach, *rings = arrays["grid"].tolist()
+        scales = tuple(arrays["scales"].tolist()) if "scales" in arrays else FIRST_SCALES
+        texture = bool(arrays.get("texture", False))
+        return cls(int(cell), pooling, tuple(map(int, rings)), int(length), reach, scales, texture)
+
+
+def arrays_of(grids: Sequence[Grid]) -> dict[str, np.ndarray]:
+    """Return what `grids_of` needs: the arrays of each grid, their names ending in its number."""
+    numbered = enumerate(grids)
+    return {f"{name}_{n}": array for n, grid in numbered for name, array in grid.arrays().items()}
+
+
+def grids_of(arrays: Mapping[str, np.ndarray]) -> tuple[Grid, ...]:
+    """Take the arrays of `arrays_of` back, which others may be among."""
+    found: list[Grid] = []
+    while f"grid_{len(found)}" in arrays:
+        end = f"_{len(found)}"
+        own = {name.removesuffix(end): arrays[name] for name in arrays if name.endswith(end)}
+        found.append(Grid.from_arrays(own))
+    return tuple(found)
 
 
 def with_surroundings(

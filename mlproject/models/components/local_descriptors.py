@@ -19,6 +19,7 @@ ORIENTATIONS = 8  # over the full turn: a dark line and a bright one differ
 DARKEST = 0.02  # mean luminance below which an image is not brightened further
 BAND = 32  # Gaussian sigmas that are sampled in one product: beyond 5 on either side weights are 0
 EPSILON = 1e-8  # squared gradient of what counts as flat
+FAINT = 0.003  # of a texture's gradients, shares of the mean luminance a pixel: weaker ones are noise
 
 
 @lru_cache(maxsize=64)
@@ -65,6 +66,7 @@ def gradient_descriptors(images: torch.Tensor, grids: Sequence[Grid]) -> list[to
     """Return (n, h // cell, w // cell, c) float32 descriptors of (n, 3, h, w) RGB images in [0, 1].
 
     Their length c is 9 × the grid's scales + 2: at each scale 8 orientations and the luminance; two colours.
+    Of a texture 13 × the scales + 2: see `_variation`.
 
     Args:
         images: height and width must be multiples of each `cell` and scale.
@@ -80,19 +82,44 @@ def gradient_descriptors(images: torch.Tensor, grids: Sequence[Grid]) -> list[to
     layers: list[list[torch.Tensor]] = [[] for _ in grids]
     for scale in sorted({scale for grid in grids for scale in grid.scales}):
         step = max(1, int(scale))
-        halves = _oriented_energy(sample(luminance, height // step, width // step, scale) / step)
+        smooth = sample(luminance, height // step, width // step, scale)
+        halves = _oriented_energy(smooth / step)
         for grid, found in zip(grids, layers, strict=True):
             if scale not in grid.scales:
                 continue
             shape, reach = (height // grid.cell, width // grid.cell), max(grid.pooling, 2.0 * scale)
             pooled = torch.cat([sample(half, *shape, reach / step) for half in halves], dim=1)
-            # × step: coarse edges count as fine ones
-            found.append((pooled.clamp_min(0) * step + EPSILON).sqrt())
+            pooled = pooled.clamp_min(0) * step  # coarse edges count as fine ones
+            found.append((pooled + FAINT).log() if grid.texture else (pooled + EPSILON).sqrt())
             found.append(sample(luminance, *shape, reach)[:, None])
+            if grid.texture:
+                found.append(
+                    _variation(smooth, torch.cat(halves, dim=1).sum(dim=1) * step, shape, reach / step)
+                )
     chroma = images[:, ::2] - images[:, 1:2]  # red and blue, less green
     for grid, found in zip(grids, layers, strict=True):
         found.append(sample(chroma, height // grid.cell, width // grid.cell, grid.pooling) / mean[:, None])
     return [torch.cat(found, dim=1).permute(0, 2, 3, 1).contiguous() for found in layers]
+
+
+def _variation(
+    luminance: torch.Tensor, gradients: torch.Tensor, shape: tuple[int, int], sigma: float
+) -> torch.Tensor:
+    """Return (n, 4, rows, columns): variance of luminance and of gradients, dark and bright; logarithms.
+
+    Args:
+        luminance: (n, h, w), smoothed.
+        gradients: (n, h, w), their magnitude in all directions.
+        shape: rows and columns.
+        sigma: of what a cell sums up, pixels of these.
+    """
+    means = [sample(some, *shape, sigma) for some in (luminance, gradients)]
+    squares = [sample(some.square(), *shape, sigma) for some in (luminance, gradients)]
+    variances = [(square - mean.square()).clamp_min(0) for square, mean in zip(squares, means, strict=True)]
+    usual = F.interpolate(means[0][:, None], luminance.shape[-2:], mode="nearest")[:, 0]
+    sides = [sample((sign * (luminance - usual)).clamp_min(0), *shape, sigma) for sign in (-1, 1)]
+    halves = [0.5 * (variance + FAINT**2).log() for variance in variances]  # as of a deviation
+    return torch.stack([*halves, *((side + FAINT).log() for side in sides)], dim=1)
 
 
 def _oriented_energy(luminance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -8,7 +8,7 @@ import copy
 import math
 import time
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -21,7 +21,8 @@ from mlproject.core.errors import UserError
 from mlproject.core.params import Section
 from mlproject.models.components import alignment, density_fit, lamps, threads, whitening
 from mlproject.models.components.alignment import Alignment, Pose
-from mlproject.models.components.descriptor_grid import FIRST_SCALES, Grid
+from mlproject.models.components.alterations import ALTERATIONS, Change
+from mlproject.models.components.descriptor_grid import FIRST_SCALES, Grid, arrays_of, grids_of
 from mlproject.models.components.detector import Detector, Labelled, Parts
 from mlproject.models.components.part_pose import Part, find_part
 from mlproject.models.components.position_density import PositionDensity
@@ -29,6 +30,7 @@ from mlproject.models.components.search_space import THRESHOLD, Choice, Range, S
 from mlproject.training.loop import Epoch, History
 from mlproject.training.run_options import RunOptions
 
+Described = list[torch.Tensor]
 PART = "position_density"
 FEWEST = 3  # good images
 MEASURED = 8  # images that are measured together
@@ -61,7 +63,7 @@ class PatchParameters(Section):
     smoothing: float = Field(ge=0, le=4)
 
 
-RELIT = 12  # training images that are relit
+CHANGED = 12  # training images that are relit, and altered
 BORDER = 8  # outermost pixels that do not count: a camera that moved shows there what no good image does
 
 
@@ -156,11 +158,13 @@ class PatchDetector(Detector):
                 self.grids = grids
                 described.clear()  # memory
                 described = self._described(train)
-        relit = threads.map_images(self._relit, train[:: max(1, len(train) // RELIT)])
+        some = train[:: max(1, len(train) // CHANGED)]
+        relit = threads.map_images(lambda image: self._changes(image, lamps.LAMPS), some)
+        altered: list[Described] = []
+        if any(grid.texture for grid in self.grids):
+            altered = threads.map_images(lambda image: self._changes(image, ALTERATIONS), some)
         fitted = [
-            self._fit_grid(
-                grid, [image.pop(0) for image in described], [image.pop(0) for image in relit], texture
-            )
+            self._fit_grid(grid, _taken(described), _taken(relit), _taken(altered), texture)
             for grid in self.grids
         ]
         self._take(fitted)
@@ -242,21 +246,22 @@ class PatchDetector(Detector):
         """Return what `describe` does, of crops whose lamp is levelled."""
         return self.describe(crops if self.usual is None else lamps.levelled(crops, self.usual))
 
-    def _relit(self, image: np.ndarray) -> list[torch.Tensor]:
-        """Return how descriptors change under other lamps, (lamps, h / cell, w / cell, c) for each grid."""
+    def _changes(self, image: np.ndarray, by: Sequence[Change]) -> list[torch.Tensor]:
+        """Return how descriptors change if the crop does, (changes, h / cell, w / cell, c) for each grid."""
         crop = self._crop(image)[0]
         before = self._describe(crop)
-        after = [self._describe(lamp(crop)) for lamp in lamps.LAMPS]  # one by one: memory
+        after = [self._describe(change(crop)) for change in by]  # one by one: memory
         return [torch.cat(there) - here for here, there in zip(before, zip(*after, strict=True), strict=True)]
 
     def _fit_grid(
-        self, grid: Grid, descriptors: list[torch.Tensor], relit: list[torch.Tensor], texture: bool
+        self, grid: Grid, descriptors: Described, relit: Described, altered: Described, texture: bool
     ) -> tuple[PositionDensity, torch.Tensor]:
         length = min(grid.length, grid.widen(descriptors[0][:, :1, :1]).shape[-1])
         return density_fit.fit(
             descriptors,
             grid.widen,
             relit,
+            altered if grid.texture else [],
             length=length,
             shrinkage=self.settings.shrinkage,
             reach=grid.reach,
@@ -290,7 +295,7 @@ class PatchDetector(Detector):
         for grid, density, away in zip(self.grids, self.densities, distances, strict=True):
             found = density.standardise(away)
             heights.append(density.heights(found))
-            maps.append(bounded(_enlarged(found, grid.cell)))
+            maps.append(bounded(grid.enlarge(found)))
         return torch.stack(heights).mean(dim=0), torch.stack(maps).mean(dim=0)
 
     @torch.inference_mode()
@@ -339,9 +344,7 @@ class PatchDetector(Detector):
         return {PART: scores}, maps
 
     def state(self) -> dict[str, np.ndarray]:
-        arrays = {"left_out_scores": self.left_out_scores}
-        for number, grid in enumerate(self.grids):
-            arrays |= {f"{name}_{number}": array for name, array in grid.arrays().items()}
+        arrays = {"left_out_scores": self.left_out_scores, **arrays_of(self.grids)}
         for number, density in enumerate(self.densities):
             for name, value in density_fit.arrays(density).items():
                 arrays[f"density_{number}.{name}"] = value
@@ -353,10 +356,7 @@ class PatchDetector(Detector):
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         self.left_out_scores = arrays["left_out_scores"]
-        numbers = sorted(name.removeprefix("grid_") for name in arrays if name.startswith("grid_"))
-        self.grids = tuple(
-            Grid.from_arrays(arrays[f"grid_{number}"], arrays.get(f"scales_{number}")) for number in numbers
-        )
+        self.grids = grids_of(arrays)
         if not self.grids:  # earlier releases did not save them: a texture's were a part's
             chosen = self.chosen_grids(texture=False)
             self.grids = tuple(replace(grid, scales=FIRST_SCALES) for grid in chosen)
@@ -376,6 +376,11 @@ def _pixels(images: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).contiguous().float().div_(255)
 
 
+def _taken(described: list[Described]) -> Described:
+    """Return what describes each image on the first grid that is left, and take it out: memory."""
+    return [image.pop(0) for image in described]
+
+
 def _part(image: np.ndarray) -> Part:
     """Return the part in (1, s, s, 3) uint8."""
     return find_part(_pixels(image)[0])
@@ -388,12 +393,6 @@ def bounded(maps: torch.Tensor) -> torch.Tensor:
     they would hide where the fine grid sees it.
     """
     return maps.atan() * (4 / math.pi)
-
-
-def _enlarged(maps: torch.Tensor, cell: int) -> torch.Tensor:
-    """Return (n, rows · cell, columns · cell), bilinear between the centres of (n, rows, columns) cells."""
-    rows, columns = (length * cell for length in maps.shape[-2:])
-    return F.interpolate(maps[:, None], (rows, columns), mode="bilinear", align_corners=False)[:, 0]
 
 
 def _section(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

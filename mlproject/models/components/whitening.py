@@ -69,6 +69,21 @@ def whitening(within: torch.Tensor, total: torch.Tensor, length: int) -> torch.T
     return (white @ directions.flip(1)[:, :length]).float()
 
 
+def most_changed(within: torch.Tensor, moments: Iterable[torch.Tensor], length: int) -> torch.Tensor:
+    """Return (c, d) float32: whitens what varies in good images, then keeps what alterations change most.
+
+    Linear discriminant analysis too; a texture has no places to tell apart, but what a defect may do to it.
+
+    Args:
+        within: (c, c).
+        moments: (c, c) each, mean of x xᵀ of the changes x by one alteration; each counts the same.
+    """
+    white = _white(within, 0.0)
+    seen = [white.T @ moment @ white for moment in moments]
+    _, directions = torch.linalg.eigh(torch.stack([found / found.trace() for found in seen]).sum(dim=0))
+    return (white @ directions.flip(1)[:, :length]).float()
+
+
 def _white(within: torch.Tensor, ridge: float) -> torch.Tensor:
     """Return (c, c) directions, columns, in which the covariance `within`, with a ridge, is 1."""
     variance, axes = torch.linalg.eigh(within)

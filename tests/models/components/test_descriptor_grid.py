@@ -15,6 +15,15 @@ def test_surroundings_are_those_at_the_offsets_and_repeat_at_the_border():
     assert torch.equal(wide[0, 0, 5, 2:], torch.cat([cells[0, 0, 5] / 2, cells[0, 2, 5] / 2]))
 
 
+def test_grids_are_the_same_when_they_were_saved():
+    grids = (
+        descriptor_grid.Grid(4, 2.0, (), 29, 1.5, (0.6, 1.0)),
+        descriptor_grid.Grid(8, 6.0, (1, 2), 24, 0.0, (2.0,), texture=True),
+    )
+    assert descriptor_grid.grids_of(descriptor_grid.arrays_of(grids)) == grids
+    assert descriptor_grid.grids_of({"left_out_scores": grids}) == ()
+
+
 def test_a_ring_has_eight_neighbours_at_its_radius():
     for radius in (2, 4):
         offsets = descriptor_grid.ring(radius)

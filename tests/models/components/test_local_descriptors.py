@@ -13,8 +13,10 @@ RANDOM = torch.Generator().manual_seed(0)
 IMAGES = torch.rand((2, 3, 64, 48), generator=RANDOM) * 0.6 + 0.1
 
 
-def grid(cell: int, pooling: float, scales: tuple[float, ...] = (1.0, 2.0, 4.0)) -> Grid:
-    return Grid(cell, pooling, rings=(), length=0, reach=0.0, scales=scales)
+def grid(
+    cell: int, pooling: float, scales: tuple[float, ...] = (1.0, 2.0, 4.0), *, texture: bool = False
+) -> Grid:
+    return Grid(cell, pooling, rings=(), length=0, reach=0.0, scales=scales, texture=texture)
 
 
 def stripes(degrees: float) -> torch.Tensor:
@@ -27,6 +29,34 @@ def stripes(degrees: float) -> torch.Tensor:
 def test_one_descriptor_a_cell_of_the_grid():
     grids = [grid(4, 2.0, (0.6, 1.0)), grid(8, 3.0)]
     assert [found.shape for found in gradient_descriptors(IMAGES, grids)] == [(2, 16, 12, 20), (2, 8, 6, 29)]
+
+
+def test_of_a_texture_an_eighth_of_the_contrast_is_a_step_further_off_than_a_half():
+    """Gradients, and what varies, count by their logarithms: flat is far from rough."""
+    rough = 0.5 + 0.2 * torch.sin(torch.arange(64.0) / 2).expand(1, 3, 64, 64)
+    whole, half, eighth = (
+        gradient_descriptors(0.5 + factor * (rough - 0.5), [grid(8, 4.0, (2.0,), texture=True)])[0]
+        for factor in (1, 1 / 2, 1 / 8)
+    )
+    assert whole.shape == (1, 8, 8, 15)  # 8 orientations, luminance, 4 of what varies, 2 colours
+    once, thrice = ((whole - less)[0, 2:6, 2:6].mean(dim=(0, 1)) for less in (half, eighth))
+    assert once[[0, 4, 9, 10]].tolist() == pytest.approx([math.log(2)] * 4, rel=0.1)
+    assert thrice[[0, 4, 9, 10]].tolist() == pytest.approx([math.log(8)] * 4, rel=0.25)
+    assert abs(once[8]) < 1e-3 and abs(thrice[8]) < 1e-3  # the mean luminance stays
+
+
+def test_bright_specks_in_a_texture_are_told_from_dark_ones():
+    specks = torch.zeros(64, 64)
+    specks[4::8, 4::8] = 0.3
+    bright, dark = (
+        gradient_descriptors(
+            (0.5 + sign * specks).expand(1, 3, -1, -1), [grid(8, 4.0, (1.0,), texture=True)]
+        )[0]
+        for sign in (1, -1)
+    )
+    low, high = (found[0, 2:6, 2:6, 11:13].mean(dim=(0, 1)) for found in (dark, bright))
+    assert high[1] - high[0] == pytest.approx(float(low[0] - low[1]), abs=0.2)
+    assert (bright - dark)[0, 2:6, 2:6, 9:11].abs().max() < 0.2  # they vary as much
 
 
 def test_grids_with_scales_of_their_own_are_described_as_each_alone():

@@ -25,6 +25,15 @@ def extended(density, n, keep, added):
     return density_fit.extended(density, whole, list(added[:, None]), lambda x: x)
 
 
+def test_the_values_kept_are_those_that_alterations_change_most():
+    """Of six independent values, in units of what varies: one alteration changes the 2nd, another the 5th."""
+    within = torch.diag(torch.tensor([1.0, 4.0, 1.0, 9.0, 16.0, 1.0], dtype=torch.float64))
+    strong = torch.diag(torch.tensor([0.1, 400.0, 0, 0, 0, 0], dtype=torch.float64))
+    weak = torch.diag(torch.tensor([0, 0, 0, 0.9, 4.8, 0], dtype=torch.float64))
+    kept = whitening.most_changed(within, [strong, weak], 2)
+    assert kept.abs().round(decimals=5).tolist() == [[0, 0], [0.5, 0], [0, 0], [0, 0], [0, 0.25], [0, 0]]
+
+
 def test_distances_are_those_of_brute_force_but_for_kernels_left_out():
     density, _ = fit(textures(20))
     assert isinstance(density, PooledDensity)
