@@ -66,7 +66,7 @@ def gradient_descriptors(images: torch.Tensor, grids: Sequence[Grid]) -> list[to
     """Return (n, h // cell, w // cell, c) float32 descriptors of (n, 3, h, w) RGB images in [0, 1].
 
     Their length c is 9 × the grid's scales + 2: at each scale 8 orientations and the luminance; two colours.
-    Of a texture 13 × the scales + 2: see `_variation`.
+    Of a texture 13 × the scales + 2: see `_of_texture`.
 
     Args:
         images: height and width must be multiples of each `cell` and scale.
@@ -90,36 +90,41 @@ def gradient_descriptors(images: torch.Tensor, grids: Sequence[Grid]) -> list[to
             shape, reach = (height // grid.cell, width // grid.cell), max(grid.pooling, 2.0 * scale)
             pooled = torch.cat([sample(half, *shape, reach / step) for half in halves], dim=1)
             pooled = pooled.clamp_min(0) * step  # coarse edges count as fine ones
-            found.append((pooled + FAINT).log() if grid.texture else (pooled + EPSILON).sqrt())
-            found.append(sample(luminance, *shape, reach)[:, None])
             if grid.texture:
-                found.append(
-                    _variation(smooth, torch.cat(halves, dim=1).sum(dim=1) * step, shape, reach / step)
-                )
+                gradients = (halves[0].sum(dim=1) + halves[1].sum(dim=1)) * step
+                found.append(_of_texture(pooled, smooth, gradients, reach / step))
+            else:
+                found.append((pooled + EPSILON).sqrt())
+                found.append(sample(luminance, *shape, reach)[:, None])
     chroma = images[:, ::2] - images[:, 1:2]  # red and blue, less green
     for grid, found in zip(grids, layers, strict=True):
         found.append(sample(chroma, height // grid.cell, width // grid.cell, grid.pooling) / mean[:, None])
     return [torch.cat(found, dim=1).permute(0, 2, 3, 1).contiguous() for found in layers]
 
 
-def _variation(
-    luminance: torch.Tensor, gradients: torch.Tensor, shape: tuple[int, int], sigma: float
+def _of_texture(
+    pooled: torch.Tensor, luminance: torch.Tensor, gradients: torch.Tensor, sigma: float
 ) -> torch.Tensor:
-    """Return (n, 4, rows, columns): variance of luminance and of gradients, dark and bright; logarithms.
+    """Return (n, 13, rows, columns) of one scale: the luminance; logarithms of all else.
+
+    8 orientations; how much the luminance and the gradients vary (their deviations); how much brighter and
+    how much darker pixels are than a cell's mean.
 
     Args:
+        pooled: (n, 8, rows, columns) gradients in each direction.
         luminance: (n, h, w), smoothed.
-        gradients: (n, h, w), their magnitude in all directions.
-        shape: rows and columns.
+        gradients: (n, h, w), in all directions.
         sigma: of what a cell sums up, pixels of these.
     """
-    means = [sample(some, *shape, sigma) for some in (luminance, gradients)]
+    shape = (pooled.shape[-2], pooled.shape[-1])
+    mean = sample(luminance, *shape, sigma)
     squares = [sample(some.square(), *shape, sigma) for some in (luminance, gradients)]
-    variances = [(square - mean.square()).clamp_min(0) for square, mean in zip(squares, means, strict=True)]
-    usual = F.interpolate(means[0][:, None], luminance.shape[-2:], mode="nearest")[:, 0]
-    sides = [sample((sign * (luminance - usual)).clamp_min(0), *shape, sigma) for sign in (-1, 1)]
-    halves = [0.5 * (variance + FAINT**2).log() for variance in variances]  # as of a deviation
-    return torch.stack([*halves, *((side + FAINT).log() for side in sides)], dim=1)
+    variances = [squares[0] - mean.square(), squares[1] - pooled.sum(dim=1).square()]
+    deviations = [(variance.clamp_min(0) + FAINT**2).sqrt() for variance in variances]
+    off = luminance - F.interpolate(mean[:, None], luminance.shape[-2:], mode="nearest")[:, 0]
+    sides = [sample((sign * off).clamp_min(0), *shape, sigma) + FAINT for sign in (1, -1)]
+    logarithms = torch.cat([pooled + FAINT, torch.stack([*deviations, *sides], dim=1)], dim=1).log()
+    return torch.cat([mean[:, None], logarithms], dim=1)
 
 
 def _oriented_energy(luminance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

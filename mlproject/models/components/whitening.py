@@ -80,7 +80,9 @@ def most_changed(within: torch.Tensor, moments: Iterable[torch.Tensor], length: 
     """
     white = _white(within, 0.0)
     seen = [white.T @ moment @ white for moment in moments]
-    _, directions = torch.linalg.eigh(torch.stack([found / found.trace() for found in seen]).sum(dim=0))
+    _, directions = torch.linalg.eigh(
+        torch.stack([found / found.trace().clamp_min(1e-12) for found in seen]).sum(dim=0)
+    )
     return (white @ directions.flip(1)[:, :length]).float()
 
 
