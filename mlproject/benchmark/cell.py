@@ -7,7 +7,6 @@ any machine that has these can run it. What this module imports decides a cell's
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,12 +34,10 @@ class Cell:
     Attributes:
         facts: `identity.run_facts` of the training, on one thread. Its seed decides the split too.
         evaluation: params.yaml's section evaluate.
-        folder: of the prepared categories.
     """
 
     facts: Mapping[str, Any]
     evaluation: Mapping[str, Any]
-    folder: Path = artifacts.PREPARED
 
     @property
     def category(self) -> str:
@@ -90,10 +87,10 @@ def evaluate(cell: Cell) -> Outcome:
         UserError: other images lie in the folder than the cell is of, or the settings do not fit them.
     """
     facts = cell.facts
-    data = prepared.load(cell.category, cell.folder)
+    data = prepared.load(cell.category)
     if data.data_hash != facts["data_hash"]:
         raise UserError(
-            f"{cell.folder / cell.category}: has changed since the benchmark began. Run it again."
+            f"{artifacts.PREPARED / cell.category}: has changed since the benchmark began. Run it again."
         )
     roles = data.roles(params.Split(**facts["split"]), cell.seed)
     train, validation = data.images[roles.train], data.images[roles.validation]

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mlproject.benchmark.cell import Cell, Outcome, evaluate
+from mlproject.core import artifacts
 from mlproject.core.errors import UserError
 from mlproject.core.parallel import usable_cores
 from mlproject.engines import Cluster, processes, ray_cluster
@@ -52,7 +53,7 @@ def running(
     on_gpu = any(cell.facts["device"] == "cuda" for cell in cells)
     if cluster:
         with ray_cluster.connected(cluster) as count:
-            needed = sorted({cell.folder / cell.category for cell in cells})
+            needed = sorted({artifacts.PREPARED / cell.category for cell in cells})
             finished = ray_cluster.completed(attempt, cells, at_once=workers, needed=needed, on_gpu=on_gpu)
             yield min(workers or count, len(cells)), finished
         return

@@ -14,6 +14,7 @@ from torch import nn
 
 from mlproject.core.errors import UserError
 from mlproject.core.files import written_file
+from mlproject.data.decode import fit_array
 from mlproject.inference.onnx_steps import OnnxSteps
 from mlproject.models.components.combination import Combination
 from mlproject.models.components.detector import Detector
@@ -164,11 +165,5 @@ def examples_for(detector: Detector, image_size: int, given: np.ndarray | None =
     images = [plain, random.integers(0, 256, shape, dtype=np.uint8), *([] if given is None else [given])]
     made = detector.reconstruct(np.concatenate(images))
     if made is not None:
-        images.append(np.stack([_fit(image, image_size) for image in made]))
+        images.append(np.stack([fit_array(image, image_size) for image in made]))
     return np.concatenate(images)
-
-
-def _fit(image: np.ndarray, size: int) -> np.ndarray:
-    from mlproject.data.decode import fit_array
-
-    return fit_array(image, size)

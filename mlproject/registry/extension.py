@@ -44,7 +44,6 @@ class Extended:
     """
 
     parent: Parent
-    change: Change
     facts: ExtendedFacts
     registered: Registered
     known: tuple[Path, ...]
@@ -78,7 +77,7 @@ def extend(
             raise UserError(f"{parent.title}: it has learnt from every photo given: nothing would change.")
         facts = extension_results.write(folder / "extended", parent, change, data, rows)
         made = register.register_facts(parent.dataset, facts, runs.log(parent.dataset, facts))
-    return Extended(parent, change, facts, made, known)
+    return Extended(parent, facts, made, known)
 
 
 def _prepared_rows(parent: Parent, data: prepared.Prepared) -> np.ndarray:

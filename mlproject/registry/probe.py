@@ -40,7 +40,7 @@ def main(job: dict[str, Any]) -> None:
     out = Path(job["out"])
     if job["maps"] and "anomaly_map" in scored and scored["anomaly_map"].notna().all():
         np.save(out / "maps.npy", np.stack(scored["anomaly_map"].to_list()).astype(np.float32))
-    answers |= {name: scored[name].tolist() for name in ("score", "threshold", "defective")}
+    answers["score"] = scored["score"].tolist()
     (out / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
 
 

@@ -73,7 +73,6 @@ class Answers:
     """
 
     scores: np.ndarray
-    threshold: float
     latency_ms: float
     memory_mb: float
     own_code: bool
@@ -257,7 +256,6 @@ def ask(version: RecordedVersion, images: Sequence[Path], maps: bool = False) ->
     made = out / "maps.npy"
     return Answers(
         np.array(answers["score"], dtype=np.float64),
-        float(answers["threshold"][0]),
         answers["latency_ms"],
         answers["memory_mb"],
         answers["own_code"],

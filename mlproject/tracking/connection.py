@@ -45,6 +45,7 @@ OWN_AUTHORITY = "MLFLOW_TRACKING_SERVER_CERT_PATH"
 DVC_COPIES = Path(".dvc/tmp/exps")
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 DESCRIPTION = "mlflow.note.content"
+TIMEOUT = 3.0  # seconds that the store has to answer
 
 
 def workspace() -> Path:
@@ -140,8 +141,8 @@ def trusted() -> str | bool:
     return os.environ.get(OWN_AUTHORITY) or True
 
 
-def reachable(timeout: float = 3.0) -> bool:
-    """Say within `timeout` seconds whether the store answers; a SQLite file always does.
+def reachable() -> bool:
+    """Say within `TIMEOUT` seconds whether the store answers; a SQLite file always does.
 
     So does a server whose certificate is not trusted: what is asked of it next fails, and `store_faults`
     says why.
@@ -155,7 +156,7 @@ def reachable(timeout: float = 3.0) -> bool:
 
         health = f"{uri().rstrip('/')}/health"
         try:
-            return requests.get(health, timeout=timeout, verify=trusted()).status_code < 500
+            return requests.get(health, timeout=TIMEOUT, verify=trusted()).status_code < 500
         except requests.exceptions.SSLError:
             return True
         except requests.RequestException:
@@ -164,7 +165,7 @@ def reachable(timeout: float = 3.0) -> bool:
         return True
     port = address.port or PORTS.get(address.scheme.split("+")[0], 0)
     try:
-        socket.create_connection((address.hostname, port), timeout).close()
+        socket.create_connection((address.hostname, port), TIMEOUT).close()
     except OSError:
         return False
     return True

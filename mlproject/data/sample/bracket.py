@@ -20,6 +20,7 @@ from mlproject.data.sample.camera import (
 DEFECTS = ("broken_edge", "dent", "missing_hole", "rust", "scratch")
 
 # Pixels in the bracket's coordinates. Holes: both ends of the axis (equal: round), then the radius.
+CORNER = 13  # radius
 HOLES = (
     (-56.0, -66.0, -56.0, -66.0, 11.0),
     (-56.0, -22.0, -56.0, -22.0, 11.0),
@@ -180,9 +181,9 @@ def _place(surface: _Surface, flaw: np.random.Generator, allowed: np.ndarray) ->
     return float(surface.x.flat[place]), float(surface.y.flat[place])
 
 
-def _box(x: Field, y: Field, cx: float, cy: float, half_x: float, half_y: float, corner: float = 13) -> Field:
-    dx, dy = np.abs(x - cx) - half_x + corner, np.abs(y - cy) - half_y + corner
-    return length(np.clip(dx, 0, None), np.clip(dy, 0, None)) + np.minimum(np.maximum(dx, dy), 0) - corner
+def _box(x: Field, y: Field, cx: float, cy: float, half_x: float, half_y: float) -> Field:
+    dx, dy = np.abs(x - cx) - half_x + CORNER, np.abs(y - cy) - half_y + CORNER
+    return length(np.clip(dx, 0, None), np.clip(dy, 0, None)) + np.minimum(np.maximum(dx, dy), 0) - CORNER
 
 
 def _capsule(x: Field, y: Field, ax: float, ay: float, bx: float, by: float) -> Field:

@@ -13,6 +13,7 @@ from mlproject.reports.figures import drawing
 from mlproject.reports.figures.cases import Cases, extreme, number, spread
 
 COLUMNS = 5  # images side by side in `mistakes`
+GOOD, DEFECTIVE = 4, 6  # images of each in `reconstructions`
 UPRIGHT: dict[str, Any] = {"rotation": 90, "ha": "center", "va": "center"}
 SCALE_IN_WORDS = "All maps share the detector's colour scale, set by held-out good images."
 VERDICT_ROWS = 8  # of `verdicts`, about; each type of defect has a row even if there are more types
@@ -43,14 +44,14 @@ class Group:
 
 
 @drawing.style()
-def reconstructions(cases: Cases, good: int = 4, defective: int = 6) -> Figure:
+def reconstructions(cases: Cases) -> Figure:
     """Return originals above their reconstructions: good images, then defective ones.
 
     Only for a model that reconstructs.
     """
     assert cases.reconstructions is not None
-    rows = [*spread(np.flatnonzero(cases.labels == 0), cases.scores, good)]
-    rows += [*spread(np.flatnonzero(cases.labels == 1), cases.scores, defective)]
+    rows = [*spread(np.flatnonzero(cases.labels == 0), cases.scores, GOOD)]
+    rows += [*spread(np.flatnonzero(cases.labels == 1), cases.scores, DEFECTIVE)]
     side, left, top = 1.3, 0.3, 0.65
     sheet = drawing.Sheet(1.38 * len(rows) + left, 3.75, f"Originals and reconstructions: {cases.name}")
     below = top + side + 0.08
