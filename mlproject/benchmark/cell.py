@@ -72,7 +72,9 @@ class Outcome:
             label, score.
         pixels: (resamples, 2) pixel AUROC and AUPRO of resampled test images; (0, 2) without masks.
         measured: pixel_auroc and aupro of all test images, None without masks; n_train; parameters; seconds
-            until the detector was ready; ms_per_image; not_learnt_because, None if it has learnt.
+            until the detector was ready; ms_per_image; not_learnt_because, None if it has learnt;
+            outside_weights. `engine.attempt` adds machine, cores, began and ended (seconds since 1970), the
+            run at_once and commit.
     """
 
     scores: pd.DataFrame

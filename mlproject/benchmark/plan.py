@@ -99,7 +99,7 @@ def _conditions(categories: Iterable[str]) -> dict[str, dict[str, Any]]:
         folder = artifacts.PREPARED / category
         if not (folder / "prepared.json").is_file():
             raise UserError(
-                f"{folder}: is not prepared. Have {category} among params.yaml's categories, "
+                f"{folder}: is not prepared. Add {category} to `categories` in params.yaml, "
                 "then run: mlproject run prepare"
             )
         data = prepared.load(category)
@@ -107,8 +107,8 @@ def _conditions(categories: Iterable[str]) -> dict[str, dict[str, Any]]:
         wanted = prepare.stored_side(size, prepare.looked_at(good))
         if data.image_size != wanted:
             raise UserError(
-                f"{folder}: was prepared at {data.image_size} px, {wanted} follow from params.yaml's "
-                f"prepare.image_size, {size}. Run: mlproject run prepare"
+                f"{folder}: was prepared at {data.image_size} px, but prepare.image_size: {size} in "
+                f"params.yaml now gives {wanted} px. Run: mlproject run prepare"
             )
         found[category] = identity.conditions(data, threads=1)
     return found

@@ -28,7 +28,7 @@ def plan(
         f"  {needed[0]} images: the threshold is the largest of their scores\n"
         f"  {needed[1]} images: the second largest, so more defects are found\n"
         f"  {needed[2]} images: the third largest\n"
-        f"Set threshold.confidence: {confidence!r} in params.yaml to have it so."
+        f"To apply this, set threshold.confidence: {confidence!r} in params.yaml."
     )
     average = thresholds.images_for_average(false_alarms)
     exceeded = 1 - tolerance.confidence_of(average, false_alarms)

@@ -132,7 +132,9 @@ class _Marks:
     @classmethod
     def of(cls, title: str, scale: "HeatScale | None") -> "_Marks":
         if scale is None:
-            raise UserError("this version is of a release without a colour scale: train it again for regions")
+            raise UserError(
+                "this version was made by a release that stored no colour scale: retrain it to get regions"
+            )
         return cls(title, scale.usual, [])
 
     def add(self, prediction: "Prediction") -> list[tuple[float, ...]]:

@@ -4,7 +4,7 @@
 def register() -> None:
     """Record in MLflow, from its files, every finished result of what params.yaml names.
 
-    Of what is recorded already, metrics, tags and descriptions are brought up to date.
+    For results that are already recorded, metrics, tags and descriptions are brought up to date.
     """
     from mlproject.registry import record
 

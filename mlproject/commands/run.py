@@ -20,7 +20,8 @@ import typer
 
 from mlproject.core.parallel import usable_cores
 
-# Of one stage on one core, with the defaults on the built-in sample; what counts is how they compare.
+# Seconds that one stage takes on one core with the default settings and the built-in sample. Only their
+# ratios matter.
 SECONDS = {
     "ingest": 45.0, "prepare": 4.0, "settings": 2.0, "train": 55.0, "train pca": 5.0, "train patch_kde": 20.0,
     "train cnn": 90.0, "train anogan": 90.0, "score": 8.0, "score patch_kde": 18.0, "evaluate": 8.0,
@@ -136,8 +137,9 @@ def _interrupt_all(number: int, frame: FrameType | None) -> None:
 def repro(arguments: Sequence[str], progress: "Progress", threads: str | None = None) -> int:
     """Run `dvc repro`, print what it and its stages say as soon as they do, and return the exit code.
 
-    That of the stage that failed: 2 for a mistake that the user can correct. DVC's own is 255 for any. Of a
-    DVC that a signal ended, such as that of a machine without memory, 128 and the signal's number.
+    This is the exit code of the stage that failed (2: a mistake that the user can correct), because DVC
+    itself exits with 255 for every failure. If a signal ended DVC, for example because the machine ran out of
+    memory, it is 128 plus the signal's number.
 
     `--single-item` keeps it from looking at stages before those named, which another one may be reading.
     """

@@ -20,8 +20,8 @@ KNOWN = {
         "correct the bucket's name, or {endpoint}",
     ),
     r"AccessDenied|s3://\S+: Access Denied|\(403\) when calling": (
-        "does not allow that to this key",
-        "have it allowed by who runs the store, or set another key in AWS_ACCESS_KEY_ID",
+        "denies this key access",
+        "ask the store's administrator to grant it, or set another key in AWS_ACCESS_KEY_ID",
     ),
     r"SSL validation failed": (
         "has a certificate that is not trusted here",

@@ -49,7 +49,7 @@ class _Photo:
 def check_category(folder: Path, entries: Sequence[Entry]) -> list[Finding]:
     """Return what is suspicious about the images and masks of a category folder, in the order of `entries`.
 
-    Of a file that cannot be decoded, and that stage prepare will refuse, nothing else is found.
+    A file that cannot be decoded yields no other finding; stage prepare will refuse it.
     """
     with ThreadPoolExecutor(usable_cores()) as pool:
         tasks = (pool.submit(_look, folder, entry) for entry in entries)

@@ -102,10 +102,10 @@ def _move(
 ) -> None:
     """Set both aliases, if the champion still is `expected`; `mark` the version before.
 
-    The lock keeps all apart who take it; an older release, or a person at MLflow's own pages, does not. So
-    each leaves its mark before it looks, and looks at the mark after it has written: of two that move at
-    once, whichever marked first finds the other's mark, or the other finds its champion. One of the two
-    always learns of it, whatever the order.
+    The lock separates all who take it; an older release, or a person on MLflow's own pages, does not take it.
+    So each process writes its mark before it reads the champion, and reads the mark again after it has moved
+    the alias. If two move it at once, either the one that marked first finds the other's mark, or the other
+    finds the first one's champion.
 
     Raises:
         LostRace: says which version is champion now, and who made it so.

@@ -64,7 +64,8 @@ def model_card(dataset: str, facts: DetectorFacts, *, in_registry: bool = False)
     lines = [
         f"# {run['model']} for {run['category']} ({dataset})",
         "",
-        f"Says of a photo whether the part is defective: score > {facts.threshold['threshold']:.6g}.",
+        "Decides whether the part in a photo is defective: it is if score > "
+        f"{facts.threshold['threshold']:.6g}.",
         "",
         *_not_learnt(facts.not_learnt_because),
         f"- Trained on {run['n_train']} good images, {run['n_validation']} more "

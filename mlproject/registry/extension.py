@@ -216,7 +216,7 @@ def _originals(
             same = parent.not_trained.iloc[row]
             raise UserError(
                 f"{quoted(path)}: is the same photo as {quoted(same['path'])}, a {same['subset']} image of "
-                f"{parent.title}. What it is calibrated or tested on it must not learn from. "
+                f"{parent.title}. A version must not learn from images that it is calibrated or tested on. "
                 "Nothing was registered."
             )
     return [None if row < known else str(row) for row in first[known:]]

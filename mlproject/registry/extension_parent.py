@@ -111,6 +111,6 @@ def _demand_extendable(title: str, architecture: str) -> None:
     can = [name for name in models.names() if models.detector_class(name).extended is not Detector.extended]
     if architecture not in can:
         raise UserError(
-            f"{title}: {architecture} cannot be extended: what it learnt of one image cannot be told from "
-            f"what it learnt of the others. Can be: {', '.join(can)}"
+            f"{title}: {architecture} cannot be extended: what it learnt from one image cannot be separated "
+            f"from what it learnt from the others. Can be: {', '.join(can)}"
         )

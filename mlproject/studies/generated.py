@@ -69,7 +69,9 @@ class Generated(Study):
         if self.settings.generator not in self.inputs.generators:
             return f"generators_used in params.yaml does not list {self.settings.generator}"
         if not self.arms:
-            return f"params.yaml has no section models.{' nor models.'.join(ARMS)}, or nothing to learn from"
+            return (
+                f"params.yaml has neither models.{' nor models.'.join(ARMS)}, or there is nothing to train on"
+            )
         return None
 
     @property
@@ -198,7 +200,7 @@ class Generated(Study):
             weighs = settings[0]["class_weighting"]
             said += (
                 f" Each labelled image is shown {epochs[0]} and {epochs[1]} times"
-                f"{', a defect with the more weight (class_weighting)' if weighs else ''}."
+                f"{'; defects are given more weight (class_weighting)' if weighs else ''}."
             )
         return said
 

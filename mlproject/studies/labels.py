@@ -168,7 +168,7 @@ class Labels(Study):
             notes.append(f"{kind} has too few images for the pool: no training has seen it.")
         notes.append(
             "0 labels: trained on good images alone, as the paper's authors trained their CNN. "
-            "Nothing tells it what to rank by: a value off .5 is accident."
+            "It has nothing to rank by, so an AUROC other than .5 is chance."
         )
         return notes
 

@@ -61,8 +61,8 @@ def refusal(error: Exception) -> StoreFault | None:
         return StoreFault(f"{store} does not serve this address: start it with --allowed-hosts {host}")
     if status == 403:
         return StoreFault(
-            f"{store} does not allow that ({said}). Who administers it grants the permission: "
-            "READ for those who use models, MANAGE for those who train and promote."
+            f"{store} denies this request ({said}). Its administrator can grant the permission: "
+            "READ to those who use models, MANAGE to those who train and promote."
         )
     what = "does not answer." if AWAY.search(str(error)) else f"failed: {said}"
     return StoreFault(f"{store} {what}") if status >= 500 or FAILED.search(said) else None
@@ -78,7 +78,8 @@ def untrusted(said: str) -> str | None:
     why, name = found[1].rstrip("."), connection.OWN_AUTHORITY
     return (
         f"{store} has a certificate that is not trusted here ({why}). "
-        f"Where an authority of your own issued it, set {name} to the file with that one's certificate."
+        f"If your own certificate authority issued it, set {name} to the file with that authority's "
+        "certificate."
     )
 
 
@@ -94,12 +95,12 @@ def _s3_fault(error: Exception, store: str) -> StoreFault | None:
         where = f"The files of {store} are in an S3 store that"
         return StoreFault(f"{where} {fault.what}: {fault.remedy}.") if fault else None
     if fault := s3_faults.told(said, "MLFLOW_S3_ENDPOINT_URL"):
-        remedy = f"Who runs the server has to {fault.remedy}"
-        return StoreFault(f"{store} has its files in an S3 store that {fault.what}. {remedy}, where it runs.")
+        remedy = f"On the server's machine, its administrator must {fault.remedy}."
+        return StoreFault(f"{store} has its files in an S3 store that {fault.what}. {remedy}")
     if not FAILED.search(said):
         return None
     return StoreFault(
-        f"{store} does not get at its files ({_said(error)}). Its log says why: its S3 store is away, for "
+        f"{store} cannot reach its files ({_said(error)}). Its log says why: its S3 store is away, for "
         "example, or refuses the key that the server was started with."
     )
 

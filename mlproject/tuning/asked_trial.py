@@ -56,7 +56,7 @@ class Asked:
         trial: with the values that were drawn for it.
         optuna_trial: Optuna's own.
         claim: `RUNNING`, open and locked.
-        began: seconds since the epoch.
+        began: seconds since 1970.
     """
 
     trial: Trial

@@ -63,7 +63,8 @@ class Referee:
     def is_worse(self, optuna_id: int, epoch: int, value: float) -> bool:
         """Take a trial's objective at an epoch; say whether it is worse than others'.
 
-        Told twice, as by a trial that runs again since its machine was lost, Optuna keeps the first.
+        If an epoch is reported twice, for example by a trial that reruns because its machine was lost,
+        Optuna keeps the first value.
         """
         return asked_trial.is_worse(optuna.Trial(self.tuning, optuna_id), epoch, value)
 

@@ -3,11 +3,11 @@
 They lie where an image has structure: on the part, mostly, where a defect matters and is harder to see than
 on a plain background. `python benchmarks/tuning_objective.py` measures how well they rank settings.
 
-Beware: noise.py's `stains` and `patches` are what training may inject, so settings that train on them could
-win by being taught the exam's answers. Hence none of these kinds comes from noise.py: here a defect is one
-compact spot, box or line, there the peaks of a smooth random field; most kinds have no likeness there at
-all. Stains and patches remain kin of noise.py's: the results of each kind stand apart in tuning.json, and the
-sealed evaluation says whether the whole exam chose well.
+Beware: training may inject noise.py's `stains` and `patches`. Settings that do so could win because their
+detector is trained on the very defects it is evaluated on. Hence none of these kinds comes from noise.py:
+here a defect is one compact spot, box or line, there the peaks of a smooth random field; most kinds have no
+likeness there at all. Stains and patches remain similar to noise.py's: the results of each kind stand apart
+in tuning.json, and the sealed evaluation says whether the objective as a whole chose well.
 """
 
 import math

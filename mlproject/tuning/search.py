@@ -91,7 +91,7 @@ def work(
 
     Raises:
         UserError: all of the first trials failed, another process marked one as failed, the storage is away.
-        Exception: whatever is no consequence of a trial's settings, after the trial was marked as failed.
+        Exception: any error that a trial's settings did not cause, after the trial was marked as failed.
     """
     with storage.readable_errors(plan.storage):
         while not stopped() and (asked := ask(plan, images, tuning)):

@@ -103,7 +103,7 @@ class Trial:
         Args:
             state: complete, pruned, failed or interrupted.
             reason: why it was not completed; empty otherwise.
-            began: seconds since the epoch, as `ended`.
+            began: seconds since 1970, as `ended`.
         """
         content = {
             "number": self.number,

@@ -25,7 +25,7 @@ def test_a_rate_and_a_confidence_say_how_many_images(monkeypatch, capsys):
 
 def test_the_confidence_to_set_is_the_one_that_was_asked_for(monkeypatch, capsys):
     _, out, _ = run(monkeypatch, capsys, "--false-alarms", ".05", "--confidence", ".9999999")
-    assert "Set threshold.confidence: 0.9999999 in params.yaml" in out
+    assert "set threshold.confidence: 0.9999999 in params.yaml" in out
 
 
 def test_a_rate_too_small_for_any_photos_is_refused(monkeypatch, capsys):

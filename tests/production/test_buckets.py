@@ -109,9 +109,9 @@ def test_photos_of_a_bucket_get_the_scores_of_a_folders(uploaded, line, mlprojec
         ("predict", f"{LINE}/0009.png", "0009.png: not found"),
         ("predict", f"s3://{BUCKET}/empty", "no images"),
         ("predict", "s3://gone/line", "has no such bucket: correct the bucket's name, or AWS_ENDPOINT_URL"),
-        ("predict", f"s3://{FOREIGN}/line", "does not allow that to this key"),
+        ("predict", f"s3://{FOREIGN}/line", "denies this key access"),
         ("watch", "s3://gone/line", "has no such bucket"),
-        ("watch", f"s3://{FOREIGN}/line", "does not allow that to this key"),
+        ("watch", f"s3://{FOREIGN}/line", "denies this key access"),
     ],
 )
 def test_an_address_that_leads_nowhere_is_one_line(uploaded, line, mlproject, command, given, said):

@@ -125,7 +125,7 @@ def test_a_bucket_that_answers_is_no_fault(shell, url):
     [(f"s3://{BUCKET}/x", *fault) for fault in FAULTS.values()]
     + [
         ("s3://gone/x", {}, "has no such bucket"),
-        (f"s3://{FOREIGN}/x", {}, "does not allow that to this key"),
+        (f"s3://{FOREIGN}/x", {}, "denies this key access"),
         ("s3://no bucket", {}, "Invalid bucket name"),
         (f"s3://{BUCKET}", {"AWS_ENDPOINT_URL": "no address"}, "or correct AWS_ENDPOINT_URL (no address)"),
     ],

@@ -167,7 +167,7 @@ def test_a_log_in_that_is_missing_or_wrong_is_one_line(one_line, fault, command)
 
 
 def test_an_account_that_may_only_read_is_told_so(one_line):
-    one_line(["register"], "does not allow that")
+    one_line(["register"], "denies this request")
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +200,7 @@ def test_a_certificate_of_an_unknown_authority_is_one_line(behind_tls, one_line,
     one_line(
         command,
         f"MLflow at {address} has a certificate that is not trusted here (unable to get local issuer "
-        "certificate). Where an authority of your own issued it, set MLFLOW_TRACKING_SERVER_CERT_PATH",
+        "certificate). If your own certificate authority issued it, set MLFLOW_TRACKING_SERVER_CERT_PATH",
         MLFLOW_TRACKING_URI=address,
     )
     answer = doctor_stores.mlflow(address)
@@ -247,7 +247,10 @@ def test_an_s3_store_that_refuses_the_servers_key_is_one_line(moved, one_line):
     checked = f"{restored.s3}/moto-api/reset-auth"  # after so many requests keys are checked
     requests.post(checked, data=b"0", timeout=10)
     try:
-        said = "has its files in an S3 store that does not know the access key. Who runs the server has to"
+        said = (
+            "has its files in an S3 store that does not know the access key. On the server's machine, its "
+            "administrator must correct"
+        )
         one_line(PREDICT, said, **restored.person("anna"))
         one_line(["register"], said, **restored.person("anna"))
         answer = doctor_stores.mlflow(restored.mlflow)
@@ -262,7 +265,7 @@ def test_an_s3_store_that_refuses_the_servers_key_is_one_line(moved, one_line):
 def test_an_s3_store_that_is_away_is_one_line_and_no_reason_to_register_again(moved, one_line):
     restored, _, had = moved
     restored.kill("s3")
-    one_line(PREDICT, "does not get at its files (", **restored.person("anna"))
+    one_line(PREDICT, "cannot reach its files (", **restored.person("anna"))
     one_line(["register"], "could not be recorded", **restored.person("anna"))
     (count,) = restored.rows("select count(*) from model_versions")
     assert count == (had["model_versions"],)

@@ -140,8 +140,8 @@ def test_losses_are_against_no_hidden_defect_and_training_images_count_in_no_mea
     assert found.statements == [
         "patch_kde: with 10 % hidden defects AUROC 0.75 (1.00 without), F1 0.67 (1.00), recall 50% (100%), "
         "false alarms 0% (0%).",
-        "patch_kde: of k defects hidden among its training images so many are among the k with the highest "
-        "leave-one-out scores, over all seeds: 2 of 4 at 10 %.",
+        "patch_kde: k defects were hidden among its training images; the number of them found among the k "
+        "highest leave-one-out scores, over all seeds: 2 of 4 at 10 %.",
     ]
     *_, chart = found.charts[0]
     (line,) = chart.lines

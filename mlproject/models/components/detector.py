@@ -176,8 +176,8 @@ class Detector(ABC):
             UserError: this model cannot be extended; by default none can.
         """
         raise UserError(
-            f"{self.name} cannot be extended: what it learnt of one image cannot be told from what it learnt "
-            "of the others."
+            f"{self.name} cannot be extended: what it learnt from one image cannot be separated from what "
+            "it learnt from the others."
         )
 
     def left_out_parts(self) -> dict[str, np.ndarray]:

@@ -56,7 +56,8 @@ def farthest_of_many(values: torch.Tensor, count: int) -> torch.Tensor:
 def stand_ins_of_many(values: torch.Tensor, kept: torch.Tensor, owners: torch.Tensor) -> list[torch.Tensor]:
     """Return, for each owner, the numbers of the vectors that would be kept if its own had never been there.
 
-    As many as it has among those kept, or as there are: each the farthest from what the others keep.
+    There are as many as the owner has among those kept, or fewer if no more exist; each is the one farthest
+    from what the others keep.
 
     Args:
         values: (n, d).

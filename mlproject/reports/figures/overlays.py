@@ -84,7 +84,9 @@ def folder_of(
         UserError: the model has no scale, or the folder cannot be written.
     """
     if scale is None:
-        raise UserError("this version is of a release without a colour scale: train it again for overlays")
+        raise UserError(
+            "this version was made by a release that stored no colour scale: retrain it to get overlays"
+        )
     above = commonpath([_on_disk(path).parent for path in paths])
 
     with written_whole(folder) as part:

@@ -103,8 +103,8 @@ def _suspicion_words(ranking: Sequence[Mapping[str, Any]]) -> list[str]:
             found, hidden = (sum(o[name] for o in own if o["level"] == level) for name in ("found", "hidden"))
             by_level.append(f"{found} of {hidden} at {100 * level:g} %")
         sentences.append(
-            f"{arm}: of k defects hidden among its training images so many are among the k with the highest "
-            f"leave-one-out scores, over all seeds: {', '.join(by_level)}."
+            f"{arm}: k defects were hidden among its training images; the number of them found among the k "
+            f"highest leave-one-out scores, over all seeds: {', '.join(by_level)}."
         )
     return sentences
 
