@@ -14,8 +14,8 @@ def doctor() -> None:
     marks = {True: Text("ok", "green"), None: Text("note", "yellow"), False: Text("WRONG", "bold red")}
     checks = doctor_checks.checks()
     shown = Table("", "check", "found", "remedy", box=None)
-    for check in checks:
-        shown.add_row(marks[check.ok], *map(Text, (check.name, check.detail, check.remedy)))
+    for name, found in checks.items():
+        shown.add_row(marks[found.ok], *map(Text, (name, found.detail, found.remedy)))
     Console().print(shown)
-    if any(check.ok is False for check in checks):
+    if any(found.ok is False for found in checks.values()):
         raise typer.Exit(1)

@@ -8,7 +8,6 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from mlproject.commands import doctor_stores
@@ -26,25 +25,11 @@ print(json.dumps({"torch": torch.__version__, "torchvision": torchvision.__versi
 """
 
 
-@dataclass(frozen=True)
-class Check:
-    """One question and its answer.
+def checks() -> dict[str, Answer]:
+    """Return what was looked at in the current folder → what was found.
 
-    Attributes:
-        name: what was looked at.
-        ok: True; False: it will not work; None: it works, with a reservation.
-        detail: what was found.
-        remedy: what to do, empty when there is nothing to do.
+    Takes some seconds: torch and DVC are really started.
     """
-
-    name: str
-    ok: bool | None
-    detail: str
-    remedy: str
-
-
-def checks() -> list[Check]:
-    """Ask everything about the current folder. Takes some seconds: torch and DVC are really started."""
     torch, here = functools.cache(probe_torch), Path.cwd()
     tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
     questions: dict[str, Callable[[], Answer]] = {
@@ -59,7 +44,7 @@ def checks() -> list[Check]:
         "params.yaml": parameters,
         "data": data,
     }
-    return [Check(name, *answered(question)) for name, question in questions.items()]
+    return {name: answered(question) for name, question in questions.items()}
 
 
 def answered(question: Callable[[], Answer]) -> Answer:

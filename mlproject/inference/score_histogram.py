@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from mlproject.reports.figures.cases import number
+
 WIDTH, HEIGHT, BASE = 720, 150, 112  # the drawing's units; BASE: where the axis lies
 LEFT, RIGHT = 24, WIDTH - 24
 BINS = 36
@@ -30,13 +32,13 @@ def score_strip(good_scores: np.ndarray, threshold: float, score: float | None) 
         *_bars(good_scores, low, high),
         f'<line class="axis" x1="{LEFT}" x2="{RIGHT}" y1="{BASE}" y2="{BASE}"/>',
         f'<line class="limit" x1="{limit:.1f}" x2="{limit:.1f}" y1="14" y2="{BASE}"/>',
-        _label("limit-text", limit, 10, f"threshold {_number(threshold)}"),
+        _label("limit-text", limit, 10, f"threshold {number(threshold)}"),
     ]
     if score is not None:
         at, beyond = x(score), "" if low <= score <= high else " →" if score > high else " ←"
         parts.append(f'<path class="here" d="M{at:.1f} {BASE + 3} l-8 14 h16 z"/>')
-        parts.append(_label("here-text", at, BASE + 33, f"this image {_number(score)}{beyond}"))
-    said = f"{len(good_scores)} scores of good images, threshold {_number(threshold)}"
+        parts.append(_label("here-text", at, BASE + 33, f"this image {number(score)}{beyond}"))
+    said = f"{len(good_scores)} scores of good images, threshold {number(threshold)}"
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{said}">{"".join(parts)}</svg>'
 
 
@@ -72,7 +74,3 @@ def _bars(good_scores: np.ndarray, low: float, high: float) -> list[str]:
 def _label(kind: str, x: float, y: float, text: str) -> str:
     anchor = "start" if x < LEFT + LABEL_ROOM else "end" if x > RIGHT - LABEL_ROOM else "middle"
     return f'<text class="{kind}" x="{x:.1f}" y="{y}" text-anchor="{anchor}">{text}</text>'
-
-
-def _number(value: float) -> str:
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"

@@ -17,7 +17,8 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{round(value, 2) + 0.0:.2f}"
 
 
-def _auroc(row: Row) -> str:
+def auroc(row: Row) -> str:
+    """Write an AUROC with its bootstrap interval."""
     return f"{number(row['auroc'])} [{number(row['auroc_low'])}, {number(row['auroc_high'])}]"
 
 
@@ -66,7 +67,7 @@ Columns = dict[str, Callable[[Row], str]]
 NAMES: Columns = {"category": lambda row: row["category"], "model": lambda row: row["model"]}
 RANKING: Columns = NAMES | {
     "good / defective": lambda row: f"{row['n_good']} / {row['n_defective']}",
-    "AUROC [95%]": _auroc,
+    "AUROC [95%]": auroc,
     DIFFERENCE: lambda row: difference(row["differences"].get(BASELINE)),
     "strongest shortcut": _shortcut,
     "AUROC brightness matched": lambda row: number(row["brightness_matched_auroc"]),
@@ -94,7 +95,7 @@ DECISIONS: Columns = NAMES | {
 HELD_OUT: Columns = NAMES | {
     "labelled defects used": lambda row: str(row["n_labelled_defective"]),
     "good / defective": lambda row: f"{row['held_out']['n_good']} / {row['held_out']['n_defective']}",
-    "AUROC [95%]": lambda row: _auroc(row["held_out"]),
+    "AUROC [95%]": lambda row: auroc(row["held_out"]),
     DIFFERENCE: lambda row: difference(row["held_out"]["differences"].get(BASELINE)),
     "AP": lambda row: number(row["held_out"]["average_precision"]),
     "F1": lambda row: number(row["held_out"]["clean"]["f1"]),

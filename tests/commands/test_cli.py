@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from mlproject.commands import doctor_checks, preset
-from mlproject.commands.doctor_checks import Check
+from mlproject.commands.doctor_stores import Answer
 from mlproject.core import params
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -173,7 +173,7 @@ def test_mistyped_command_names_the_nearest(mlproject):
 
 @pytest.mark.parametrize(("ok", "expected"), [(True, 0), (None, 0), (False, 1)])
 def test_doctor_fails_only_for_what_is_wrong(monkeypatch, mlproject, ok, expected):
-    found = [Check("cores", True, "2", ""), Check("disk [1]", ok, "0.5 GB", "delete something")]
+    found = {"cores": Answer(True, "2"), "disk [1]": Answer(ok, "0.5 GB", "delete something")}
     monkeypatch.setattr(doctor_checks, "checks", lambda: found)
     code, out, _ = mlproject("doctor")
     assert code == expected

@@ -94,7 +94,7 @@ def read(
 def _studies(categories: list[str], studies: list[str]) -> Iterator[tuple[Pair, Study]]:
     for category in categories:
         for name in studies:
-            folder = artifacts.report_folder(category) / "studies" / name
+            folder = artifacts.study_report_folder(category, name)
             table = files.read_table(folder / "table.csv")
             yield (category, name), Study(files.read_json(folder / "summary.json"), table)
 

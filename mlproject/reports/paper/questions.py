@@ -6,6 +6,7 @@ from typing import Any
 from mlproject.reports.comparison_columns import (
     HOLM,
     area,
+    auroc,
     difference,
     not_learnt,
     number,
@@ -14,7 +15,6 @@ from mlproject.reports.comparison_columns import (
 )
 from mlproject.reports.paper.evidence import Evidence
 from mlproject.reports.paper.markdown import bullets, escape, joined, picture, table
-from mlproject.reports.paper.tables import interval
 
 AUTOENCODERS = ("kd_cae", "ni_cae")
 STUDIES = (
@@ -142,7 +142,7 @@ def _shown(gap: Mapping[str, Any]) -> str:
 
 
 def _cell(row: Mapping[str, Any]) -> tuple[str, str]:
-    return escape(row["model"]), interval(row)
+    return escape(row["model"]), auroc(row)
 
 
 def _tuning(evidence: Evidence) -> list[str]:

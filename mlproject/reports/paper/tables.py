@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mlproject.reports.comparison_columns import number
+from mlproject.reports.comparison_columns import auroc, number
 from mlproject.reports.paper.evidence import Evidence, Study
 from mlproject.reports.paper.markdown import bullets, escape, joined, printed, table
 from mlproject.reports.paper.published import ALWAYS, RESULTS, PaperCategory, unlike
@@ -215,18 +215,13 @@ def _behind(evidence: Evidence, model: str) -> list[list[str]]:
         if row:
             ours = [
                 f"{row['n_good']} + {row['n_defective']}",
-                interval(row),
+                auroc(row),
                 number(row["oracle"]["f1"]),
                 number(row["threshold_optimism"]),
                 f"{number(row['shortcuts']['strongest_auroc'])} {escape(row['shortcuts']['strongest'])}",
             ]
         lines.append([escape(category), trained, theirs, *ours])
     return lines
-
-
-def interval(row: Row) -> str:
-    """Return AUROC with its bootstrap interval."""
-    return f"{number(row['auroc'])} [{number(row['auroc_low'])}, {number(row['auroc_high'])}]"
 
 
 def _notes(evidence: Evidence, model: str, rule: str) -> str:
