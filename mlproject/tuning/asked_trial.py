@@ -95,7 +95,7 @@ class Asked:
             UserError: another process marked it as failed.
             Exception: `Outcome.mistake`.
         """
-        verdict = self.trial.verdict if found.state == "complete" else None
+        objective = self.trial.objective if found.state == "complete" else None
         with self.claim:
             content = self.trial.write(found.state, found.reason, self.began, time.time())
             try:
@@ -103,9 +103,9 @@ class Asked:
                     self.optuna_trial.set_user_attr("mlflow_run", record.trial(content))
                 self.optuna_trial.set_user_attr("reason", found.reason)
                 self.optuna_trial.set_user_attr(ITSELF, found.state == "failed")
-                if verdict:
-                    self.optuna_trial.set_user_attr("verdict", verdict.as_dict())
-                value = verdict.value if verdict else None
+                if objective:
+                    self.optuna_trial.set_user_attr("verdict", objective.as_dict())
+                value = objective.value if objective else None
                 tuning.tell(self.optuna_trial, value, state=STATES[found.state])
             except optuna.exceptions.UpdateFinishedTrialError:
                 raise UserError(

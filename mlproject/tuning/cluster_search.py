@@ -50,7 +50,7 @@ class Returned:
     outcome: Outcome
     history: list[dict[str, float]]
     rungs: dict[int, float]
-    verdict: ObjectiveValue | None
+    objective: ObjectiveValue | None
     model: dict[str, bytes]
 
 
@@ -103,7 +103,7 @@ def run(
             ):  # fmt: skip
                 asked = running.pop(one.number)
                 asked.trial.history, asked.trial.rungs = back.history, back.rungs
-                asked.trial.verdict = back.verdict
+                asked.trial.objective = back.objective
                 if back.model:
                     folders.unpack(back.model, asked.model_folder)
                 ended(asked.tell(tuning, back.outcome, record))
@@ -133,4 +133,4 @@ def work(sent: Sent) -> Returned:
         model = Path(folder) / "model"
         outcome = asked_trial.outcome(trial, model, report, lambda: None)
         files = folders.packed(model) if model.exists() else {}
-    return Returned(outcome, trial.history, trial.rungs, trial.verdict, files)
+    return Returned(outcome, trial.history, trial.rungs, trial.objective, files)

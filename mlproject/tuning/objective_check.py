@@ -37,12 +37,12 @@ class TrialOnTestSet:
 
 
 def evaluate(
-    plan: Plan, verdicts: Mapping[int, Mapping[str, Any]], chosen: int, start: int | None
+    plan: Plan, objectives: Mapping[int, Mapping[str, Any]], chosen: int, start: int | None
 ) -> dict[str, Any]:
     """Compare how the objective ranks the complete trials with how the test AUROC ranks them.
 
     Args:
-        verdicts: trial's number → `ObjectiveValue` of it, of the complete trials.
+        objectives: trial's number → `ObjectiveValue` of it, of the complete trials.
         chosen: number of the best of them by the objective.
         start: number of the trial with params.yaml's own settings, if it is among them.
 
@@ -54,17 +54,17 @@ def evaluate(
         Where the test set lacks good or defective images, the counts alone.
     """
     images, labels = _test_images(plan.category, plan.facts["seed"], plan.objective)
-    here = [number for number in sorted(verdicts) if (plan.trial_folder(number) / "model").is_dir()]
+    here = [number for number in sorted(objectives) if (plan.trial_folder(number) / "model").is_dir()]
     counts = {
         "n_trials": len(here),
-        "n_trials_on_other_machines": len(verdicts) - len(here),
+        "n_trials_on_other_machines": len(objectives) - len(here),
         "n_good": int(np.count_nonzero(labels == 0)),
         "n_defective": int(np.count_nonzero(labels)),
     }
     if not here or not counts["n_good"] or not counts["n_defective"]:
         return counts
     trials = [
-        _on_test_set(number, plan.trial_folder(number) / "model", verdicts[number], images, labels)
+        _on_test_set(number, plan.trial_folder(number) / "model", objectives[number], images, labels)
         for number in here
     ]
     return {
@@ -83,15 +83,15 @@ def _test_images(category: str, seed: int, objective: Objective) -> tuple[np.nda
 
 
 def _on_test_set(
-    number: int, model: Path, verdict: Mapping[str, Any], images: np.ndarray, labels: np.ndarray
+    number: int, model: Path, objective: Mapping[str, Any], images: np.ndarray, labels: np.ndarray
 ) -> TrialOnTestSet:
     scores = models.load(model).score(images).scores
     auroc = metrics.auroc(labels, scores)
-    balanced = metrics.classification(labels, scores, float(verdict["threshold"]))["balanced_accuracy"]
+    balanced = metrics.classification(labels, scores, float(objective["threshold"]))["balanced_accuracy"]
     assert auroc is not None  # both classes are there
     assert balanced is not None
     return TrialOnTestSet(
-        number, verdict["value"], verdict["auroc"], verdict["balanced_accuracy"], auroc, balanced
+        number, objective["value"], objective["auroc"], objective["balanced_accuracy"], auroc, balanced
     )
 
 

@@ -72,8 +72,8 @@ def summary(plan: Plan, tuning: optuna.Study, chosen: FrozenTrial, sealed: dict[
     start = start_trial(tuning)
     gained = None
     if plan.objective == "proxy" and start not in (None, chosen.number):
-        verdicts = {trial.number: trial.user_attrs["verdict"]["by_kind"] for trial in search.complete(tuning)}
-        gained = asdict(objective.advantage(verdicts[chosen.number], verdicts[start]))
+        by_kind = {trial.number: trial.user_attrs["verdict"]["by_kind"] for trial in search.complete(tuning)}
+        gained = asdict(objective.advantage(by_kind[chosen.number], by_kind[start]))
     return {
         "category": plan.category,
         "model": plan.model,

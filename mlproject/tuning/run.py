@@ -100,9 +100,9 @@ def _evaluate(
     planned: Plan, tuning: optuna.Study, chosen: FrozenTrial, record: "TuningRecord | SilentRecord"
 ) -> None:
     """Open the test set, once there is nothing left to choose; write tuning.json and the plots."""
-    verdicts = {trial.number: trial.user_attrs["verdict"] for trial in search.complete(tuning)}
+    objectives = {trial.number: trial.user_attrs["verdict"] for trial in search.complete(tuning)}
     opened = _count_opening(planned)  # before: what is killed half-way has seen it too
-    found = objective_check.evaluate(planned, verdicts, chosen.number, results.start_trial(tuning))
+    found = objective_check.evaluate(planned, objectives, chosen.number, results.start_trial(tuning))
     found["opened"] = opened
     summary = results.summary(planned, tuning, chosen, found)
     path = artifacts.report_folder(planned.category, planned.model) / "tuning.json"

@@ -37,7 +37,7 @@ class Trial:
     Attributes:
         history: epoch, loss, validation_loss of every epoch; a loss that is not finite is left out.
         rungs: epoch → objective, for the epochs at which it was evaluated.
-        verdict: the objective at its end; None before.
+        objective: its value at the end; None before.
     """
 
     plan: Plan
@@ -46,12 +46,12 @@ class Trial:
     values: Mapping[str, Value]
     history: list[dict[str, float]] = field(default_factory=list)
     rungs: dict[int, float] = field(default_factory=dict)
-    verdict: ObjectiveValue | None = None
+    objective: ObjectiveValue | None = None
 
     def run(
         self, folder: Path, report: Callable[[int, float], None], check: Callable[[], None]
     ) -> ObjectiveValue:
-        """Return the verdict, and leave the calibrated model in a folder.
+        """Return the objective, and leave the calibrated model in a folder.
 
         Args:
             folder: for the model; made or replaced.
@@ -88,9 +88,9 @@ class Trial:
                 on_epoch=on_epoch,
             ),
         )
-        self.verdict = self._evaluate(detector)
+        self.objective = self._evaluate(detector)
         detector.save(folder)
-        return self.verdict
+        return self.objective
 
     def _evaluate(self, detector: Detector) -> ObjectiveValue:
         threshold = params.Threshold(**self.plan.threshold)
@@ -110,7 +110,7 @@ class Trial:
             "state": state,
             "reason": reason,
             "values": dict(self.values),
-            "verdict": self.verdict.as_dict() if self.verdict else None,
+            "verdict": self.objective.as_dict() if self.objective else None,  # files keep this name
             "rungs": {str(epoch): value for epoch, value in self.rungs.items()},
             "history": self.history,
             "began": began,

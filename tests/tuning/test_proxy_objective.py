@@ -64,7 +64,7 @@ def test_a_flat_image_gets_what_can_be_seen_of_its_defects():
 def test_a_trained_detector_is_far_above_chance_and_one_that_guesses_is_not(defects, small_images):
     kinds = np.array(["good"] * len(small_images.validation) + defects.kinds)
 
-    def verdict(detector):
+    def objective(detector):
         detector.calibrate(small_images.train[:20])
         images = np.concatenate([small_images.validation, defects.images])
         return evaluate(
@@ -73,7 +73,7 @@ def test_a_trained_detector_is_far_above_chance_and_one_that_guesses_is_not(defe
 
     detector = models.create("pca", detector_settings("pca"))
     detector.fit(small_images.train, small_images.validation, RunOptions(seed=0))
-    found = verdict(detector)
+    found = objective(detector)
     assert found.auroc > 0.85
     assert found.value > 0.7
     guesses = np.random.default_rng(0).normal(size=len(kinds))
@@ -81,7 +81,7 @@ def test_a_trained_detector_is_far_above_chance_and_one_that_guesses_is_not(defe
     assert 0.35 < chance.auroc < 0.65
 
 
-def test_the_verdict_by_hand():
+def test_the_objective_by_hand():
     calibration = np.arange(1.0, 10.0)  # nine: a rate of .2 leaves the eighth as the threshold
     scores = np.array([1.0, 9.0, 8.5, 0.5])
     kinds = np.array(["good", "good", "scratch", "stain"])
