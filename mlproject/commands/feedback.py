@@ -1,6 +1,7 @@
 """`mlproject feedback`: verdicts that a person corrected, as a versioned data set."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated
 import typer
 
 from mlproject.core import artifacts
-from mlproject.core.errors import UserError
+from mlproject.core.errors import UserError, quoted
 
 
 def feedback(
@@ -35,7 +36,7 @@ def feedback(
     without a truth are left out.
     """
     from mlproject.core import params
-    from mlproject.core.errors import quoted, unknown_name
+    from mlproject.core.errors import unknown_name
     from mlproject.production import feedback as data_set
 
     categories = params.checked_categories(params.value("categories"))
@@ -68,27 +69,33 @@ def feedback(
         typer.echo(
             f"The masks given are not used: {into / category} has none, and a category has all or none."
         )
-    command = [sys.executable, "-m", "dvc", "add", "--quiet", str(into)]
+    command = [sys.executable, "-m", "dvc", "add", str(into)]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)  # noqa: S603
     if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
+        said = done.stderr.rpartition("ERROR:")[2].strip() or "it says nothing"
         raise UserError(f"{into} is written, but `dvc add {into}` failed: {said}")
     typer.echo(f"Versioned: {into}.dvc. Next:")
     if (data.source, Path(data.path)) != ("folder", into):
         typer.echo(f"  in params.yaml, set data.source: folder and data.path: {into}")
     message = f"Corrected verdicts of {category}"
-    typer.echo(f"  git add params.yaml {into.parent} && git commit --message '{message}'")
+    add = ["git", "add", "params.yaml", f"{into}.dvc", str(into.parent / ".gitignore")]
+    typer.echo(f"  {shlex.join(add)} && git commit --message '{message}'")
     typer.echo(f"  mlproject run && mlproject promote {category} --model MODEL")
 
 
 def _demand_versioned_state(into: Path) -> None:
-    """Refuse a data set that is not the one that its .dvc file names: the new .dvc would replace that one.
+    """Refuse a data set that is not the one that its .dvc file names: the new one would replace it.
 
     Raises:
-        UserError: says how to bring it back.
+        UserError: says how to bring it back, or that there is no .dvc file: a folder of photos is not ours.
     """
     versioned = into.with_name(f"{into.name}.dvc")
     if not versioned.is_file():
+        if into.exists():
+            raise UserError(
+                f"--into {quoted(into)}: was not made by this command: there is no {versioned}. Name a place "
+                f"where nothing is. To change it nevertheless, `dvc add {shlex.quote(str(into))}` first."
+            )
         return
     command = [sys.executable, "-m", "dvc", "status", "--json", str(versioned)]
     found = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)  # noqa: S603

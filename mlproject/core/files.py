@@ -209,6 +209,15 @@ def check_place(path: Path) -> None:
     """
     if path.is_dir():
         raise UserError(f"{quoted(path)}: is a folder. Name a file.")
+    check_folder_of(path)
+
+
+def check_folder_of(path: Path) -> None:
+    """Refuse a file or folder that could not be written at the work's end.
+
+    Raises:
+        UserError: the folder that it lies in, or the nearest that there is, may not be written to.
+    """
     above = next(parent for parent in path.absolute().parents if parent.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
         raise UserError(f"{quoted(path)}: {above} may not be written to. Name another place.")

@@ -230,7 +230,8 @@ def extend_data_set(
 ) -> Added:
     """Write a data set of all categories, with corrected photos in one of them, whole or not at all.
 
-    It begins as a copy of data/raw; later corrections go into what is there, of whichever category.
+    It begins as a copy of data/raw; later corrections go into what is there, of whichever category. All else
+    that lies there stays.
 
     Args:
         category: that the photos are of.
@@ -239,15 +240,17 @@ def extend_data_set(
     Raises:
         UserError: a category is not there, or the result would not be in the layout.
     """
-    files.check_place(into / "x")
-    there = [entry.parent.name for entry in into.glob("*/train")]
+    files.check_folder_of(into)
     added = Added()
     with files.written_whole(into) as part:
-        for name in {*categories, category, *there}:
-            base = next((root / name for root in (into, artifacts.RAW) if (root / name).is_dir()), None)
-            if base is None:
+        if into.is_dir():
+            shutil.copytree(into, part, copy_function=shutil.copyfile, dirs_exist_ok=True)
+        for name in {*categories, category}:
+            if (part / name).is_dir():
+                continue
+            if not (artifacts.RAW / name).is_dir():
                 raise UserError(f"{artifacts.RAW / name}: not found. `dvc repro ingest` brings it.")
-            shutil.copytree(base, part / name, copy_function=shutil.copyfile)
+            shutil.copytree(artifacts.RAW / name, part / name, copy_function=shutil.copyfile)
         _add(corrections, part / category, added)
         layout.read_layout(part / category)
     return added
