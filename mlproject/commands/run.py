@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import typer
 
 from mlproject.core.parallel import usable_cores
