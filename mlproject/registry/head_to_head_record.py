@@ -36,7 +36,8 @@ def write(
 ) -> tuple[Path, HeadToHead]:
     """Write comparison.md, scatter.png, gallery.png and decisions.csv; return their folder and the figures.
 
-    Where images are missing or others by now there is no gallery; the text says so.
+    Where images are missing or others by now, or a model does not answer, there is no gallery and the text
+    says why.
 
     Raises:
         UserError: the two share no test image, or files are gone.
@@ -47,7 +48,10 @@ def write(
         pair = _pair(category, old, new)
         drawing.save(disagreements.scatter(pair), part / "scatter.png")
         pictures = ["scatter.png"]
-        missing = _draw_gallery(pair, old, new, part / "gallery.png")
+        try:
+            missing = _draw_gallery(pair, old, new, part / "gallery.png")
+        except UserError as error:  # the figures stand without it
+            missing = str(error)
         if not missing:
             pictures.insert(0, "gallery.png")
         text = head_to_head_text.markdown(pair, resamples, pictures)
@@ -94,7 +98,11 @@ def _side(side: RecordedVersion, both: pd.DataFrame) -> Side:
 
 
 def _draw_gallery(pair: HeadToHead, old: RecordedVersion, new: RecordedVersion, path: Path) -> str:
-    """Write the gallery; return why there is none, or nothing."""
+    """Write the gallery; return why there is none, or nothing.
+
+    Raises:
+        UserError: a model does not load and answer, or the category's folder is not in the layout.
+    """
     wrong = recorded_version.unchanged(new, pair.category)[1]
     if wrong:
         return wrong

@@ -8,7 +8,9 @@ from mlflow import MlflowClient
 
 from mlproject import models
 from mlproject.core import artifacts, files
+from mlproject.core.errors import UserError
 from mlproject.data import prepared
+from mlproject.registry import recorded_version
 from mlproject.reports.figures import disagreements
 from mlproject.tracking import connection
 
@@ -71,6 +73,29 @@ def test_without_the_images_there_are_figures_and_no_gallery(champion, mlproject
     assert {path.name for path in folder.iterdir()} == FILES - {"gallery.png"}
     assert "No gallery: " in (folder / "comparison.md").read_text()
     assert "gallery.png" not in (folder / "comparison.md").read_text()
+
+
+def test_a_stray_file_among_the_images_costs_the_gallery_alone(champion, mlproject):
+    stray = artifacts.RAW / "bottle/test/good/notes.txt"
+    stray.write_text("no image")
+    code, out, err = mlproject("compare", "bottle", "--model", "kd_cae")
+    stray.unlink()
+    assert (code, err) == (0, ""), err
+    folder = Path("reports/promotion/bottle")
+    assert {path.name for path in folder.iterdir()} == FILES - {"gallery.png"}
+    assert f"No gallery: {stray}: " in (folder / "comparison.md").read_text()
+    assert "AUROC, challenger − champion" in out
+
+
+def test_a_champion_that_does_not_answer_is_compared_by_what_it_recorded(champion, mlproject, monkeypatch):
+    def ask(version, images, maps=False):
+        raise UserError(f"{version.title} does not load and answer: No module named 'lost'")
+
+    monkeypatch.setattr(recorded_version, "ask", ask)
+    code, _, err = mlproject("compare", "bottle", "--model", "kd_cae")
+    assert (code, err) == (0, ""), err
+    text = Path("reports/promotion/bottle/comparison.md").read_text()
+    assert "No gallery: version 2 (pca) does not load and answer: No module named 'lost'" in text
 
 
 def test_models_tested_on_different_images_are_not_compared(champion, fresh, mlproject):
