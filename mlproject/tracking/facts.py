@@ -184,7 +184,10 @@ def git_tags(apart_from: Iterable[Path] = ()) -> dict[str, str]:
 
 def _git(*arguments: str) -> str | None:
     try:
-        answer = subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", check=True)  # noqa: S603, S607
+        answer = subprocess.run(  # noqa: S603
+            ["git", *arguments],  # noqa: S607
+            capture_output=True, encoding="utf-8", errors="replace", check=True,  # names need not be UTF-8
+        )  # fmt: skip
     except (OSError, subprocess.CalledProcessError):
         return None
     return answer.stdout.strip()

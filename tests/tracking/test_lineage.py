@@ -1,6 +1,7 @@
 """Where a version comes from: the commit that it was trained at, or the one its code was committed with."""
 
 import hashlib
+import os
 import subprocess
 from pathlib import Path
 
@@ -159,6 +160,12 @@ def test_a_run_made_from_files_has_a_clean_tree_only_if_they_made_it(committed, 
 def test_uncommitted_changes_stay_dirty(committed):
     Path("params.yaml").write_text(Path("params.yaml").read_text() + "# changed\n")
     assert found(committed, DIRTY) == ("a" * 40, "dirty")
+
+
+def test_a_name_that_is_not_utf_8_is_an_uncommitted_change(committed):
+    git("config", "core.quotepath", "false")
+    Path(os.fsdecode(b"caf\xe9.txt")).touch()
+    assert facts.git_tags()["mlproject.tree"] == "dirty"
 
 
 def test_without_git_and_lock_nothing_is_made_up(folder):
