@@ -11,7 +11,7 @@ from mlproject.reports.figures import comparison_chart, drawing
 
 def main() -> None:
     """Merge the results of every category and detector with the categories' shortcuts.json."""
-    categories, detectors = params.value("categories"), params.value("detectors")
+    categories, detectors = params.categories(), params.chosen("detectors")
     results = [_result(category, model) for category in categories for model in detectors]
     shortcuts = {
         category: files.read_json(artifacts.report_folder(category) / "shortcuts.json")

@@ -7,7 +7,7 @@ from mlproject.data.ingest import ingest
 def main() -> None:
     """Write data/raw/<category>/… from the source that params.yaml names."""
     data = params.load("data", params.Data)
-    for name, entries in ingest(data, params.value("categories"), artifacts.RAW, artifacts.DOWNLOAD).items():
+    for name, entries in ingest(data, params.categories(), artifacts.RAW, artifacts.DOWNLOAD).items():
         n_train = sum(entry.split == "train" for entry in entries)
         n_defective = sum(entry.label for entry in entries)
         n_good = len(entries) - n_train - n_defective

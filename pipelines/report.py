@@ -12,10 +12,10 @@ def main() -> None:
     """Write reports/paper.md, paper.html and paper_figures/."""
     found = evidence.read(
         params.value("data.source"),
-        params.value("categories"),
-        params.value("detectors"),
-        params.value("generators_used"),
-        params.value("studies_used"),
+        params.categories(),
+        params.chosen("detectors"),
+        params.chosen("generators_used"),
+        params.chosen("studies_used"),
     )
     folder = artifacts.REPORTS
     with files.written_whole(folder / figures.FOLDER) as part:

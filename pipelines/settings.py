@@ -6,7 +6,7 @@ from mlproject.training import run_settings
 
 def main() -> None:
     """Write two files a pair: the model's settings, which training depends on, and the threshold's."""
-    for category in params.value("categories"):
+    for category in params.categories():
         for model in params.chosen("detectors"):
             settings, threshold = run_settings.resolve(category, model)
             files.write_json(artifacts.settings_file(category, model), settings)

@@ -16,6 +16,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from mlproject.core import params
+
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 REQUIREMENTS = [
@@ -207,6 +209,15 @@ def opens_as_text(call: ast.Call) -> bool:
     modes = [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg == "mode")]
     given = [m.value for m in modes if isinstance(m, ast.Constant) and isinstance(m.value, str)]
     return not any("b" in mode and set(mode) <= set("rwxab+") for mode in given)
+
+
+@pytest.mark.parametrize("folder", ["mlproject", "pipelines"])
+def test_lists_of_params_yaml_are_read_by_what_checks_them(folder):
+    """Unchecked, `categories: nut` would be the categories n, u and t."""
+    unchecked = re.compile(rf'params\.value\(["\'](categories|{"|".join(params.LISTS)})["\']\)')
+    sources = sorted((ROOT / folder).rglob("*.py"))
+    assert sources
+    assert not [path.name for path in sources if unchecked.search(path.read_text(encoding="utf-8"))]
 
 
 @pytest.mark.parametrize("folder", ["mlproject", "pipelines", "benchmarks"])

@@ -86,7 +86,7 @@ def load(categories: str | None, wanted: str | None, seeds: str) -> Plan:
 
 def _categories(given: str | None) -> list[str]:
     """Return the categories that are asked for."""
-    listed = [str(name) for name in params.value("categories")]
+    listed = params.categories()
     there = {path.parent.name for path in artifacts.PREPARED.glob("*/prepared.json")}
     return _names("--categories", given, {*listed, *there}) if given else listed
 
@@ -119,7 +119,7 @@ def _models(given: str | None) -> list[str]:
     known = params.value("models")
     able = [name for name in known if not models.detector_class(name).supervised]
     if given is None:
-        return [name for name in _names("params.yaml: detectors", None, known) if name in able]
+        return [name for name in params.chosen("detectors") if name in able]
     names = _names("--models", given, known)
     for name in names:
         if name not in able:
@@ -130,10 +130,9 @@ def _models(given: str | None) -> list[str]:
     return names
 
 
-def _names(where: str, given: str | None, allowed: Iterable[str]) -> list[str]:
-    """Return the names of a list, each once; of params.yaml's detectors where nothing is given."""
-    names = params.value("detectors") if given is None else [name.strip() for name in given.split(",")]
-    names = [name for name in dict.fromkeys(names) if name]
+def _names(where: str, given: str, allowed: Iterable[str]) -> list[str]:
+    """Return the names of a list, each once."""
+    names = [name for name in dict.fromkeys(name.strip() for name in given.split(",")) if name]
     for name in names:
         if name not in allowed:
             raise unknown_name(f"{where} {name}", name, allowed)

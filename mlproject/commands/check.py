@@ -19,7 +19,7 @@ def check() -> None:
     data = params.load("data", params.Data)
     root = source_folder(data) if data.source == "folder" else artifacts.RAW
     found = 0
-    for name in params.checked_categories(params.value("categories")):
+    for name in params.categories():
         folder = find_category(root, name)
         entries = read_layout(folder)
         lines = checks.summary(folder, checks.check_category(folder, entries))

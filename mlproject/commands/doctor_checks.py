@@ -147,7 +147,7 @@ def parameters() -> Answer:
         params.load(section.__name__.lower(), section)
     params.seed()
     params.is_tuned()
-    categories = params.checked_categories(params.value("categories"))
+    categories = params.categories()
     chosen = {key: params.chosen(key) for key in params.LISTS}
     of_group = {"models": models.create, "generators": generators.create, "studies": studies.check}
     for group, check in of_group.items():
@@ -162,7 +162,7 @@ def parameters() -> Answer:
 
 def data() -> Answer:
     """Whether the categories are here, or can be brought here by the stage `ingest`."""
-    settings, categories = params.load("data", params.Data), params.value("categories")
+    settings, categories = params.load("data", params.Data), params.categories()
     if settings.source == "folder":  # whatever lies in data/raw: the next run brings it from there
         absent = without_images(Path(settings.path), categories)
         if not absent:

@@ -39,7 +39,7 @@ def feedback(
     from mlproject.core.errors import unknown_name
     from mlproject.production import feedback as data_set
 
-    categories = params.checked_categories(params.value("categories"))
+    categories = params.categories()
     if category not in categories:
         raise unknown_name(f"params.yaml: category {category}", category, categories)
     data = params.load("data", params.Data)

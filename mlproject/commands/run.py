@@ -90,7 +90,7 @@ def refuse_wrong_params() -> None:
     if params.FILE.is_file():  # DVC misses it itself
         for section in params.SECTIONS:
             params.load(section.__name__.lower(), section)
-        params.checked_categories(params.value("categories"))
+        params.categories()
         params.seed()
         params.is_tuned()
         data = params.load("data", params.Data)

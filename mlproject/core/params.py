@@ -183,16 +183,17 @@ def value(key: str, path: Path | None = None) -> Any:
     return node
 
 
-def checked_categories(categories: Any) -> list[str]:
-    """Return the names, or refuse a list that is empty, has a name twice or one that is unsafe in a path.
+def categories() -> list[str]:
+    """Return the names of the categories.
 
     Raises:
-        UserError: says which name, and what is allowed.
+        UserError: the list is empty, has a name twice or one that is unsafe in a path; says which name, and
+            what is allowed.
     """
-    where = f"{FILE}: categories"
-    if not isinstance(categories, list) or not categories:
+    names, where = value("categories"), f"{FILE}: categories"
+    if not isinstance(names, list) or not names:
         raise UserError(f"{where} must list one category or more, such as [bottle, screw]")
-    for name in categories:
+    for name in names:
         if not isinstance(name, str):
             raise UserError(f"{where}: {name!r} is no text. Put it in quotes.")
         if not _SAFE_NAME.fullmatch(name):
@@ -202,10 +203,10 @@ def checked_categories(categories: Any) -> list[str]:
             )
         if name in RESERVED:
             raise UserError(f"{where}: {name} is a folder of artifacts/. Name the category otherwise.")
-    twice = [name for name in categories if categories.count(name) > 1]
+    twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise UserError(f"{where}: {twice[0]} is there twice. Remove one.")
-    return categories
+    return names
 
 
 def chosen(key: str) -> list[str]:

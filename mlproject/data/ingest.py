@@ -4,9 +4,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from mlproject.core import params
 from mlproject.core.errors import UserError
 from mlproject.core.files import demand_files, written_whole
 from mlproject.core.params import Data
@@ -14,11 +12,11 @@ from mlproject.data import checks
 from mlproject.data.layout import Entry, find_category, read_layout
 
 
-def ingest(data: Data, categories: Any, out: Path, download: Path) -> dict[str, list[Entry]]:
+def ingest(data: Data, names: Sequence[str], out: Path, download: Path) -> dict[str, list[Entry]]:
     """Write `out`/<category>/… for each category from the source that `data` names.
 
     Args:
-        categories: their names, as params.yaml has them.
+        names: of the categories.
         out: replaced; appears whole or not at all.
         download: folder that keeps what was downloaded, so that an interrupted download resumes.
 
@@ -28,7 +26,6 @@ def ingest(data: Data, categories: Any, out: Path, download: Path) -> dict[str, 
     Raises:
         UserError: a category is unknown or not in the layout, or the source cannot be had.
     """
-    names = params.checked_categories(categories)
     download.mkdir(parents=True, exist_ok=True)
     if data.source == "folder":
         return _from_folder(source_folder(data), names, out, data.strict)

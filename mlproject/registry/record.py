@@ -70,17 +70,18 @@ def _record(dataset: str) -> None:
 
 
 def _results(dataset: str) -> Iterator[_Result]:
-    categories = params.value("categories")
+    categories = params.categories()
+    detectors, generators, studies = map(params.chosen, ("detectors", "generators_used", "studies_used"))
     for category in categories:
-        for model in params.value("detectors"):
+        for model in detectors:
             report = artifacts.report_folder(category, model) / "metrics.json"
             yield _Result(f"{category} {model}", report, partial(_detector, dataset, category, model))
     for category in categories:
-        for name in params.value("generators_used"):
+        for name in generators:
             report = artifacts.report_folder(category, name) / "quality.json"
             yield _Result(f"{category} {name}", report, partial(_generator, dataset, category, name))
     for category in categories:
-        for name in params.value("studies_used"):
+        for name in studies:
             report = artifacts.study_report_folder(category, name) / "summary.json"
             yield _Result(f"{category} study {name}", report, partial(_study, dataset, category, name))
 

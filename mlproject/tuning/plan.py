@@ -152,7 +152,7 @@ def check_category(category: str) -> None:
         UserError: it is not; names the nearest, or the command that prepares it.
     """
     if not (artifacts.PREPARED / category).is_dir():
-        known = params.value("categories")
+        known = params.categories()
         if category not in known:
             raise unknown_name(f"category {category}", category, known)
         raise UserError(f"{category} is not prepared yet. Run: dvc repro prepare@{category}")

@@ -229,6 +229,19 @@ def test_a_category_that_is_not_prepared_names_the_command(home):
         benchmark()
 
 
+@pytest.mark.parametrize(
+    ("listed", "said"),
+    [
+        ({"categories": "disc"}, "categories must list one category or more"),
+        ({"detectors": "pca"}, "detectors is 'pca': it must be a list"),
+    ],
+)
+def test_a_list_of_params_yaml_that_is_none_is_named(home, listed, said):
+    edit(lambda tree: tree.update(listed))
+    with pytest.raises(run.UserError, match=said):
+        plan.load(None, None, "1")
+
+
 def test_photos_that_are_smaller_than_the_side_asked_for_are_prepared_well(home):
     edit(lambda tree: tree["prepare"].update(image_size=512))
     assert [pair.category for pair in plan.load(None, "pca", "1").pairs] == ["disc"]

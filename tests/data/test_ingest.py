@@ -1,5 +1,6 @@
 """Each source fills data/raw with all categories or with nothing; a person's own folder is only read."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from PIL import Image
 
 from mlproject.core import params
 from mlproject.core.errors import UserError
+from mlproject.core.files import write_json
 from mlproject.data import archive
 from mlproject.data.ingest import ingest
 from mlproject.data.sample import build
@@ -49,6 +51,13 @@ def photos(tmp_path: Path) -> Path:
     for name in ("nut", "bolt", "gear"):
         write_category(tmp_path / "photos" / name)
     return tmp_path / "photos"
+
+
+@pytest.fixture
+def listed(tmp_path: Path, monkeypatch) -> Callable[[object], None]:
+    """Writes a params.yaml with that list of categories."""
+    monkeypatch.setattr(params, "FILE", tmp_path / "params.yaml")
+    return lambda categories: write_json(params.FILE, {"categories": categories})
 
 
 @pytest.fixture
@@ -137,17 +146,16 @@ def test_a_missing_path_is_refused(tmp_path, out):
         ([""], "is no name of a category"),
     ],
 )
-def test_lists_of_categories_that_could_not_be_folders_are_refused(categories, said):
+def test_lists_of_categories_that_could_not_be_folders_are_refused(listed, categories, said):
+    listed(categories)
     with pytest.raises(UserError, match=said):
-        params.checked_categories(categories)
+        params.categories()
 
 
-def test_names_in_any_language_are_allowed():
-    assert params.checked_categories(["metal_nut", "Zahnbürste-2", "v1.2"]) == [
-        "metal_nut",
-        "Zahnbürste-2",
-        "v1.2",
-    ]
+def test_names_in_any_language_are_allowed(listed):
+    names = ["metal_nut", "Zahnbürste-2", "v1.2"]
+    listed(names)
+    assert params.categories() == names
 
 
 def test_the_sample_is_written_whole(out, monkeypatch):

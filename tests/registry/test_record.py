@@ -1,5 +1,6 @@
 """Stage register: what one pair lacks does not stop the others; links in place of files are followed."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 import support.tracked_project as project
 import yaml
 
-from mlproject.core import artifacts
+from mlproject.core import artifacts, params
 from mlproject.core.errors import UserError
 from mlproject.registry import loaded_version, record
 from mlproject.tracking import facts
@@ -34,6 +35,23 @@ def test_one_pair_that_cannot_be_recorded_does_not_stop_the_others(folder, train
     said = capsys.readouterr().out
     assert "broken kd_cae: not recorded: " in said
     assert "bottle kd_cae: sample-bottle version 1 (new)" in said
+
+
+@pytest.mark.parametrize(
+    ("key", "listed", "said"),
+    [
+        ("categories", "nut", "categories must list one category or more"),
+        ("detectors", "pca", "detectors is 'pca': it must be a list"),
+        ("generators_used", "dcgan", "generators_used is 'dcgan': it must be a list"),
+        ("studies_used", ["nose"], "studies_used: nose is not known. Did you mean noise?"),
+    ],
+)
+def test_a_list_that_is_none_is_refused_before_anything_is_recorded(folder, capsys, key, listed, said):
+    project.write_params([project.CATEGORY], [project.MODEL])
+    Path("params.yaml").write_text(yaml.safe_dump(params.load_file() | {key: listed}))
+    with pytest.raises(UserError, match=re.escape(said)):
+        record.record_all()
+    assert "version" not in capsys.readouterr().out
 
 
 def test_weights_that_were_made_again_are_not_recorded_with_older_scores(folder, trained, capsys):

@@ -373,7 +373,8 @@ def test_compare_writes_four_files_and_prints_the_table(
     from pipelines import compare
 
     monkeypatch.chdir(tmp_path)
-    Path("params.yaml").write_text("categories: [bracket]\ndetectors: [kd_cae, ni_cae]\n")
+    listed = "categories: [bracket]\ndetectors: [kd_cae, ni_cae]\nmodels: {kd_cae: {}, ni_cae: {}}\n"
+    Path("params.yaml").write_text(listed)
     for model in ("kd_cae", "ni_cae"):
         files.write_table(artifacts.report_folder("bracket", model) / "test_scores.csv", scores_table())
         follows = "its scores rank the test images as their sharpness does" if model == "kd_cae" else None
@@ -387,8 +388,7 @@ def test_compare_writes_four_files_and_prints_the_table(
     made = {str(path) for path in Path().rglob("*") if path.is_file()} - {str(path) for path in before}
     assert made == {f"reports/comparison.{kind}" for kind in ("md", "csv", "json", "png")}
     assert printed(files.read_json(Path("reports/comparison.json"))) == capsys.readouterr().out
-    text = Path("reports/comparison.md").read_text()
-    assert "0.87 [0.80, 0.93]" in text
+    assert "0.87 [0.80, 0.93]" in (text := Path("reports/comparison.md").read_text())
     assert re.search(r"\| kd_cae \(1\) \|(.|\n)*\| ni_cae \(\d\) \|", text)
     assert "- (1) bracket, kd_cae has learnt nothing: its scores rank the test images as their sharp" in text
     assert "bracket, ni_cae has learnt nothing: it returns one picture for every image." in text

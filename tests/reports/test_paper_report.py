@@ -259,6 +259,9 @@ def test_the_stage_writes_both_and_forgets_networks_that_are_no_more(tmp_path, m
                 "detectors": ["kd_cae"],
                 "generators_used": [],
                 "studies_used": [],
+                "models": {"kd_cae": {}},
+                "generators": {},
+                "studies": {},
             }
         )
     )

@@ -21,10 +21,10 @@ APART, MIXED = [0.1, 0.2, 0.8, 0.9], [0.1, 0.8, 0.2, 0.9]  # AUROC 1 and .75
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A project folder with a prepared category; nothing is trained."""
+    """A project folder with a prepared category; nothing that the study is of is trained."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("contamination"))
-        project.make(detectors=[], generators_used=[])
+        project.make(detectors=["vae"], generators_used=[])
         project.edit_study("contamination", detectors=["patch_kde", "pca"])
         yield
 
@@ -108,7 +108,7 @@ def test_patch_kde_ranks_hidden_defects_high(contaminated):
 
 def test_a_model_without_settings_is_a_gap(restored):
     models = {name: value for name, value in params.value("models").items() if name != "pca"}
-    project.write_params(detectors=[], models=models)
+    project.write_params(detectors=["vae"], models=models)
     assert runner.opened(CATEGORY, "contamination").gap() == "params.yaml has no section models.pca"
 
 

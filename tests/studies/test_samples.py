@@ -101,7 +101,7 @@ def test_a_strict_threshold_does_not_stop_the_study_of_few_images(restored):
 
 def test_without_images_for_a_threshold_no_f1_is_made_up(restored):
     split = params.value("split") | {"calibration": "cross"}
-    project.write_params(detectors=[], generators_used=[], split=split)
+    project.write_params(detectors=["patch_kde"], generators_used=[], split=split)
     project.edit_study("samples", detectors=["pca"], sizes=[5])
     study = runner.opened(CATEGORY, "samples")
     cell = study.cells()[0]
@@ -115,7 +115,7 @@ def test_without_images_for_a_threshold_no_f1_is_made_up(restored):
 
 def test_a_detector_that_needs_no_folds_has_a_threshold_with_cross_too(restored):
     split = params.value("split") | {"calibration": "cross"}
-    project.write_params(detectors=[], generators_used=[], split=split)
+    project.write_params(detectors=["pca"], generators_used=[], split=split)
     project.edit_study("samples", detectors=["patch_kde"], sizes=[20])
     study = runner.opened(CATEGORY, "samples")
     cell = study.cells()[0]
@@ -127,7 +127,7 @@ def test_a_detector_that_needs_no_folds_has_a_threshold_with_cross_too(restored)
 
 
 def test_a_network_that_trains_for_one_epoch_still_depends_on_the_seed(restored):
-    project.write_params(detectors=[], generators_used=[])
+    project.write_params(detectors=["pca"], generators_used=[])
     inputs = runner.opened(CATEGORY, "samples").inputs
     found = {
         model: chosen_images.seed(model, inputs.seed + 7, inputs) - inputs.seed for model in models.names()
@@ -141,7 +141,7 @@ def test_a_network_that_trains_for_one_epoch_still_depends_on_the_seed(restored)
 
 def test_a_model_without_settings_is_a_gap(restored):
     models = {name: value for name, value in params.value("models").items() if name != "pca"}
-    project.write_params(detectors=[], models=models)
+    project.write_params(detectors=["patch_kde"], models=models)
     assert runner.opened(CATEGORY, "samples").gap() == "params.yaml has no section models.pca"
 
 

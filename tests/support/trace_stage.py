@@ -49,7 +49,7 @@ def audit(event: str, arguments: tuple) -> None:
 
 
 def note_keys() -> None:
-    """Wrap params.value: each key that the stage itself (not its tracking) asks for."""
+    """Wrap params.value: each key that decides what the stage (not its tracking) makes."""
     from mlproject.core import params
 
     value = params.value
@@ -57,7 +57,8 @@ def note_keys() -> None:
     def noted(key, path=None):
         frame = sys._getframe(1)  # of params.load, or of who asks; not in a generator, which has a frame too
         callers = [f.f_globals.get("__name__", "") for f in (frame, frame.f_back) if f]
-        if not any(caller.startswith("mlproject.tracking") for caller in callers):
+        refuses = frame.f_code.co_name == "chosen" and key in params.LISTS.values()  # and decides no result
+        if not refuses and not any(caller.startswith("mlproject.tracking") for caller in callers):
             keys.add(key)
         return value(key, path)
 

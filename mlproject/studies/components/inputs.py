@@ -73,8 +73,8 @@ class StudyInputs:
             threshold=params.load("threshold", params.Threshold),
             resamples=params.value("evaluate.bootstrap"),
             models=params.value("models"),
-            detectors=tuple(params.value("detectors")),
-            generators=tuple(params.value("generators_used")),
+            detectors=tuple(params.chosen("detectors")),
+            generators=tuple(params.chosen("generators_used")),
         )
 
     @property
