@@ -12,6 +12,7 @@ from mlproject.data import prepare, prepared
 from mlproject.training import code_hash, identity, run_settings
 
 CODE = "mlproject.benchmark.cell"  # with what it imports and the model, the code that decides a cell
+MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def _categories(given: str | None) -> list[str]:
     """Return the categories that are asked for."""
     listed = params.categories()
     there = {path.parent.name for path in artifacts.PREPARED.glob("*/prepared.json")}
-    return _names("--categories", given, {*listed, *there}) if given else listed
+    return listed if given is None else _names("--categories", given, {*listed, *there})
 
 
 def _conditions(categories: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -119,7 +120,13 @@ def _models(given: str | None) -> list[str]:
     known = params.value("models")
     able = [name for name in known if not models.detector_class(name).supervised]
     if given is None:
-        return [name for name in params.chosen("detectors") if name in able]
+        names = [name for name in params.chosen("detectors") if name in able]
+        if not names:
+            raise UserError(
+                f"{params.FILE}: detectors: all learn from half of the test images. Study labels compares "
+                f"them; --models names others: {', '.join(sorted(able))}"
+            )
+        return names
     names = _names("--models", given, known)
     for name in names:
         if name not in able:
@@ -147,14 +154,16 @@ def _seeds(given: str) -> list[int]:
         numbers = [int(number) for number in given.split(",") if number.strip()]
     except ValueError:
         numbers = []
-    if not numbers or min(numbers) < 0 or (numbers == [0] and "," not in given):
+    seeds: Sequence[int] = sorted(set(numbers))
+    if seeds and "," not in given:
+        first = params.seed()
+        seeds = range(first, first + min(numbers[0], MOST_SEEDS + 1))
+    if not 0 < len(seeds) <= MOST_SEEDS or seeds[0] < 0 or seeds[-1] > params.LARGEST_SEED:
         raise UserError(
-            f"--seeds {given}: Allowed: how many, such as 3, or a list with a comma in it, such as 0,5 or 7,"
+            f"--seeds {given}: Allowed: how many, up to {MOST_SEEDS}, such as 3, or a list with a comma in "
+            f"it, such as 0,5 or 7, of seeds from 0 to {params.LARGEST_SEED}"
         )
-    if "," in given:
-        return sorted(set(numbers))
-    first = params.seed()
-    return list(range(first, first + numbers[0]))
+    return list(seeds)
 
 
 def _pair(

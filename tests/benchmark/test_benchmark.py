@@ -205,6 +205,9 @@ MISTAKES = [
     (("--models", "cnn"), "--models cnn: learns from half of the test images"),
     (("--seeds", "many"), "--seeds many: Allowed: how many"),
     (("--seeds", "0"), "--seeds 0: Allowed: how many"),
+    (("--seeds", "4294967296,"), "--seeds 4294967296,: Allowed: how many"),
+    (("--seeds", "99999999999999999999"), "such as 0,5 or 7, of seeds from 0 to 4294967295"),
+    (("--categories", ""), "--categories: names nothing. Allowed: disc"),
     (("--categories", "plate"), "--categories plate is not known"),
     (("--out", "params.yaml"), "params.yaml: is a file. Name a folder."),
 ]
@@ -234,9 +237,10 @@ def test_a_category_that_is_not_prepared_names_the_command(home):
     [
         ({"categories": "disc"}, "categories must list one category or more"),
         ({"detectors": "pca"}, "detectors is 'pca': it must be a list"),
+        ({"detectors": ["cnn"]}, "detectors: all learn from half of the test images"),
     ],
 )
-def test_a_list_of_params_yaml_that_is_none_is_named(home, listed, said):
+def test_a_list_of_params_yaml_that_names_nothing_to_train_is_told(home, listed, said):
     edit(lambda tree: tree.update(listed))
     with pytest.raises(run.UserError, match=said):
         plan.load(None, None, "1")
