@@ -251,15 +251,16 @@ def opened(path: Path, *, new: bool = False) -> Iterator[VerdictTable]:
 def _make_tables(database: sqlite3.Connection, path: Path, new: bool) -> None:
     database.execute("BEGIN IMMEDIATE")
     (found,) = database.execute("PRAGMA user_version").fetchone()
-    (tables,) = database.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-    if found == 0 and tables == 0 and new:
+    tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+    ours = {"verdicts", "drift"} <= tables  # other programs number their formats too
+    if found == 0 and not tables and new:
         for statement in TABLES:
             database.execute(statement)
         database.execute(f"PRAGMA user_version = {FORMAT}")
-    elif found == 1:
+    elif found == 1 and ours:
         for statement in (*FROM_1, f"PRAGMA user_version = {FORMAT}"):
             database.execute(statement)
-    elif found != FORMAT:
+    elif found != FORMAT or not ours:
         database.execute("ROLLBACK")
         raise UserError(f"{quoted(path)}: is no table of verdicts of this release. Name another file.")
     database.execute("COMMIT")

@@ -1,11 +1,14 @@
 """A watched line's windows: counted over restarts, per version, and shown."""
 
+import contextlib
+import sqlite3
 from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from mlproject.core.errors import UserError
 from mlproject.evaluation import drift, frame_map
 from mlproject.production import verdict_table
 from mlproject.production.drift_monitor import OWN, DriftMonitor
@@ -121,6 +124,21 @@ def test_a_table_of_format_1_goes_on(tmp_path):
         assert table.last_window("sample-bottle", "2").p_place is not None
     with verdict_table.opened(path) as table:  # opened again, it is of this format
         assert table.counts()["unreadable"] == 0
+
+
+@pytest.mark.parametrize("number", [0, 1, verdict_table.FORMAT])
+def test_a_file_of_another_program_stays_as_it_is(tmp_path, number):
+    path = tmp_path / "other.db"
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE parts (name TEXT)")
+        other.execute(f"PRAGMA user_version = {number}")
+    before = path.read_bytes()
+    with (
+        pytest.raises(UserError, match=r"other\.db: is no table of verdicts"),
+        verdict_table.opened(path, new=True),
+    ):
+        pass
+    assert path.read_bytes() == before
 
 
 def test_another_process_goes_on_with_the_same_windows(table, tmp_path):
