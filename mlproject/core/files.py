@@ -195,6 +195,11 @@ def write_array(path: Path, array: np.ndarray) -> None:
         np.save(file, array)
 
 
+def path_text(path: str | os.PathLike[str]) -> str:
+    """Return a path as tables hold it: bytes of a name that are no UTF-8 are escaped, each in its own way."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
 def sha256(path: Path) -> str:
     """Return a file's sha256 as 64 hex digits."""
     with path.open("rb") as file:

@@ -1,7 +1,6 @@
 """Predict photos in constant memory; an unreadable photo is reported, not fatal."""
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -49,17 +48,12 @@ class Prediction:
     def row(self) -> dict[str, Any]:
         """Return path, score, threshold, defective and error, as results are written."""
         return {
-            "path": shown(self.path),
+            "path": files.path_text(self.path),
             "score": self.score,
             "threshold": self.threshold,
             "defective": self.defective,
             "error": self.error or None,
         }
-
-
-def shown(path: Place) -> str:
-    """Return a path as results name it: a name need not be UTF-8."""
-    return os.fsencode(path).decode(errors="replace")
 
 
 def predict_photos(

@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from mlproject import models
+from mlproject.core.files import path_text
 from mlproject.data import buckets
 from mlproject.data.buckets import Place, Stored
 from mlproject.engines import Cluster, folders, ray_cluster, ray_worker
@@ -134,7 +135,7 @@ class Run:
     def finish(self) -> pd.DataFrame:
         """Write the results, one row a photo in the order of the paths; return them."""
         table = pd.concat([pd.read_parquet(self._file(shard)) for shard in self.shards], ignore_index=True)
-        if table["path"].tolist() != [predict.shown(path) for shard in self.shards for path in shard.paths]:
+        if table["path"].tolist() != [path_text(path) for shard in self.shards for path in shard.paths]:
             raise RuntimeError(f"{self.folder}: holds other photos than were asked for")
         table = table.astype(predict.TYPES)
         predict.write_table(self.out, table)

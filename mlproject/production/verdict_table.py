@@ -1,6 +1,5 @@
 """Table of verdicts in an SQLite file: each photo once, whichever process is killed at whatever moment."""
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,6 @@ from typing import Any
 
 from mlproject.core import files
 from mlproject.core.errors import UserError, quoted
-from mlproject.data.buckets import Place
 from mlproject.production.arrivals import State
 
 FORMAT = 2  # of the file, its `user_version`
@@ -43,7 +41,7 @@ class Verdict:
     """One row of the table `verdicts`.
 
     Attributes:
-        path: absolute; bytes that are no UTF-8 are escaped.
+        path: absolute, as `files.path_text`.
         sha256: of the file's content; "" if it could not be read.
         score: higher = more anomalous; None if the photo could not be decoded, `error` says why.
         defective: score > threshold; None likewise.
@@ -264,8 +262,3 @@ def _make_tables(database: sqlite3.Connection, path: Path, new: bool) -> None:
         database.execute("ROLLBACK")
         raise UserError(f"{quoted(path)}: is no table of verdicts of this release. Name another file.")
     database.execute("COMMIT")
-
-
-def name_of(path: Place) -> str:
-    """Return a path as it stands in the table: a file's name need not be UTF-8, a text in SQLite must."""
-    return os.fsencode(path).decode(errors="backslashreplace")

@@ -11,6 +11,7 @@ from threading import Event
 import numpy as np
 
 from mlproject.core.errors import quoted
+from mlproject.core.files import path_text
 from mlproject.data import photos
 from mlproject.data.buckets import BucketFault, Place
 from mlproject.evaluation import drift, frame_map
@@ -18,7 +19,7 @@ from mlproject.inference.predict import Prediction, predict_photos, verdict_line
 from mlproject.production.arrivals import Arrival, Arrivals, Folder, State, content_hash, state_of
 from mlproject.production.drift_monitor import DriftMonitor
 from mlproject.production.status_page import Figures
-from mlproject.production.verdict_table import Scored, Verdict, VerdictTable, name_of
+from mlproject.production.verdict_table import Scored, Verdict, VerdictTable
 from mlproject.registry.model_in_use import ModelInUse
 
 READ_TRIES = 3  # looks in which a file that the system does not let be read is tried
@@ -100,11 +101,11 @@ class Watch:
             self._keep(arrival, prediction)
 
     def _is_known(self, path: Place, state: State) -> bool:
-        return state in self.table.states(name_of(path))
+        return state in self.table.states(path_text(path))
 
     def _has_verdict(self, arrival: Arrival) -> bool:
         """Say whether a file holds what it held when it was scored: touched, or moved away and back."""
-        name = name_of(arrival.path)
+        name = path_text(arrival.path)
         if not self.table.states(name):
             return False
         try:
@@ -151,7 +152,7 @@ class Watch:
             brightness, sharpness = drift.photo_statistics(prediction.pixels)
         by = self.model.version
         return Verdict(
-            path=name_of(arrival.path),
+            path=path_text(arrival.path),
             sha256=sha256,
             score=prediction.score,
             threshold=prediction.threshold,

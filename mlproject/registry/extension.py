@@ -5,7 +5,6 @@ the parent's rule from the same good images, and the new version is tested on th
 """
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -191,7 +190,7 @@ def _name(path: Path, add: Sequence[Path]) -> str:
     for given in add:
         if given.is_dir() and path.is_relative_to(given):
             name = Path(given.resolve().name) / path.relative_to(given)
-    return os.fsencode(f"{ADDED}/{name.as_posix()}").decode(errors="replace")
+    return files.path_text(f"{ADDED}/{name.as_posix()}")
 
 
 def _originals(

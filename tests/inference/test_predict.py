@@ -1,6 +1,7 @@
 """`mlproject predict`: verdicts on any folder of photos, from a folder that holds no project."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -142,6 +143,16 @@ def test_no_file_goes_unmentioned_and_no_name_forges_a_line(mlproject, some_phot
     assert "3 photos could not be scored:" in summary
     assert rf"  '{some_photos}/\x1b[2Jc.png': it is no PNG" in errors
     assert f"  {some_photos}/d.png: the link leads nowhere" in summary
+
+
+def test_names_that_are_no_utf_8_are_kept_apart(mlproject, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in (b"caf\xe8.png", b"caf\xe9.png"):
+        picture(0).save(folder / os.fsdecode(name))
+    assert mlproject("predict", "bottle", str(folder), "--out", "found.csv")[0] == 0
+    paths = pd.read_csv("found.csv")["path"].tolist()
+    assert paths == [f"{folder}/caf\\xe8.png", f"{folder}/caf\\xe9.png"]
 
 
 def test_nothing_that_could_be_scored_is_another_exit_code_than_something(mlproject, some_photos, tmp_path):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from mlproject.data import prepared
 from mlproject.data.decode import decode_bytes
 from mlproject.evaluation import thresholds
 from mlproject.models.patch_kde import PatchKDE
-from mlproject.registry import loaded_version, version_tags
+from mlproject.registry import extension, loaded_version, version_tags
 from mlproject.tracking import connection
 
 pytest_plugins = ["support.tracked_project", "support.promotion_project"]
@@ -202,6 +203,11 @@ def test_a_photo_that_is_known_already_is_left_out(first, mlproject):
     code, _, err = mlproject("extend", "bottle/1", "--add", again)
     assert code == 2
     assert "it has learnt from every photo given: nothing would change" in err
+
+
+def test_names_that_are_no_utf_8_are_kept_apart():
+    names = [extension._name(Path(os.fsdecode(name)), []) for name in (b"a\xe8.png", b"a\xe9.png")]
+    assert names == ["added/a\\xe8.png", "added/a\\xe9.png"]
 
 
 def test_the_end_of_a_held_out_images_name_is_told_from_a_misspelt_training_images(first, mlproject):
