@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from mlproject.core.errors import UserError
+from mlproject.core.listening import LOCAL, bracketed
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-LOCAL = ("localhost", "127.0.0.1", "[::1]")
 LARGEST_REQUEST = 101 * 1024**2  # bytes, a file of `inspect_server.LARGEST_FILE` among them
 TOO_LARGE = b"Refused: a request holds 100 MiB at most, and says how much it holds.\n"
 REFUSED = b"Refused: another Host or Origin than this page's. `mlproject inspect --name` adds one.\n"
@@ -21,11 +21,6 @@ POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; frame-ancestors 'none'; base-uri 'self'"
 )
-
-
-def bracketed(host: str) -> str:
-    """Return a host as it stands in a URL: an IPv6 address in brackets."""
-    return f"[{host}]" if ":" in host else host
 
 
 def names(allowed: Iterable[str], host: str, port: int) -> frozenset[str]:

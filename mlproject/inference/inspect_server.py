@@ -5,7 +5,6 @@ and a content security policy forbids the browser the rest (`inspect_guard`).
 """
 
 import os
-import socket
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -17,7 +16,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from mlproject.core.errors import UserError
-from mlproject.inference.inspect_guard import Guard, bracketed, names
+from mlproject.core.listening import bracketed, listen
+from mlproject.inference.inspect_guard import Guard, names
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -97,7 +97,7 @@ def serve(
     Raises:
         UserError: the address cannot be used, or a name is none.
     """
-    listener = _listen(host, port)
+    listener = listen(host, port)
     port = listener.getsockname()[1]
     with listener, tempfile.TemporaryDirectory() as uploads:  # what was shown here does not stay
         trusted = names(allowed, host, port)
@@ -174,22 +174,3 @@ def _marked(keep: Keep, truth: str, file: str | None) -> str:
         return escape(keep(Path(file).read_bytes(), Path(file).name, truth))
     except UserError as error:
         return f"<b>Not kept.</b> {escape(str(error))}"
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket.
-
-    So a port in use is reported before anything heavy is imported, and whoever is told the address may
-    connect at once.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen()
-    except (OSError, OverflowError) as error:
-        raise UserError(f"{host}:{port} cannot be used ({error}). Choose another --port or --host.") from None
-    return listener

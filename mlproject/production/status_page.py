@@ -1,6 +1,8 @@
 """Figures of a running watch over HTTP: /health for people and supervisors, /metrics for Prometheus."""
 
 import json
+import re
+import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -14,14 +16,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram,
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from mlproject.core.errors import UserError
+from mlproject.core.listening import LOCAL, bracketed, listen
 from mlproject.production.arrivals import Folder
 from mlproject.production.verdict_table import Verdict, VerdictTable, Window
 from mlproject.registry.loaded_version import LoadedVersion
 
 STUCK_SECONDS = 60.0  # without a look or a verdict, after which the watch counts as stuck
 LATENCIES = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)  # seconds, limits of the histogram
-LOOPBACK = ("127.0.0.1", "localhost")
+PORT = re.compile(r":\d+$")
 PREFIX = "mlproject_watch_"
 
 
@@ -150,19 +152,21 @@ def served(figures: Figures, host: str, port: int) -> Iterator[str]:
     Raises:
         UserError: the address cannot be used.
     """
-    try:
-        server = _Server((host, port), _handler(figures, host))
-    except (OSError, OverflowError) as error:
-        raise UserError(f"{host}:{port} cannot be used ({error}). Choose another --port or --host.") from None
-    with server:
+    listener = listen(host, port)
+    with _Server(listener, _handler(figures, host)) as server:
         Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         try:
-            yield f"http://{host}:{server.server_port}"
+            yield f"http://{bracketed(host)}:{listener.getsockname()[1]}"
         finally:
             server.shutdown()
 
 
 class _Server(ThreadingHTTPServer):
+    def __init__(self, listener: socket.socket, handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(listener.getsockname()[:2], handler, bind_and_activate=False)
+        self.socket.close()  # it would be of IPv4
+        self.socket = listener
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Print nothing of a client that went away before it had its answer."""
         if not isinstance(sys.exception(), ConnectionError):
@@ -175,8 +179,8 @@ def _handler(figures: Figures, listening: str) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:  # its name in the library
             """Answer for the two pages."""
-            name = self.headers.get("Host", "").rsplit(":", 1)[0].lower()
-            if listening in LOOPBACK and name not in LOOPBACK:  # another site's name that leads here
+            name = PORT.sub("", self.headers.get("Host", "").lower())
+            if bracketed(listening) in LOCAL and name not in LOCAL:  # another site's name that leads here
                 self._answer(403, "text/plain; charset=utf-8", b"Refused: another Host than this page's.\n")
             elif self.path == "/health":
                 health = figures.health()

@@ -22,6 +22,7 @@ from support import fork_server
 from mlproject import cli, models
 from mlproject.core import artifacts, files
 from mlproject.core.errors import UserError
+from mlproject.core.listening import listen
 from mlproject.inference import inspect_server
 from mlproject.inference.inspect_server import Inspectors
 from mlproject.models.components import detector as base
@@ -258,7 +259,7 @@ def test_a_port_that_is_taken_is_said(inspected, monkeypatch, capsys):
 
 
 def test_the_address_may_be_opened_as_soon_as_it_is_said():
-    with inspect_server._listen("127.0.0.1", 0) as listener:
+    with listen("127.0.0.1", 0) as listener:
         socket.create_connection(listener.getsockname(), timeout=2).close()
 
 

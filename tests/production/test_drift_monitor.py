@@ -3,19 +3,23 @@
 import contextlib
 import sqlite3
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import requests
 
 from mlproject.core.errors import UserError
 from mlproject.evaluation import drift, frame_map
 from mlproject.production import verdict_table
 from mlproject.production.drift_monitor import OWN, DriftMonitor
-from mlproject.production.status_page import Figures
+from mlproject.production.status_page import Figures, served
 from mlproject.production.verdict_table import Scored, Verdict, VerdictTable
 from mlproject.registry.model_in_use import ModelInUse
 
+ADDRESSES = Path("/proc/net/if_inet6")  # empty or missing without IPv6
+IPV6 = ADDRESSES.is_file() and bool(ADDRESSES.read_text())
 VERDICT = Verdict(
     path="", sha256="", score=0.0, threshold=2.0, defective=False, error=None, model="sample-bottle",
     version="1", architecture="pca", brightness=0.5, sharpness=0.01, found_at="2026-11-27T12:00:00.000+00:00",
@@ -183,3 +187,19 @@ def test_figures_show_the_newest_window(table):
     assert figures.registry.get_sample_value("mlproject_watch_drift_alarms_total") == 1
     again = Figures(table, every=1.0)
     assert again.registry.get_sample_value("mlproject_watch_drift_alarms_total") == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "at", "others"),
+    [
+        ("127.0.0.1", "127.0.0.1", "localhost"),
+        pytest.param("::1", "[::1]", "[::1]", marks=pytest.mark.skipif(not IPV6, reason="no IPv6 here")),
+        ("localhost", "localhost", "127.0.0.1"),
+    ],
+)
+def test_figures_are_served_at_addresses_of_both_kinds(table, host, at, others):
+    with served(Figures(table, every=1.0), host, 0) as address:
+        assert address.rsplit(":", 1)[0] == f"http://{at}"
+        for name, status in ((f"{others}:1", 200), (others, 200), ("a.b:80", 403), ("[::2]", 403)):
+            answer = requests.get(f"{address}/health", headers={"Host": name}, timeout=60)
+            assert answer.status_code == status, name
