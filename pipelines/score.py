@@ -80,11 +80,10 @@ def _score_only(detector: base.Detector, images: np.ndarray) -> pd.DataFrame:
 
 
 def _subsets(data: prepared.Prepared) -> list[str]:
-    """Return train, validation, calibration or test for each row."""
-    roles = _roles(data)
-    subsets = data.manifest["split"].to_numpy(object)
-    subsets[roles.validation] = "validation"
-    subsets[roles.calibration] = "calibration"
+    """Return train, validation, calibration, test, or copy (which has no role) for each row."""
+    subsets = data.manifest["split"].replace("train", "copy").to_numpy(object)
+    for role, rows in vars(_roles(data)).items():
+        subsets[rows] = role
     return subsets.tolist()
 
 

@@ -31,8 +31,9 @@ class Roles:
 
     Attributes:
         train: images to learn from.
-        validation: images that choose the epoch.
-        calibration: images that set the threshold; empty when `calibration` is ``cross``.
+        validation: images that choose the epoch, no two of them copies.
+        calibration: images that set the threshold, no two of them copies; empty when `calibration` is
+            ``cross``.
     """
 
     train: np.ndarray
@@ -48,8 +49,10 @@ def split(
 ) -> Roles:
     """Divide good images into roles; an image keeps its role when others are added or taken away.
 
+    Of copies that are not learnt from the first alone has a role: a threshold counts independent images.
+
     Args:
-        paths: relative to the category's folder, such as ``train/good/017.png``.
+        paths: relative to the category's folder, such as ``train/good/017.png``; copies have one in common.
         validation_share: in (0, 1), share that is held out from training, nearly exact for numbered names.
         seed: another seed, other roles.
         calibration: ``half`` keeps half of the held-out images from choosing the epoch, for the threshold;
@@ -60,10 +63,11 @@ def split(
     """
     places = _places(paths, seed, _ROLE_STEP, "role")
     calibration_share = validation_share / 2 if calibration == "half" else 0.0
+    held_out = (places < validation_share) & without_copies(paths)
     roles = Roles(
         train=np.flatnonzero(places >= validation_share),
-        validation=np.flatnonzero((places < validation_share) & (places >= calibration_share)),
-        calibration=np.flatnonzero(places < calibration_share),
+        validation=np.flatnonzero(held_out & (places >= calibration_share)),
+        calibration=np.flatnonzero(held_out & (places < calibration_share)),
     )
     needed = ("train", "validation", "calibration")[: 3 if calibration == "half" else 2]
     empty = [role for role in needed if not len(getattr(roles, role))]
@@ -74,6 +78,13 @@ def split(
             f"Add good images, or change one of these three in params.yaml."
         )
     return roles
+
+
+def without_copies(originals: Sequence[str]) -> np.ndarray:
+    """Return (n,) bool, which images are the first of those that have the same original."""
+    first = np.zeros(len(originals), dtype=bool)
+    first[np.unique(np.asarray(originals, dtype=str), return_index=True)[1]] = True
+    return first
 
 
 def folds(paths: Sequence[str], k: int, seed: int) -> np.ndarray:

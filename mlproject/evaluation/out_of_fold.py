@@ -24,7 +24,7 @@ def out_of_fold(
     fit_fold: FitFold,
     usual: Parts,
 ) -> pd.DataFrame:
-    """Return one row per good image: path and parts, from the model of the fold that left it out.
+    """Return path and parts of each good image, but of one of its copies only, by the model that left it out.
 
     Each model has a scale of its own: one that learnt from fewer images errs more, and log-densities depend
     on where its codes lie. So a fold's parts are converted to the scale of the model that the threshold is
@@ -38,10 +38,10 @@ def out_of_fold(
         usual: name → values of that model's parts on its own validation images.
     """
     names, deciding = np.asarray(paths, dtype=object), np.asarray(originals, dtype=object)
-    fold_of = split.folds(originals, settings.folds, seed)
+    fold_of, first = split.folds(originals, settings.folds, seed), split.without_copies(originals)
     tables = []
     for fold in range(settings.folds):
-        inside, outside = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
+        inside, outside = np.flatnonzero(fold_of != fold), np.flatnonzero(first & (fold_of == fold))
         roles = split.split(deciding[inside].tolist(), settings.validation_share, seed, "cross")
         validation = images[inside[roles.validation]]
         detector = fit_fold(fold, images[inside[roles.train]], validation)

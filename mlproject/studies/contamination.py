@@ -15,6 +15,7 @@ from pydantic import Field
 from mlproject import models
 from mlproject.core.params import Section
 from mlproject.data.split import Roles, in_seeded_order
+from mlproject.evaluation import thresholds
 from mlproject.models.patch_kde import PatchKDE
 from mlproject.studies.components import chosen_images, fitting, seed_intervals, tables
 from mlproject.studies.components.base import MIN_SEEDS, Cell, Result, Study
@@ -133,7 +134,9 @@ class Contamination(Study):
         if changed := fitting.in_words({"image_size": self.settings.image_size}):
             notes.append(f"Trained here with {changed}: these are not the detectors of the comparison.")
         for arm in arms:
-            n = sum(len(inputs.rows_of(role)) for role in models.detector_class(arm).threshold_roles)
+            learnt = inputs.data.originals(inputs.roles.train)
+            roles = models.detector_class(arm).threshold_roles
+            n = sum(len(thresholds.rows_of(role, inputs.roles, learnt)) for role in roles)
             notes += tables.unsupported(arm, n, inputs.threshold_of(arm)) if n else []
         return notes + inputs.without_threshold(arms)
 

@@ -75,8 +75,9 @@ def prepare(plan: Plan) -> TuningData:
     data = prepared.load(plan.category)
     settings, seed = params.Split(**plan.facts["split"]), plan.facts["seed"]
     roles = data.roles(settings.model_copy(update={"calibration": "half"}), seed)
-    part = split.folds(data.originals(roles.train), FOLDS, seed)
-    examined = data.images[roles.train[part == 0]]
+    originals = data.originals(roles.train)
+    part = split.folds(originals, FOLDS, seed)
+    examined = data.images[roles.train[(part == 0) & split.without_copies(originals)]]
     labelled = plan.objective == "labelled"
     images, kinds = _labelled(data, seed) if labelled else _made(examined, plan.tuning_seed)
     return TuningData(
@@ -94,7 +95,7 @@ def _threshold_images(model: str, data: prepared.Prepared, roles: split.Roles, s
     """Return how many good images set the threshold of a model that the pipeline trains."""
     detector = models.detector_class(model)
     if detector.needs_folds(settings.calibration):
-        return len(data.rows(split="train"))
+        return len(set(data.originals(data.rows(split="train"))))
     originals = data.originals(roles.train)
     return sum(len(thresholds.rows_of(role, roles, originals)) for role in detector.threshold_roles)
 

@@ -25,6 +25,15 @@ def test_every_image_has_exactly_one_role():
 
 
 @pytest.mark.parametrize("calibration", ["half", "cross"])
+def test_of_copies_one_is_held_out_and_all_are_learnt_from(calibration):
+    once, five = numbered(40), [path for path in numbered(40) for _ in range(5)]
+    alone, copied = (vars(split(paths, 0.2, 0, calibration)) for paths in (once, five))
+    for role in ("validation", "calibration"):
+        assert copied[role].tolist() == [5 * row for row in alone[role]]
+    assert copied["train"].tolist() == [5 * row + copy for row in alone["train"] for copy in range(5)]
+
+
+@pytest.mark.parametrize("calibration", ["half", "cross"])
 def test_adding_images_and_changing_their_order_leaves_every_role_as_it_was(calibration):
     before = role_of(numbered(60), calibration=calibration)
     added = ["train/good/a_new_one.png", *reversed(numbered(80)), "train/good/2024-05-01 12.30.jpg"]

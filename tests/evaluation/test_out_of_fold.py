@@ -49,6 +49,13 @@ def test_every_image_is_measured_once_by_a_model_that_never_saw_it():
     assert table.columns.tolist() == ["path", "part"]
 
 
+def test_of_copies_one_is_measured():
+    originals = [PATHS[number // 2] for number in range(40)]
+    fit_fold = lambda fold, train, validation: Witness(train, validation, scale=lambda values: values)  # noqa: E731
+    table = out_of_fold(IMAGES, PATHS, originals, SETTINGS, 0, fit_fold, {"part": np.arange(40.0)})
+    assert table["path"].tolist() == PATHS[::2]
+
+
 def test_a_fold_that_errs_more_gives_what_it_gives_on_the_scale_of_the_final_model():
     """Each fold's model has its own offset and unit; what comes out depends on neither."""
 

@@ -84,6 +84,23 @@ def test_the_threshold_comes_from_calibration_images(stages, model):
     assert written["n_calibration"] == len(images["calibration"])
 
 
+@pytest.mark.parametrize(("model", "role"), [("pca", "calibration"), ("patch_kde", "validation")])
+def test_of_copies_that_set_the_threshold_one_counts(stages, model, role):
+    data = prepared.load(CATEGORY)
+    rows = getattr(data.roles(params.load("split", params.Split), params.value("seed")), role)
+    table = data.manifest.copy()
+    table.loc[rows[FEWEST:], "original"] = table.loc[rows[0], "path"]
+    files.write_table(artifacts.PREPARED / CATEGORY / "manifest.csv", table)
+    images, _ = stages(model)
+    folder = artifacts.scores_folder(CATEGORY, model)
+    subsets = files.read_table(folder / "scores.csv")["subset"]
+    assert np.flatnonzero(subsets == role).tolist() == rows[:FEWEST].tolist()
+    assert np.flatnonzero(subsets == "copy").tolist() == rows[FEWEST:].tolist() != []
+    counted = len(images["calibration"]) if model == "pca" else (~subsets.isin(["copy", "test"])).sum()
+    assert files.read_json(folder / "threshold.json")["n_calibration"] == counted
+    evaluate.main(CATEGORY, model)
+
+
 def test_a_model_that_can_leave_an_image_out_has_its_threshold_from_all_good_ones(stages):
     """Of a training image that has a copy it cannot: what is left still knows it."""
     images, detector = stages("patch_kde")

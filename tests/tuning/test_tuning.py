@@ -13,7 +13,7 @@ import support.tuning_project as project
 from support.tuning_project import report, results, trials, tune, tuned
 
 from mlproject import models
-from mlproject.core import params
+from mlproject.core import files, params
 from mlproject.core.errors import UserError
 from mlproject.data import prepared, split
 from mlproject.evaluation import thresholds
@@ -113,6 +113,18 @@ def test_a_tuning_sees_no_image_that_will_set_the_threshold(tuning_home, objecti
     assert not kept & {image.tobytes() for part in seen for image in part}
     assert images.n_calibration == len(kept) > 0
     assert len(images.train) + len(images.examined) == len(roles.train)
+
+
+def test_of_copies_one_is_examined_and_one_will_set_the_threshold(tuning_home):
+    planned, manifest = plan.load("disc", "pca"), Path("data/prepared/disc/manifest.csv")
+    before, table = data.prepare(planned), files.read_table(manifest)
+    roles = prepared.load("disc").roles(params.Split(**planned.facts["split"]), planned.facts["seed"])
+    for rows in (roles.train, roles.calibration):
+        table.loc[rows, "original"] = table.loc[rows[: len(rows) // 2].repeat(2), "path"].to_numpy()
+    files.write_table(manifest, table)
+    after = data.prepare(planned)
+    assert after.n_calibration == before.n_calibration / 2
+    assert len(after.examined) == (len(roles.train) - len(after.train)) / 2 > 0
 
 
 def test_training_images_that_are_scored_without_themselves_count_as_the_thresholds(tuning_home):

@@ -20,7 +20,7 @@ class StudyInputs:
     """A category's images and their roles, equal to those of every other stage.
 
     Attributes:
-        good: rows of the manifest that are good training images.
+        good: rows of the manifest that are good training images with a role.
         roles: the same rows by role.
         conditions: `identity.conditions` of every training in a study.
         test: rows of the manifest that are test images.
@@ -57,13 +57,13 @@ class StudyInputs:
         data = prepared.load(category)
         known = identity.conditions(data, threads=1)  # a study computes on one: see `threads.one_thread`
         settings, seed = params.Split(**known["split"]), known["seed"]
-        good, test = data.rows(split="train"), data.rows(split="test")
+        roles, test = data.roles(settings, seed), data.rows(split="test")
         return cls(
             category=category,
             data=data,
             conditions=known,
-            good=good,
-            roles=data.roles(settings, seed),
+            good=np.sort(np.concatenate([roles.train, roles.validation, roles.calibration])),
+            roles=roles,
             test=test,
             held_out=np.isin(test, data.held_out(seed)),
             split=settings,
