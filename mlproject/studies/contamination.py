@@ -82,6 +82,7 @@ class Contamination(Study):
                         "settings": settings,
                         "seed": chosen_images.seed(arm, seed, self.inputs),
                         "hidden": self._drawn(self._count(share), seed),
+                        "evaluated": self.inputs.unseen(arm)[0],
                     }
                     found.append(Cell(arm, share, seed, contamination_result.SERIES, facts))
         return found
@@ -106,7 +107,8 @@ class Contamination(Study):
             )
         )
         settings, seed = cell.facts["settings"], cell.facts["seed"]
-        detector, table = chosen_images.trained(cell.arm, settings, roles, self.evaluated, seed, inputs)
+        evaluated = np.intersect1d(self.evaluated, inputs.unseen(cell.arm)[1])
+        detector, table = chosen_images.trained(cell.arm, settings, roles, evaluated, seed, inputs)
         if not isinstance(detector, PatchKDE):
             return table
         about = inputs.about(roles.train, contamination_result.TRAINING)
@@ -138,7 +140,7 @@ class Contamination(Study):
             roles = models.detector_class(arm).threshold_roles
             n = sum(len(thresholds.rows_of(role, inputs.roles, learnt)) for role in roles)
             notes += tables.unsupported(arm, n, inputs.threshold_of(arm)) if n else []
-        return notes + inputs.without_threshold(arms)
+        return notes + chosen_images.notes(arms, inputs) + inputs.without_threshold(arms)
 
     def _label(self, rows: np.ndarray) -> np.ndarray:
         return self.inputs.data.manifest["label"].to_numpy()[rows]

@@ -1,4 +1,4 @@
-"""Study: how many good images does a detector need? Trained with few to all, evaluated on all test images.
+"""Study: how many good images does a detector need? Trained with few to all, evaluated on the same images.
 
 Level n: n good images in all, for training, validation and calibration, shared out as in the pipeline, one at
 least for each role. A seed draws them: the first of one order in each role, so that larger levels contain the
@@ -85,6 +85,7 @@ class Samples(Study):
                         "settings": settings,
                         "seed": chosen_images.seed(arm, seed, self.inputs),
                         "good": self._drawn(size, seed),
+                        "evaluated": self.inputs.unseen(arm)[0],
                     }
                     found.append(Cell(arm, size, seed, samples_result.SERIES, facts))
         return found
@@ -103,7 +104,7 @@ class Samples(Study):
         drawn = {role: np.array([rows[path] for path in paths]) for role, paths in cell.facts["good"].items()}
         roles = Roles(**{"calibration": np.empty(0, np.int64)} | drawn)
         settings, seed = cell.facts["settings"], cell.facts["seed"]
-        return chosen_images.trained(cell.arm, settings, roles, inputs.test, seed, inputs)[1]
+        return chosen_images.trained(cell.arm, settings, roles, inputs.unseen(cell.arm)[1], seed, inputs)[1]
 
     def result(self, scored: Mapping[Cell, pd.DataFrame]) -> Result:
         at = {arm: self._threshold(arm) for arm in self.settings.detectors}
@@ -125,7 +126,7 @@ class Samples(Study):
         if omitted := sorted({n for n in self.settings.sizes if n > everything}):
             listed = ", ".join(map(str, omitted))
             notes.append(f"Left out, there are only {everything} good images: {listed}.")
-        notes += self.inputs.without_threshold(arms)
+        notes += chosen_images.notes(arms, self.inputs) + self.inputs.without_threshold(arms)
         return notes + [note for arm in arms for note in self._arm_notes(arm)]
 
     def _arm_notes(self, arm: str) -> list[str]:

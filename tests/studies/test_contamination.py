@@ -14,6 +14,7 @@ from mlproject.studies.components import runner
 from mlproject.studies.components.base import Cell
 from mlproject.studies.results import contamination as contamination_result
 from mlproject.studies.results.contamination import TRAINING
+from mlproject.training import run_settings
 
 LABELS = np.array([0, 0, 1, 1])
 APART, MIXED = [0.1, 0.2, 0.8, 0.9], [0.1, 0.8, 0.2, 0.9]  # AUROC 1 and .75
@@ -61,6 +62,26 @@ def test_hidden_defects_are_of_the_pool_and_no_share_is_evaluated_on_the_pools(c
     notes = " ".join(study.notes())
     assert "depend on test images" in notes
     assert "(8 of 18)" in notes
+
+
+def test_a_model_tuned_on_labels_is_evaluated_on_the_half_that_did_not_choose_its_settings(
+    restored, monkeypatch
+):
+    project.write_params(detectors=["pca"])
+    inputs = runner.opened(CATEGORY, "contamination").inputs
+    labels = {"data_hash": inputs.data.data_hash, "split_seed": inputs.seed}
+    monkeypatch.setattr(run_settings, "labels_seen", lambda *_: labels)
+    monkeypatch.setattr(type(inputs), "settings_of", lambda self, model: dict(self.models[model]))
+    monkeypatch.setattr(type(inputs), "threshold_of", lambda self, model: self.threshold)
+    study = runner.opened(CATEGORY, "contamination")
+    cell = study.cells()[0]
+    table = study.run(cell)
+    assert table.loc[table["subset"] == "held_out", "path"].tolist() == inputs.data.paths(
+        inputs.test[inputs.held_out]
+    )
+    (row,) = study.result({cell: table}).rows
+    assert row["subset"] == "held_out"
+    assert "it is evaluated on the other half" in " ".join(study.notes())
 
 
 def test_they_take_the_place_of_good_images_of_any_role(contaminated):

@@ -15,6 +15,7 @@ from mlproject.reports.figures import study_charts
 from mlproject.studies.components import chosen_images, runner, tables
 from mlproject.studies.components.base import Cell
 from mlproject.studies.results import samples as samples_result
+from mlproject.training import run_settings
 from pipelines import score
 from pipelines import study as stage
 
@@ -78,6 +79,25 @@ def test_with_all_images_scores_and_threshold_are_the_pipelines(made, model):
     found = tables.clean_threshold(table, study.inputs.threshold_of(model))
     score.main(CATEGORY, model)
     assert found == pytest.approx(study.inputs.recorded_threshold(model)["threshold"], rel=1e-6)
+
+
+def test_a_model_tuned_on_labels_is_evaluated_on_the_half_that_did_not_choose_its_settings(made, monkeypatch):
+    inputs = runner.opened(CATEGORY, "samples").inputs
+    labels = {"data_hash": inputs.data.data_hash, "split_seed": inputs.seed}
+    monkeypatch.setattr(run_settings, "labels_seen", lambda _, model: labels if model == "pca" else None)
+    study = runner.opened(CATEGORY, "samples")
+    scored = {cell: study.run(cell) for cell in study.cells() if (cell.level, cell.seed) == (5, 0)}
+    test = {"pca": ("held_out", inputs.test[inputs.held_out]), "patch_kde": ("test", inputs.test)}
+    for cell, table in scored.items():
+        subset, rows = test[cell.arm]
+        assert table.loc[table["subset"] == subset, "path"].tolist() == inputs.data.paths(rows)
+        assert set(table["subset"]) == {"calibration", subset}
+    assert {row["arm"]: row["subset"] for row in study.result(scored).rows} == {
+        arm: subset for arm, (subset, _) in test.items()
+    }
+    said = "The settings of {} were chosen by the labels of half of the test images: it is"
+    assert said.format("pca") in " ".join(study.notes())
+    assert said.format("patch_kde") not in " ".join(study.notes())
 
 
 def test_pca_gets_fewer_components_than_images_and_says_so(made):

@@ -1,6 +1,6 @@
 """Detectors trained on images that a study chooses, with a threshold as stage score sets it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -40,6 +40,16 @@ def seed(model: str, wanted: int, inputs: StudyInputs) -> int:
     return wanted if models.detector_class(model).uses_seed else inputs.seed
 
 
+def notes(arms: Sequence[str], inputs: StudyInputs) -> list[str]:
+    """Return a note on each model that is evaluated on half of the test images."""
+    return [
+        f"The settings of {arm} were chosen by the labels of half of the test images: it is evaluated on the "
+        "other half."
+        for arm in arms
+        if inputs.unseen(arm)[0] == "held_out"
+    ]
+
+
 def trained(
     model: str, chosen: Mapping[str, Any], roles: Roles, evaluated: np.ndarray, seed: int, inputs: StudyInputs
 ) -> tuple[Detector, pd.DataFrame]:
@@ -49,7 +59,7 @@ def trained(
 
     Args:
         roles: rows of the manifest.
-        evaluated: rows of the manifest.
+        evaluated: rows of the manifest, of `StudyInputs.unseen`.
     """
     images = inputs.data.images
     detector = models.create(model, chosen)
@@ -66,5 +76,5 @@ def trained(
         scores = detector.threshold_scores(parts)
         found.append(inputs.about(rows, tables.CALIBRATION).assign(score=scores))
     scores = detector.score(images[evaluated]).scores
-    found.append(inputs.about(evaluated, "test").assign(score=scores))
+    found.append(inputs.about(evaluated, inputs.unseen(model)[0]).assign(score=scores))
     return detector, pd.concat(found, ignore_index=True)

@@ -12,7 +12,7 @@ from mlproject.core import artifacts, files, params
 from mlproject.data import prepared, split
 from mlproject.models.components.detector import DESCRIPTION
 from mlproject.studies.components import tables
-from mlproject.training import identity
+from mlproject.training import identity, run_settings
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,13 @@ class StudyInputs:
         """Return the manifest's rows of role train, validation or calibration."""
         rows: np.ndarray = getattr(self.roles, role)
         return rows
+
+    def unseen(self, model: str) -> tuple[str, np.ndarray]:
+        """Return subset and rows of the test images, or of those half whose labels chose no setting."""
+        labels = (self.category, model, self.data.data_hash, self.seed)
+        if model in self.detectors and run_settings.tuned_on_labels(*labels):
+            return "held_out", self.test[self.held_out]
+        return "test", self.test
 
     def notes(self, arms: Sequence[str]) -> list[str]:
         """Return notes on the thresholds of these models, for a study that trains them."""

@@ -35,7 +35,8 @@ def result(
             drawn = [table for cell, table in scored.items() if (cell.arm, cell.level) == (arm, level)]
             at = [tables.clean_threshold(table, settings) for table in drawn]
             evaluated = [table[table["subset"] != TRAINING] for table in drawn]
-            groups[arm, level] = tables.group(SERIES, arm, level, "test", evaluated, at)
+            (subset,) = set(evaluated[0]["subset"]) - {tables.CALIBRATION}
+            groups[arm, level] = tables.group(SERIES, arm, level, subset, evaluated, at)
     rows = [tables.row(group, resamples) for group in groups.values()]
     found = [
         tables.comparison(group, groups[arm, 0], NONE, resamples)

@@ -24,7 +24,7 @@ def result(
     """Return the outcome of the study.
 
     Args:
-        scored: every cell's scores of all test images, and of calibration images.
+        scored: every cell's scores of the evaluated images, and of calibration images.
         thresholds: arm → its section threshold.
     """
     groups: dict[tuple[str, float], Group] = {}
@@ -32,7 +32,8 @@ def result(
         for level in sorted({cell.level for cell in scored if cell.arm == arm}):
             drawn = [table for cell, table in scored.items() if (cell.arm, cell.level) == (arm, level)]
             at = [tables.clean_threshold(table, settings) for table in drawn]
-            groups[arm, level] = tables.group(SERIES, arm, level, "test", drawn, at)
+            (subset,) = set(drawn[0]["subset"]) - {tables.CALIBRATION}
+            groups[arm, level] = tables.group(SERIES, arm, level, subset, drawn, at)
     everything = max(level for _, level in groups)
     rows = [tables.row(group, resamples) for group in groups.values()]
     found = [
