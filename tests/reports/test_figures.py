@@ -51,8 +51,8 @@ def result() -> dict[str, object]:
     at = {"f1": 0.8, "precision": 0.75, "recall": 0.86, "false_alarm_rate": 0.1}
     return {
         "category": "bracket", "model": "kd_cae", "auroc": 0.9, "auroc_low": 0.8, "auroc_high": 0.95,
-        "supervised": False, "n_good": 20, "n_defective": 30, "average_precision": 0.9,
-        "all_defective_f1": 0.75,
+        "supervised": False, "tuned_on_labels": False, "n_good": 20, "n_defective": 30,
+        "average_precision": 0.9, "all_defective_f1": 0.75,
         "clean": at, "oracle": at, "shortcuts": {"strongest_auroc": 0.6},
     }  # fmt: skip
 
@@ -91,6 +91,13 @@ def test_a_figure_is_the_same_bytes_whatever_the_users_style(name: str, tmp_path
     with Image.open(tmp_path / "a/one.png") as image:
         assert min(image.size) > 200
         assert not {"Software", "Creation Time", "date"} & set(image.info)
+
+
+@pytest.mark.parametrize("marked", ["supervised", "tuned_on_labels"])
+def test_the_comparison_marks_a_model_that_has_seen_labels(marked: str) -> None:
+    figure = comparison_chart.comparison([result(), result() | {"model": "cnn", marked: True}])
+    assert "bracket  cnn, held-out half" in texts(figure)
+    assert "kd_cae, held-out half" not in texts(figure)
 
 
 def test_every_map_of_a_model_has_the_same_colour_scale() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mlproject.reports.comparison_columns import outside_weights
+from mlproject.reports.comparison_columns import outside_weights, sees_labels
 from mlproject.reports.figures import drawing
 
 Rows = Sequence[Mapping[str, Any]]
@@ -42,10 +42,10 @@ def comparison(rows: Rows) -> Figure:
 def _name(row: Mapping[str, Any]) -> str:
     """Return category and model.
 
-    Marked: a supervised model, whose results are of other images, one that has learnt nothing, and one
-    that uses weights learnt elsewhere.
+    Marked: a model that has seen labels, whose results are of other images, one that has learnt nothing, and
+    one that uses weights learnt elsewhere.
     """
-    marks = (", held-out half" if row["supervised"] else "") + (
+    marks = (", held-out half" if sees_labels(row) else "") + (
         ", has learnt nothing" if row.get("not_learnt_because") else ""
     )
     if words := outside_weights(row):
