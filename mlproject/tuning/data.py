@@ -63,6 +63,12 @@ class TuningData:
             kinds = np.concatenate([np.full(len(calibration), "good", dtype=kinds.dtype), kinds])
         return evaluate(calibration, scores, kinds, rate, threshold, made=self.reuses)
 
+    def by_image(self, detector: Detector) -> np.ndarray:
+        """Return a calibrated detector's (n, 1 + k) scores of each examined image and its k made defects."""
+        good = detector.threshold_scores(detector.measure(self.examined).parts)
+        made = detector.score(self.images).scores.reshape(-1, len(good))  # kind after kind
+        return np.column_stack([good, *made])
+
 
 def prepare(plan: Plan) -> TuningData:
     """Return the images of a tuning, the same for each of its trials.

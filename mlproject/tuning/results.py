@@ -9,6 +9,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from mlproject import models
 from mlproject.core import artifacts
 from mlproject.core.files import written_file
 from mlproject.models.components import search_space
@@ -16,6 +17,7 @@ from mlproject.reports.figures import drawing
 from mlproject.training import run_settings
 from mlproject.training.run_settings import Tuned, TunedThreshold
 from mlproject.tuning import asked_trial, objective, search
+from mlproject.tuning.data import TuningData
 from mlproject.tuning.plan import Plan
 
 PLOTS = {
@@ -62,18 +64,37 @@ def write_tuned(plan: Plan, tuning: optuna.Study, trial: FrozenTrial) -> Path:
     return path
 
 
-def summary(plan: Plan, tuning: optuna.Study, chosen: FrozenTrial, sealed: dict[str, Any]) -> dict[str, Any]:
+def advantage(
+    plan: Plan, images: TuningData, tuning: optuna.Study, chosen: FrozenTrial
+) -> dict[str, Any] | None:
+    """Return what the best trial has over params.yaml's own settings, by made defects.
+
+    None where these settings are no complete trial, or the best, or a model is on another machine.
+    """
+    start, found = start_trial(tuning), counts(tuning)
+    if not images.reuses or start is None or start == chosen.number:
+        return None
+    folders = [plan.trial_folder(number) / "model" for number in (chosen.number, start)]
+    if not all(folder.is_dir() for folder in folders):
+        return None
+    best, own = (images.by_image(models.load(folder)) for folder in folders)
+    tried = found["complete"] + found["pruned"] - 1
+    gained = objective.advantage(best, own, tried, plan.tuning_seed)
+    return asdict(gained) | {"shown": gained.shown}
+
+
+def summary(
+    plan: Plan,
+    tuning: optuna.Study,
+    chosen: FrozenTrial,
+    gained: dict[str, Any] | None,
+    sealed: dict[str, Any],
+) -> dict[str, Any]:
     """Return the content of tuning.json.
 
     `complete`, `pruned`, `failed` count all trials; `sealed` (of `objective_check.evaluate`) is over the
-    complete ones; `advantage` over params.yaml's own settings is by made defects, None where these settings
-    are no complete trial, or the best.
+    complete ones; `gained` is of `advantage`.
     """
-    start = start_trial(tuning)
-    gained = None
-    if plan.objective == "proxy" and start not in (None, chosen.number):
-        by_kind = {trial.number: trial.user_attrs["verdict"]["by_kind"] for trial in search.complete(tuning)}
-        gained = asdict(objective.advantage(by_kind[chosen.number], by_kind[start]))
     return {
         "category": plan.category,
         "model": plan.model,
@@ -84,7 +105,7 @@ def summary(plan: Plan, tuning: optuna.Study, chosen: FrozenTrial, sealed: dict[
         "best_trial": chosen.number,
         "best": chosen.user_attrs["verdict"],
         "best_values": chosen.user_attrs[search.VALUES],
-        "start_trial": start,
+        "start_trial": start_trial(tuning),
         "advantage": gained,
         "sealed": sealed,
     }

@@ -66,7 +66,7 @@ def tune(category: str, model: str, cluster: "Cluster | None" = None, **options:
         if stopped:
             left = planned.trials - len(search.counted(tuning.get_trials(deepcopy=False)))
             raise Stopped(f"stopped with {left} of {planned.trials} trials left; the same command goes on")
-        _evaluate(planned, tuning, chosen, record)
+        _evaluate(planned, images, tuning, chosen, record)
 
 
 def _run(
@@ -97,14 +97,19 @@ def _no_complete_trial(name: str, tuning: optuna.Study) -> str:
 
 
 def _evaluate(
-    planned: Plan, tuning: optuna.Study, chosen: FrozenTrial, record: "TuningRecord | SilentRecord"
+    planned: Plan,
+    images: TuningData,
+    tuning: optuna.Study,
+    chosen: FrozenTrial,
+    record: "TuningRecord | SilentRecord",
 ) -> None:
     """Open the test set, once there is nothing left to choose; write tuning.json and the plots."""
     objectives = {trial.number: trial.user_attrs["verdict"] for trial in search.complete(tuning)}
+    gained = results.advantage(planned, images, tuning, chosen)
     opened = _count_opening(planned)  # before: what is killed half-way has seen it too
     found = objective_check.evaluate(planned, objectives, chosen.number, results.start_trial(tuning))
     found["opened"] = opened
-    summary = results.summary(planned, tuning, chosen, found)
+    summary = results.summary(planned, tuning, chosen, gained, found)
     path = artifacts.report_folder(planned.category, planned.model) / "tuning.json"
     files.write_json(path, summary)
     figures = results.draw(planned, tuning)

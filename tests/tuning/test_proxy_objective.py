@@ -11,9 +11,8 @@ from mlproject.core.errors import TooFewImages
 from mlproject.core.params import Threshold
 from mlproject.models.components.combination import Combination
 from mlproject.training.run_options import RunOptions
-from mlproject.tuning import proxy_defects
+from mlproject.tuning import objective, proxy_defects
 from mlproject.tuning.objective import (
-    Advantage,
     advantage,
     evaluate,
     mean_as_log_odds,
@@ -104,15 +103,30 @@ def test_all_kinds_count_alike_however_well_they_are_found():
     assert 0 < mean_as_log_odds(np.zeros(2), 5) < mean_as_log_odds(np.ones(2), 5) < 1
 
 
-def test_an_advantage_on_most_kinds_is_more_than_luck():
-    start = dict.fromkeys("abcdefghi", 0.7)
-    assert advantage(start | dict.fromkeys("abcdefg", 0.8) | dict.fromkeys("hi", 0.6), start) == Advantage(
-        7, 9, True
-    )
-    assert advantage(start | dict.fromkeys("abcdef", 0.8) | dict.fromkeys("ghi", 0.6), start) == Advantage(
-        6, 9, False
-    )
-    assert advantage(start, start) == Advantage(0, 0, False)
+def _best_of(rng, tried, better=0.0):
+    """What the best of so many equal trials has over one whose defects score lower by `better`."""
+    truth = np.column_stack([rng.normal(size=32), rng.normal(1.2, 1, size=(32, 9))])
+    start, *trials = (truth + rng.normal(0, 0.5, truth.shape) for _ in range(tried + 1))
+    start[:, 1:] -= better
+    best = max(trials, key=lambda scores: mean_as_log_odds(objective._by_kind(scores), len(scores)))
+    return advantage(best, start, tried, seed=0)
+
+
+def test_the_best_of_many_equal_trials_is_not_called_better_than_the_start(monkeypatch):
+    """A sign test over the kinds, which share their good images, does so in six of ten tunings."""
+    monkeypatch.setattr(objective, "PERMUTATIONS", 999)
+    rng = np.random.default_rng(0)
+    found = [_best_of(rng, 29) for _ in range(20)]
+    assert np.mean([one.shown for one in found]) <= objective.LUCK
+    assert np.mean([one.better >= 7 for one in found]) > 0.5
+
+
+def test_a_real_advantage_is_shown_and_counts_kinds():
+    found = _best_of(np.random.default_rng(0), 29, better=1.0)
+    assert (found.better, found.of, found.shown) == (9, 9, True)
+    assert found.luck == pytest.approx(1 - (1 - 1 / 10_000) ** 29)
+    same = np.random.default_rng(0).random((32, 10))
+    assert advantage(same, same, 29, seed=0) == objective.Advantage(0, 0, 1.0)
 
 
 def test_defects_lie_where_an_image_has_structure():

@@ -19,7 +19,18 @@ from mlproject.data import prepared, split
 from mlproject.evaluation import thresholds
 from mlproject.models.pca import PCA
 from mlproject.training import run_settings
-from mlproject.tuning import data, objective_check, plan, run, search, storage, trial, workers
+from mlproject.tuning import (
+    data,
+    objective,
+    objective_check,
+    plan,
+    proxy_defects,
+    run,
+    search,
+    storage,
+    trial,
+    workers,
+)
 
 pytest_plugins = ["support.tuning_project"]
 
@@ -214,6 +225,21 @@ def test_a_kept_model_scores_as_its_trial_said(tuning_home):
         rate = kept["values"]["threshold.false_alarm_rate"]
         again = images.evaluate(detector, rate, params.Threshold(false_alarm_rate=rate, strict=False))
         assert again.value == kept["verdict"]["value"]
+        by_kind = objective._by_kind(images.by_image(detector))
+        assert dict(zip(proxy_defects.KINDS, by_kind, strict=True)) == pytest.approx(again.by_kind)
+
+
+def test_the_advice_allows_for_every_trial_that_the_best_was_chosen_from(tuning_home, monkeypatch):
+    monkeypatch.setattr(run.results, "best", lambda tuning: search.complete(tuning)[-1])
+    asked = []
+    compare = objective.advantage
+    monkeypatch.setattr(objective, "advantage", lambda *given: asked.append(given) or compare(*given))
+    tune(trials=4)
+    ((best, start, tried, _),) = asked
+    assert best.shape == start.shape == (len(data.prepare(plan.load("disc", "pca")).examined), 10)
+    assert tried == report()["complete"] + report()["pruned"] - 1
+    found = report()["advantage"]
+    assert found["shown"] == (found["luck"] < objective.LUCK)
 
 
 def test_a_confidence_leaves_out_the_rates_that_too_few_images_bound_with_it(tuning_home):
