@@ -11,6 +11,7 @@ from mlproject.core.params import Threshold
 from mlproject.evaluation import metrics, thresholds
 
 RESAMPLES = 2000
+FEWEST_PAIRS = 10  # for an interval of a rank correlation: resampled, three in order are always in order
 PERMUTATIONS = 9999
 LUCK = 0.1  # how often a tuning whose trials are equally good may say that the best is better than the start
 
@@ -169,8 +170,8 @@ def spearman(first: np.ndarray, second: np.ndarray) -> float | None:
 def spearman_interval(
     first: np.ndarray, second: np.ndarray, seed: int
 ) -> tuple[float, float] | tuple[None, None]:
-    """Return the bootstrap 95 % interval of `spearman` over the n pairs; None, None below three pairs."""
-    if len(first) < 3 or spearman(first, second) is None:
+    """Return the bootstrap 95 % interval of `spearman` over the n pairs; None, None below `FEWEST_PAIRS`."""
+    if len(first) < FEWEST_PAIRS or spearman(first, second) is None:
         return None, None
     rows = np.random.default_rng(seed).integers(0, len(first), (RESAMPLES, len(first)))
     low, high = np.nanpercentile(_spearman_rows(first[rows], second[rows]), [2.5, 97.5])

@@ -10,6 +10,7 @@ from mlproject.core.errors import UserError
 from mlproject.tuning import data, objective_check, plan, results, search, storage, workers
 from mlproject.tuning.asked_trial import Record
 from mlproject.tuning.data import TuningData
+from mlproject.tuning.objective import FEWEST_PAIRS
 from mlproject.tuning.plan import Plan
 from mlproject.tuning.progress import TuningDisplay
 from mlproject.tuning.recorder import SilentRecord, open_record
@@ -143,6 +144,8 @@ def in_words(summary: dict[str, Any]) -> str:
     if found["spearman_objective_low"] is not None:
         low, high = found["spearman_objective_low"], found["spearman_objective_high"]
         agreement += f" [{low:.2f}, {high:.2f}]"
+    elif rank is not None:
+        agreement += f" (no interval: it takes {FEWEST_PAIRS} trials)"
     chosen, start = found["test_auroc_chosen"], found["test_auroc_start"]
     of_chosen = "not known, its model is on another machine" if chosen is None else f"{chosen:.3f}"
     of_start = "" if start is None else f", params.yaml's settings {start:.3f}"

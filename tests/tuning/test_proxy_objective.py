@@ -163,7 +163,8 @@ def test_rank_correlation_is_spearmans_ties_included():
     low, high = spearman_interval(first, second, seed=0)
     assert low < spearman(first, second) < high
     assert spearman(first, np.ones(30)) is None
-    assert spearman_interval(first[:2], second[:2], seed=0) == (None, None)
+    assert spearman_interval(first[:9], second[:9], seed=0) == (None, None)
+    assert None not in spearman_interval(first[:10], second[:10], seed=0)
 
 
 def test_a_parts_weight_scales_its_distance_from_the_usual():

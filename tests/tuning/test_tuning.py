@@ -240,6 +240,7 @@ def test_the_advice_allows_for_every_trial_that_the_best_was_chosen_from(tuning_
     assert tried == report()["complete"] + report()["pruned"] - 1
     found = report()["advantage"]
     assert found["shown"] == (found["luck"] < objective.LUCK)
+    assert "(no interval: it takes 10 trials)" in run.in_words(report())
 
 
 def test_a_confidence_leaves_out_the_rates_that_too_few_images_bound_with_it(tuning_home):

@@ -160,11 +160,12 @@ def _tuning(evidence: Evidence) -> list[str]:
         if tuning["objective"] == "proxy" and None not in chosen[:2]:
             outcomes.append(chosen[0] > chosen[1])
         agreement = [number(sealed[f"spearman_objective{end}"]) for end in ("", "_low", "_high")]
+        bounded = sealed["spearman_objective_low"] is not None
         lines.append(
             [
                 escape(category), escape(model), tuning["objective"],
                 f"{sealed['n_trials']} complete, {tuning['pruned']} pruned",
-                "{} [{}, {}]".format(*agreement), *map(number, chosen),
+                ("{} [{}, {}]" if bounded else "{}").format(*agreement), *map(number, chosen),
             ]
         )  # fmt: skip
         path = evidence.picture(category, model, "tuning/history")
@@ -175,8 +176,8 @@ def _tuning(evidence: Evidence) -> list[str]:
         f"In {sum(outcomes)} of the {len(outcomes)} tunings without labels (objective proxy) that can tell, "
         "the trial that the objective chose has a higher test AUROC than the settings that stood before; the "
         "correlation says whether it ranks trials as the test set does. Median, best and correlation are "
-        "over complete trials: a pruned one keeps no model. A tuning by labels (objective labelled) chose on "
-        "half of the test images and is evaluated on the other."
+        "over complete trials: a pruned one keeps no model. Of fewer than ten there is no interval. A tuning "
+        "by labels (objective labelled) chose on half of the test images and is evaluated on the other."
     )
     return [sentence, table(columns, lines, words=4), *found]
 
