@@ -8,7 +8,7 @@ and detectors also score images whose brightness is matched.
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
+from scipy.stats import mannwhitneyu, spearmanr
 
 from mlproject.data.prepared import Prepared
 from mlproject.evaluation.brightness import mean_brightness
@@ -16,6 +16,8 @@ from mlproject.evaluation.metrics import auroc
 
 BATCH = 32  # images held as float32 at a time: 25 MB at 256 pixels
 FLAGGED = (0.1, 0.9)  # AUROC of a statistic at or beyond which the category is flagged
+EXACT = 8  # images of a class up to which a probability is counted out, not approximated
+LUCK = 0.05  # how often one of the statistics may be so flagged where none has to do with the labels
 FOLLOWED = 0.9  # Spearman's rank correlation, up or down, from which scores are a statistic in disguise
 FEWEST = 12  # images: of fewer, one of the statistics ranks them so by luck in over 1 of 1,000 cases
 CHANNELS = ("red", "green", "blue")
@@ -71,15 +73,21 @@ def probe(values: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, Any]:
 
     Returns:
         statistics (name → AUROC; below .5: lower where defective), strongest (the name farthest
-        from .5), strongest_auroc, flagged (it is ≥ .9 or ≤ .1). Without good or without defective
-        images every AUROC and the strongest are None.
+        from .5), strongest_auroc, flagged (it is ≥ .9 or ≤ .1, and more than luck). Without good or
+        without defective images every AUROC and the strongest are None.
     """
     aurocs = {name: auroc(labels, column) for name, column in values.items()}
     known = {name: value for name, value in aurocs.items() if value is not None}
     strongest = max(known, key=lambda name: abs(known[name] - 0.5), default=None)
     strongest_auroc = known[strongest] if strongest else None
     low, high = FLAGGED
-    flagged = strongest_auroc is not None and not low < strongest_auroc < high
+    flagged = False
+    if strongest and not low < known[strongest] < high:
+        of_good, of_defective = (values[strongest][labels == label] for label in (0, 1))
+        fewest = min(len(of_good), len(of_defective))
+        method = "exact" if fewest <= EXACT else "asymptotic"
+        luck = mannwhitneyu(of_good, of_defective, method=method).pvalue
+        flagged = bool(luck * len(values) < LUCK)  # Holm's first step
     return {
         "statistics": aurocs,
         "strongest": strongest,

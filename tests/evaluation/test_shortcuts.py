@@ -101,11 +101,11 @@ def test_mapped_images_in_batches_give_the_same(tmp_path: Path, monkeypatch: pyt
 
 
 def test_the_probe_names_the_farthest_from_a_coin_toss_and_keeps_the_direction() -> None:
-    labels = np.array([0, 0, 0, 1, 1, 1])
+    labels = np.repeat([0, 1], 12)
     values = {
-        "constant": np.full(6, 256.0),
-        "upwards": np.array([1.0, 2, 4, 3, 5, 6]),
-        "downwards": np.array([6.0, 5, 4, 3, 2, 1]),
+        "constant": np.full(24, 256.0),
+        "upwards": np.repeat([1.0, 2, 4, 3, 5, 6], 4),
+        "downwards": np.repeat([6.0, 5, 4, 3, 2, 1], 4),
     }
     assert shortcuts.probe(values, labels) == {
         "statistics": pytest.approx({"constant": 0.5, "upwards": 8 / 9, "downwards": 0}),
@@ -117,10 +117,27 @@ def test_the_probe_names_the_farthest_from_a_coin_toss_and_keeps_the_direction()
 
 @pytest.mark.parametrize(("value", "flagged"), [(0.9, True), (0.89, False), (0.1, True), (0.11, False)])
 def test_flags_start_at_nine_tenths_either_way(value: float, flagged: bool) -> None:
-    # One good image at 0 among 100 defective: the AUROC is the share of them above it.
-    column = np.concatenate([[0.0], np.where(np.arange(100) < round(100 * value), 1.0, -1.0)])
-    got = shortcuts.probe({"x": column}, np.repeat([0, 1], [1, 100]))
+    # Ten good images at 0 among 100 defective: the AUROC is the share of these above 0.
+    column = np.concatenate([np.zeros(10), np.where(np.arange(100) < round(100 * value), 1.0, -1.0)])
+    got = shortcuts.probe({"x": column}, np.repeat([0, 1], [10, 100]))
     assert (got["strongest_auroc"], got["flagged"]) == (pytest.approx(value), flagged)
+
+
+@pytest.mark.parametrize(("good", "defective"), [(3, 3), (5, 5), (5, 10), (8, 8)])
+def test_luck_is_not_flagged(good: int, defective: int) -> None:
+    """Of 3 + 3 images one of twelve statistics that say nothing reaches .9 in over half of cases."""
+    rng, labels = np.random.default_rng(0), np.repeat([0, 1], [good, defective])
+    found = [
+        shortcuts.probe({str(k): rng.normal(size=len(labels)) for k in range(12)}, labels) for _ in range(60)
+    ]
+    assert np.mean([one["flagged"] for one in found]) <= 0.05
+    beyond = np.mean([abs(one["strongest_auroc"] - 0.5) >= 0.4 for one in found])
+    assert good > 3 or beyond > 0.5
+
+
+def test_a_shortcut_of_few_images_is_flagged_if_luck_hardly_gives_it() -> None:
+    values = {"x": np.arange(15.0), "y": np.ones(15)}
+    assert shortcuts.probe(values, np.repeat([0, 1], [5, 10]))["flagged"]
 
 
 def test_without_defective_images_nothing_is_known() -> None:
