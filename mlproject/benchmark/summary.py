@@ -84,7 +84,7 @@ def _row(one: Evaluated, resamples: int) -> dict[str, Any]:
     row = tables.row(one.group, resamples)
     kept = ("seeds", "n_good", "n_defective", "auroc", "auroc_low", "auroc_high", "auroc_spread")
     decided = ("f1", "recall", "balanced_accuracy", "false_alarm_rate", "all_defective_f1")
-    n = int((one.outcomes[0].scores["subset"] == CALIBRATION).sum())
+    n = min(int((outcome.scores["subset"] == CALIBRATION).sum()) for outcome in one.outcomes)
     asked, confidence = one.pair.threshold.false_alarm_rate, one.pair.threshold.confidence
     reasons = [outcome.measured["not_learnt_because"] for outcome in one.outcomes]
     seeds = [figures(outcome, one.pair.threshold) for outcome in one.outcomes]

@@ -16,13 +16,17 @@ THRESHOLD = Threshold(false_alarm_rate=0.1, strict=False)
 GOOD, DEFECTIVE = 30, 25
 
 
-def outcome(scores: np.ndarray, aupro: float = 0.5) -> Outcome:
+def outcome(scores: np.ndarray, aupro: float = 0.5, n_calibration: int = 19) -> Outcome:
     """Return an outcome whose calibration scores are 0 to 1, and whose test images have these scores."""
     labels = np.repeat([0, 1], [GOOD, DEFECTIVE])
-    calibration = np.linspace(0, 1, 19)
+    calibration = np.linspace(0, 1, n_calibration)
     table = pd.DataFrame(
         {
-            "path": [f"{i}.png" for i in range(len(calibration) + len(labels))],
+            "path": [
+                f"{name}{i}.png"
+                for name, n in (("good", n_calibration), ("", GOOD + DEFECTIVE))
+                for i in range(n)
+            ],
             "subset": ["calibration"] * len(calibration) + ["test"] * len(labels),
             "defect": "x",
             "label": [*np.zeros(len(calibration), int), *labels],
@@ -57,6 +61,12 @@ def test_means_lie_in_their_intervals_and_average_the_seeds():
     assert own[0]["threshold"] == pytest.approx(17 / 18)  # the ⌈20 · 0.9⌉-th of 19
     assert (row["seeds"], row["n_calibration"], row["supported"]) == (3, 19, True)
     assert row["differences"] == {}
+
+
+def test_calibration_images_are_those_of_the_seed_that_has_fewest():
+    seeds = [outcome(drawn(seed, 0.6), n_calibration=n) for seed, n in enumerate((19, 8, 9))]
+    (row,) = summary.rows([evaluated("pca", seeds)], resamples=50)
+    assert (row["n_calibration"], row["supported"]) == (8, False)
 
 
 def test_differences_are_paired_and_zero_for_equal_models():
