@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
+ROUNDING = 1e-14  # of the mean: a deviation up to here is none
 FEWEST = 3  # images that centres and scales are learnt from, each in turn left out
 
 
@@ -90,5 +91,9 @@ class Combination:
 
 
 def centre_and_scale(values: np.ndarray) -> tuple[float, float]:
-    """Return mean and standard deviation of (n,) values; 1 in the place of a deviation of 0."""
-    return float(np.mean(values)), float(np.std(values)) or 1.0
+    """Return mean and standard deviation of (n,) values; 1 in the place of a deviation of 0.
+
+    Of equal values it is not quite 0 where their mean is rounded: 6e-17 of twenty times .3.
+    """
+    centre, scale = float(np.mean(values)), float(np.std(values))
+    return centre, scale if scale > ROUNDING * abs(centre) else 1.0

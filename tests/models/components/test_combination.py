@@ -11,6 +11,12 @@ PARTS = {"error": np.array([1.0, 2.0, 3.0, 6.0]), "density": np.array([10.0, 30.
 def test_centre_and_scale_are_mean_and_deviation_and_values_that_do_not_vary_have_scale_1():
     assert centre_and_scale(np.array([1.0, 3.0])) == (2.0, 1.0)
     assert centre_and_scale(np.array([5.0, 5.0])) == (5.0, 1.0)
+    for constant in (0.3, -7.543, 1e-9, 1e12):
+        assert centre_and_scale(np.full(20, constant)) == (pytest.approx(constant), 1.0), (
+            "rounding is no spread"
+        )
+    nearly = np.array([1.0, 1.0 + 1e-12])
+    assert centre_and_scale(nearly) == (nearly.mean(), nearly.std())
 
 
 def test_a_part_of_weight_2_counts_twice():
