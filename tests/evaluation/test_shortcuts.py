@@ -10,6 +10,7 @@ from PIL import Image
 
 from mlproject.core import artifacts, files
 from mlproject.core.errors import UserError
+from mlproject.data import prepared
 from mlproject.evaluation import brightness, shortcuts
 from mlproject.evaluation.metrics import auroc
 
@@ -173,6 +174,9 @@ def test_the_stage_writes_the_probe_of_the_test_images(
         shortcuts.statistics(test, *np.full((3, len(test)), 32), brightness.mean_brightness(train)), labels
     )
     assert written["flagged"] and written["statistics"]["width"] == 0.5
+    found = shortcuts.of_test_images(prepared.load("screw"))["brightness_distance"]
+    distances = test.mean(axis=(1, 2, 3)) / 255 - brightness.mean_brightness(train)
+    np.testing.assert_allclose(found, np.abs(distances), atol=1e-6)
 
 
 @pytest.mark.parametrize(("category", "expected"), [("bottle", 0.45), ("transistor", 0.67)])

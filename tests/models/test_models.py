@@ -242,6 +242,13 @@ def test_the_papers_noise_is_one_sample_for_the_whole_training(redraw, small_ima
     assert (first == second == third) is not redraw
 
 
+def test_validation_images_are_shown_as_they_are():
+    detector = models.create("kd_cae", small("kd_cae") | {"jitter": 0.2})
+    images, generator = torch.rand(2, 3, 64, 64), torch.Generator().manual_seed(0)
+    assert all(torch.equal(shown, images) for shown in detector.draw(images, generator, training=False))
+    assert not torch.equal(detector.draw(images, generator, training=True)[0], images)
+
+
 def test_a_misspelt_setting_names_the_nearest():
     settings = copy.deepcopy(DEFAULTS["kd_cae"])
     settings["bandwith"] = settings.pop("bandwidth")

@@ -65,6 +65,22 @@ def test_loss_is_squared_error_and_beta_times_the_kl_per_value():
     assert found.item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_sample_is_the_noise_times_the_deviation_from_the_mean():
+    """Means 1, variances 4: noise of 1 makes 1 + 2."""
+    detector = create(beta=1e-5, latent_channels=2)
+    head = detector.encoder[-2]
+    with torch.no_grad():
+        head.weight.zero_()
+        head.bias.copy_(torch.tensor([1.0, 1.0, np.log(4) + 6, np.log(4) + 6]))  # as they start: −6
+    images = torch.rand(2, 3, 64, 64)
+    mean, log_variance = moments(detector.encoder, images)
+    assert (mean[0, 0, 0, 0].item(), log_variance.exp()[0, 0, 0, 0].item()) == pytest.approx((1, 4))
+    made = detector.decoder(torch.full_like(mean, 3.0))
+    nats = kl_from_standard_normal(mean, log_variance).mean().item() * 1e-5 / images[0].numel()
+    found = detector.loss(detector.network, images, images, torch.ones_like(mean))
+    assert found.item() == pytest.approx((made - images).square().mean().item() + nats, rel=1e-5)
+
+
 def test_training_decodes_samples_and_scoring_decodes_means(trained, small_images):
     images = torch.rand(2, 3, 64, 64)
     first, second = (

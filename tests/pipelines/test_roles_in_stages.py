@@ -10,7 +10,7 @@ from support.tuning_project import CATEGORY, edit
 from mlproject import models
 from mlproject.core import artifacts, files, params
 from mlproject.data import prepared
-from mlproject.evaluation import thresholds
+from mlproject.evaluation import brightness, thresholds
 from mlproject.models.components.combination import FEWEST, Combination
 from mlproject.models.components.heat_scale import HeatScale
 from mlproject.training.progress import SilentRun
@@ -99,6 +99,20 @@ def test_of_copies_that_set_the_threshold_one_counts(stages, model, role):
     counted = len(images["calibration"]) if model == "pca" else (~subsets.isin(["copy", "test"])).sum()
     assert files.read_json(folder / "threshold.json")["n_calibration"] == counted
     evaluate.main(CATEGORY, model)
+
+
+def test_brightness_is_matched_to_that_of_the_training_images(stages):
+    _, detector = stages("pca")
+    table = files.read_table(artifacts.scores_folder(CATEGORY, "pca") / "scores.csv")
+    data = prepared.load(CATEGORY)
+    good, test = (data.images[data.rows(split=part)] for part in ("train", "test"))
+    matched = {
+        part: detector.score(brightness.match_brightness(test, brightness.mean_brightness(images))).scores
+        for part, images in (("train", good), ("test", test))
+    }
+    written = table.loc[table["subset"] == "test", "score_brightness_matched"].to_numpy()
+    np.testing.assert_allclose(written, matched["train"], rtol=1e-9)
+    assert not np.allclose(written, matched["test"])
 
 
 def test_a_model_that_can_leave_an_image_out_has_its_threshold_from_all_good_ones(stages):

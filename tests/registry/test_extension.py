@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -18,8 +19,9 @@ from mlproject.core import artifacts, files, params
 from mlproject.data import prepared
 from mlproject.data.decode import decode_bytes
 from mlproject.evaluation import thresholds
+from mlproject.models.components.combination import Combination
 from mlproject.models.patch_kde import PatchKDE
-from mlproject.registry import extension, loaded_version, version_tags
+from mlproject.registry import extension, extension_results, loaded_version, version_tags
 from mlproject.tracking import connection
 
 pytest_plugins = ["support.tracked_project", "support.promotion_project"]
@@ -87,6 +89,21 @@ def test_the_new_version_records_its_parent_and_each_image(first, tmp_path):
     assert table.loc[table["subset"] == "train", "path"].tolist() == [*of_parent, *lot]
     assert "with 7 added and 1 taken out" in version(number).description
     assert "added/lot 7/0.png" in version(number).description
+
+
+def test_a_training_image_that_has_copies_sets_no_threshold():
+    rows = pd.DataFrame({"subset": ["validation", "calibration", "test"]})
+    parent = SimpleNamespace(not_trained=rows, threshold={"false_alarm_rate_asked": 0.3})
+    detector = SimpleNamespace(
+        threshold_roles=PatchKDE.threshold_roles,
+        threshold_scores=lambda parts: parts["density"],
+        combination=Combination({"density": 0.0}, {"density": 1.0}),
+        paper_rule=None,
+    )
+    scored = SimpleNamespace(parts={"density": np.array([3.0, 4.0, 9.0])})
+    left_out = pd.DataFrame({"density": [5.0, np.nan], "score": [5.0, np.nan]})
+    found = extension_results._threshold(parent, detector, scored, left_out)
+    assert (found["n_calibration"], found["threshold"]) == (3, 5.0)
 
 
 def test_test_figures_and_threshold_are_measured_again_from_the_same_images(first, tmp_path):

@@ -249,6 +249,17 @@ def test_more_labels_hold_those_of_fewer(trained):
     assert "50 labels" in " ".join(summary("labels")["notes"])
 
 
+def test_a_cell_learns_from_the_pools_good_images_and_the_labelled_defects_alone(trained, monkeypatch):
+    study, given = runner.opened(CATEGORY, "labels"), []
+    monkeypatch.setattr(fitting, "fit", lambda *given_to_fit: given.append(given_to_fit[3]))
+    monkeypatch.setattr(fitting, "scored", lambda *_: None)
+    cell = next(cell for cell in study.cells() if (cell.series, cell.level) == ("labels", 2))
+    study.run(cell)
+    inputs, (labelled,) = study.inputs, given
+    pool = inputs.data.paths(inputs.test[~inputs.held_out & (study.label == 0)])
+    assert sorted(labelled.originals) == sorted([*pool, *cell.facts["labelled_defects"]])
+
+
 def test_a_left_out_type_is_not_learnt_and_alone_is_evaluated(trained):
     study = runner.opened(CATEGORY, "labels")
     for cell in study.cells():

@@ -58,8 +58,8 @@ def test_loss_falls_and_equal_seeds_give_equal_weights():
 
 
 def test_stops_early_and_keeps_the_best_epochs_weights():
-    """Validation losses by script: the best is epoch 3, so patience 2 ends after epoch 5."""
-    script = iter([5.0, 4.0, 1.0, 2.0, 3.0, 0.0])
+    """Validation losses by script: the first of the best is epoch 3, so patience 2 ends after epoch 5."""
+    script = iter([5.0, 4.0, 1.0, 1.0, 3.0, 0.0])
     seen = []
 
     def scripted(net, shown, target):

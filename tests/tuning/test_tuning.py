@@ -126,6 +126,12 @@ def test_a_tuning_sees_no_image_that_will_set_the_threshold(tuning_home, objecti
     assert len(images.train) + len(images.examined) == len(roles.train)
 
 
+def test_with_cross_too_half_of_the_held_out_images_are_not_seen(tuning_home):
+    seen = data.prepare(plan.load("disc", "pca"))
+    project.edit(lambda tree: tree["split"].update(calibration="cross"))
+    assert np.array_equal(data.prepare(plan.load("disc", "pca")).validation, seen.validation)
+
+
 def test_of_copies_one_is_examined_and_one_will_set_the_threshold(tuning_home):
     planned, manifest = plan.load("disc", "pca"), Path("data/prepared/disc/manifest.csv")
     before, table = data.prepare(planned), files.read_table(manifest)
