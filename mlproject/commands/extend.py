@@ -58,7 +58,7 @@ def _told(made: "Extended") -> list[str]:
         )
     if made.known:
         names = ", ".join(map(quoted, made.known[:NAMED])) + (" …" if made.known[NAMED:] else "")
-        lines.append(f"Left out, learnt from already: {len(made.known)} ({names})")
+        lines.append(f"Left out, learnt from or calibrated on already: {len(made.known)} ({names})")
     if training["n_train"] > (most := parent.detector.extendable_images):
         lines.append(
             f"This version cannot be extended again: of more than {most} training images it keeps only what "

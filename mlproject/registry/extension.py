@@ -39,7 +39,7 @@ class Extended:
     """What an extension made.
 
     Attributes:
-        known: photos that were given, but which the parent has learnt from already.
+        known: photos that were given, but which the parent has learnt from or is calibrated on.
     """
 
     parent: Parent
@@ -73,7 +73,10 @@ def extend(
         learnt = data.images[data.manifest["sha256"].isin(parent.trained["sha256"][keep]).to_numpy()]
         change, known = _with_photos(parent, keep, data.images[rows], learnt, add)
         if keep.all() and change.added.empty:
-            raise UserError(f"{parent.title}: it has learnt from every photo given: nothing would change.")
+            raise UserError(
+                f"{parent.title}: it has learnt from, or is calibrated on, every photo given: nothing would "
+                "change."
+            )
         facts = extension_results.write(folder / "extended", parent, change, data, rows)
         made = register.register_facts(parent.dataset, facts, runs.log(parent.dataset, facts))
     return Extended(parent, facts, made, known)
@@ -137,17 +140,21 @@ def _hint(name: str, paths: list[str], not_trained: pd.DataFrame) -> str:
 def _with_photos(
     parent: Parent, keep: np.ndarray, not_trained: np.ndarray, learnt: np.ndarray, add: Sequence[Path]
 ) -> tuple[Change, tuple[Path, ...]]:
-    """Return the change with its photos, and the photos that the parent has learnt from already.
+    """Return the change with its photos, and the photos that the parent knows.
+
+    Those are what it has learnt from, and its own calibration images at the place that they have in its data
+    set: the folder train/good of a data set made from the parent's holds both.
 
     Args:
         not_trained: (k, s, s, 3) uint8, the images of `Parent.not_trained`.
         learnt: (l, s, s, 3) uint8, those training images that stay and are prepared here.
     """
-    staying = parent.trained[keep]
+    staying, held_out = parent.trained[keep], parent.not_trained.query("subset != 'test'")
+    own = set(zip(held_out["path"], held_out["sha256"], strict=True))
     seen, new, known = set(staying["sha256"]), [], []
     for path, decoded in _decoded(add, parent.prepared["image_size"]):
         sha256 = files.sha256(path)
-        if sha256 in seen:
+        if sha256 in seen or ("/".join(path.absolute().parts[-3:]), sha256) in own:
             known.append(path)
         else:
             seen.add(sha256)

@@ -21,6 +21,7 @@ from mlproject.data.decode import decode_bytes
 from mlproject.evaluation import thresholds
 from mlproject.models.components.combination import Combination
 from mlproject.models.patch_kde import PatchKDE
+from mlproject.production import feedback
 from mlproject.registry import extension, extension_results, loaded_version, version_tags
 from mlproject.tracking import connection
 
@@ -208,18 +209,35 @@ def test_a_photo_that_is_known_already_is_left_out(first, mlproject):
     known = str(RAW / training_images()[0])
     code, _, err = mlproject("extend", "bottle/1", "--add", known)
     assert code == 2
-    assert "it has learnt from every photo given: nothing would change" in err
+    assert "it has learnt from, or is calibrated on, every photo given: nothing would change" in err
     code, out, _ = mlproject("extend", "bottle/1", "--add", known, "--add", "photos/lot 7/0.png")
     assert code == 0
     assert "with 1 images added" in out
-    assert f"Left out, learnt from already: 1 ({known})" in out
+    assert f"Left out, learnt from or calibrated on already: 1 ({known})" in out
     again = "photos/again.png"
     with Image.open(known) as photo:
         photo.save(again, compress_level=1)
     assert sha256(again) != sha256(known)
     code, _, err = mlproject("extend", "bottle/1", "--add", again)
     assert code == 2
-    assert "it has learnt from every photo given: nothing would change" in err
+    assert "it has learnt from, or is calibrated on, every photo given: nothing would change" in err
+
+
+def test_the_data_set_of_feedback_adds_its_new_photos_alone(first, mlproject):
+    photo = Path("photos/lot 7/3.png")
+    corrections = [feedback.Correction(str(photo), sha256(photo), "good")]
+    into = artifacts.CORRECTED / project.DATASET
+    feedback.extend_data_set(corrections, project.CATEGORY, [project.CATEGORY], into)
+    folder = into / project.CATEGORY / "train/good"
+    (into / project.CATEGORY / corrections[0].folder / corrections[0].name).rename(folder / "new.png")
+    code, out, err = mlproject("extend", "bottle/1", "--add", str(folder))
+    assert code == 0, err
+    assert "with 1 images added" in out
+    assert "Left out, learnt from or calibrated on already: 80 (" in out
+    (folder / "000.png").write_bytes((RAW / "test/good/000.png").read_bytes())
+    code, _, err = mlproject("extend", "bottle/1", "--add", str(folder))
+    assert code == 2
+    assert "000.png: is the same photo as test/good/000.png, a test image" in err
 
 
 def test_names_that_are_no_utf_8_are_kept_apart():
