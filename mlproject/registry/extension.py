@@ -9,7 +9,8 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
+from itertools import chain, count
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -163,13 +164,10 @@ def _with_photos(
     known += [path for (path, *_), original in zip(new, first, strict=True) if original is None]
     new = [photo for photo, original in zip(new, first, strict=True) if original is not None]
     paths = [path for path, *_ in new]
-    names = [_name(path, add) for path in paths]
-    taken = [*staying["path"], *parent.not_trained["path"], *names]
-    twice = next((name for name in names if taken.count(name) > 1), None)
-    if twice:
-        raise UserError(
-            f"{parent.title}: two of its images would be called {quoted(twice)}. Rename the photo."
-        )
+    taken, names = {*staying["path"], *parent.not_trained["path"]}, []
+    for path in paths:
+        names.append(_free(PurePosixPath(_name(path, add)), taken))
+        taken.add(names[-1])
     pixels = np.stack([decoded for *_, decoded in new]) if new else not_trained[:0]
     alone = uncopied([original for original in first if original is not None])
     about = {"subset": "train", "half": "none", "defect": "good", "label": 0}
@@ -198,6 +196,12 @@ def _name(path: Path, add: Sequence[Path]) -> str:
         if given.is_dir() and path.is_relative_to(given):
             name = Path(given.resolve().name) / path.relative_to(given)
     return files.path_text(f"{ADDED}/{name.as_posix()}")
+
+
+def _free(name: PurePosixPath, taken: set[str]) -> str:
+    """Return a name that no other image of the version has: 001-2.png where 001.png is taken."""
+    numbered = (str(name.with_stem(f"{name.stem}-{number}")) for number in count(2))
+    return next(free for free in chain([str(name)], numbered) if free not in taken)
 
 
 def _originals(

@@ -245,6 +245,27 @@ def test_names_that_are_no_utf_8_are_kept_apart():
     assert names == ["added/a\\xe8.png", "added/a\\xe9.png"]
 
 
+def test_a_photo_of_a_name_that_is_taken_gets_a_numbered_one(first, mlproject, tmp_path):
+    later = [Path(f"photos/{day}/good/7.png") for day in ("monday", "tuesday")]
+    for number, photo in enumerate(later):
+        photo.parent.mkdir(parents=True)
+        Path(f"photos/lot 7/{number}.png").rename(photo)
+    lots = [argument for photo in later for argument in ("--add", str(photo.parent))]
+    code, out, err = mlproject("extend", "bottle/1", *lots)
+    assert code == 0, err
+    number = int(out.split(" version ")[1].split()[0])
+    (step,) = recorded(number, tmp_path)[1]
+    added = {image["path"]: image["sha256"] for image in step["added"]}
+    assert added == {
+        "added/good/7.png": sha256(later[0]),
+        "added/good/7-2.png": sha256(later[1]),
+    }
+    for name in ("good/7.png", "7-2.png"):
+        assert mlproject("extend", f"bottle/{number}", "--remove", name)[0] == 0
+    for number, photo in enumerate(later):
+        photo.rename(f"photos/lot 7/{number}.png")
+
+
 def test_the_end_of_a_held_out_images_name_is_told_from_a_misspelt_training_images(first, mlproject):
     data = prepared.load(project.CATEGORY)
     (path, *_) = data.paths(data.roles(params.load("split", params.Split), 0).calibration)
