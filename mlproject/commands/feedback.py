@@ -69,11 +69,7 @@ def feedback(
         typer.echo(
             f"The masks given are not used: {into / category} has none, and a category has all or none."
         )
-    command = [sys.executable, "-m", "dvc", "add", str(into)]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)  # noqa: S603
-    if done.returncode:
-        said = done.stderr.rpartition("ERROR:")[2].strip() or "it says nothing"
-        raise UserError(f"{into} is written, but `dvc add {into}` failed: {said}")
+    _dvc(f"{into} is written, but", "add", str(into))
     typer.echo(f"Versioned: {into}.dvc. Next:")
     if (data.source, Path(data.path)) != ("folder", into):
         typer.echo(f"  in params.yaml, set data.source: folder and data.path: {into}")
@@ -88,6 +84,7 @@ def _demand_versioned_state(into: Path) -> None:
 
     Raises:
         UserError: says how to bring it back, or that there is no .dvc file: a folder of photos is not ours.
+            Or DVC fails.
     """
     versioned = into.with_name(f"{into.name}.dvc")
     if not versioned.is_file():
@@ -97,11 +94,26 @@ def _demand_versioned_state(into: Path) -> None:
                 f"where nothing is. To change it nevertheless, `dvc add {shlex.quote(str(into))}` first."
             )
         return
-    command = [sys.executable, "-m", "dvc", "status", "--json", str(versioned)]
-    found = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)  # noqa: S603
-    if found.returncode or json.loads(found.stdout or "{}"):
+    if json.loads(_dvc("Nothing was changed:", "status", "--json", str(versioned)) or "{}"):
         raise UserError(
             f"{into}: is not what {versioned} names. `dvc checkout {versioned}` brings that back, `dvc pull "
             f"{versioned}` from a remote; `dvc add {into}` keeps what you changed by hand. To start "
             f"again from {artifacts.RAW}, remove both. Then run again."
         )
+
+
+def _dvc(state: str, *arguments: str) -> str:
+    """Run DVC and return what it prints.
+
+    Args:
+        state: of the data set, if DVC fails.
+
+    Raises:
+        UserError: it fails, for example because another one holds its lock.
+    """
+    command = [sys.executable, "-m", "dvc", *arguments]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)  # noqa: S603
+    if done.returncode:
+        said = done.stderr.rpartition("ERROR:")[2].strip() or "it says nothing"
+        raise UserError(f"{state} `{shlex.join(['dvc', *arguments])}` failed: {said}")
+    return done.stdout

@@ -319,3 +319,18 @@ def test_a_folder_that_the_command_did_not_make_is_left_as_it_is(here, monkeypat
     assert "my photos: was not made by this command: there is no my photos.dvc" in said
     assert "`dvc add 'my photos'` first" in said
     assert sorted(path for path in Path("my photos").rglob("*")) == before
+
+
+def test_a_dvc_that_fails_is_not_taken_for_a_data_set_that_differs(here, monkeypatch, capsys):
+    text = (ROOT / "params.yaml").read_text()
+    Path("params.yaml").write_text(re.sub(r"(?m)^categories: .*$", "categories: [disc]", text))
+    write_csv(dict.fromkeys(write_photos(here / "photos", 1), "good"))
+    INTO.mkdir(parents=True)
+    INTO.with_suffix(".dvc").write_text("outs: []\n")
+    monkeypatch.setattr(sys, "argv", ["mlproject", "feedback", "corrected.csv", CATEGORY])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "Nothing was changed: `dvc status --json data/corrected/sample.dvc` failed: you are not" in said
+    assert "remove both" not in said
