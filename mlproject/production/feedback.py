@@ -6,6 +6,7 @@ other half and all defective ones are only tested on, so what decides about a ch
 
 import glob
 import hashlib
+import os
 import re
 import shutil
 from collections import Counter
@@ -25,6 +26,7 @@ TRUTH = "truth"
 COLUMNS = ("path", "sha256", TRUTH)
 MARKED = 1024  # side that a mask is looked at, pixels
 DEFECT = re.compile(r"\w[\w. -]*")  # a folder's name
+ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")  # as `verdict_table.name_of` writes a byte that is no UTF-8
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,11 @@ class Correction:
         """
         if buckets.is_url(self.path):
             return buckets.read(buckets.find(self.path))
-        return Path(self.path).read_bytes()
+        try:
+            return Path(self.path).read_bytes()
+        except FileNotFoundError:  # bytes that are no UTF-8 stand escaped in the table of verdicts
+            name = ESCAPED.sub(lambda escape: bytes([int(escape[1], 16)]), os.fsencode(self.path))
+            return Path(os.fsdecode(name)).read_bytes()
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Corrected verdicts become a data set: what is fitted to and what decides stay apart; mistakes are named."""
 
 import hashlib
+import os
 import re
 import shlex
 import shutil
@@ -22,6 +23,7 @@ from mlproject.core import artifacts
 from mlproject.core.errors import UserError
 from mlproject.data.layout import read_layout
 from mlproject.production import feedback
+from mlproject.production.verdict_table import name_of
 from mlproject.tracking import connection
 
 CATEGORY = "disc"
@@ -95,6 +97,16 @@ def test_a_type_of_defect_may_be_two_words(here):
     (photo,) = write_photos(here / "photos", 1)
     extend({photo: "Bruch klein"})
     assert corrected() == {sha256(photo): "test/Bruch klein"}
+
+
+def test_a_photo_whose_name_is_no_utf_8_is_found_by_the_name_that_the_table_has(here):
+    first, second = write_photos(here / "photos", 2)
+    odd = first.rename(here / "photos" / os.fsdecode(b"stra\xdfe.png"))
+    literal = second.rename(here / "photos" / r"a\xdf.png")
+    path = write_csv({odd: "dent", literal: "dent"}, path="")
+    table = pd.read_csv(path).assign(path=[name_of(odd), name_of(literal)])
+    table.to_csv(path, index=False)
+    assert {made.sha256 for made in feedback.read(path)} == {sha256(odd), sha256(literal)}
 
 
 def test_a_training_image_that_is_defective_leaves_the_training_images(here):
