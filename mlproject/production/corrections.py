@@ -72,12 +72,13 @@ class Corrections:
 
 
 def renew(path: Path, verdicts: pd.DataFrame) -> int:
-    """Write verdicts in place of a CSV file, with the truths that it holds; return how many these are.
+    """Write verdicts in place of a CSV file, with what people added to it; return how many truths it has.
 
-    A marked photo that has no verdict keeps its row, after the others.
+    That is the column truth and all others that `verdicts` lacks. A photo of which something stands there but
+    that has no verdict keeps its row, after the others.
 
     Args:
-        verdicts: with a column sha256.
+        verdicts: with columns path and sha256.
 
     Raises:
         UserError: the file in its place is no table, or the disk is full.
@@ -86,19 +87,20 @@ def renew(path: Path, verdicts: pd.DataFrame) -> int:
     table = pd.read_csv(text, dtype=str, keep_default_na=False)
     path.absolute().parent.mkdir(parents=True, exist_ok=True)
     with files.locked(_photos(path.absolute())):
-        marked = _marked(path)
-        if len(marked):
-            table[feedback.TRUTH] = _truths(table, marked)
-            others = marked[~marked["sha256"].isin(table["sha256"])]
-            table = pd.concat([table, others]).fillna("")
-        files.write_table(path, table)
-    return len(marked)
+        before = _before(path)
+        added = [name for name in before if name not in table]
+        marked = before[(before[added] != "").any(axis=1)]
+        for name in added:
+            table[name] = _said(table, marked, name)
+        others = marked[~marked["sha256"].isin(table["sha256"])]
+        files.write_table(path, pd.concat([table, others]).fillna(""))
+    return int((before[feedback.TRUTH] != "").sum()) if feedback.TRUTH in before else 0
 
 
-def _marked(path: Path) -> pd.DataFrame:
-    """Return the rows of a table that have a truth; none where there is no file yet."""
+def _before(path: Path) -> pd.DataFrame:
+    """Return a table of verdicts; one without rows where there is no file yet."""
     if not path.is_file():
-        return pd.DataFrame(columns=list(feedback.COLUMNS), dtype=str)
+        return pd.DataFrame(columns=["path", "sha256"], dtype=str)
     table = feedback.read_table(path)
     unlike = [name for name in table if name.strip().lower() == feedback.TRUTH != name]
     if unlike or not {"path", "sha256"} <= {*table}:
@@ -106,14 +108,15 @@ def _marked(path: Path) -> pd.DataFrame:
             f"{quoted(path)}: is no table that `mlproject verdicts` wrote, with commas and the columns path, "
             f"sha256 and {feedback.TRUTH}. Nothing was replaced. Save it so, or name another file."
         )
-    return table[table[feedback.TRUTH] != ""] if feedback.TRUTH in table else table.iloc[:0]
+    return table
 
 
-def _truths(table: pd.DataFrame, marked: pd.DataFrame) -> list[str]:
-    """Return the truth of each row: its own, else that of its content where people agree on it."""
-    own = {(row.path, row.sha256): getattr(row, feedback.TRUTH) for row in marked.itertuples()}
-    said = marked[marked["sha256"] != ""].groupby("sha256")[feedback.TRUTH].agg(set)
-    agreed = {sha256: next(iter(truths)) for sha256, truths in said.items() if len(truths) == 1}
+def _said(table: pd.DataFrame, marked: pd.DataFrame, column: str) -> list[str]:
+    """Return what people said of each row: of its own path, else of its content where they agree on it."""
+    marked = marked[marked[column] != ""]
+    own = dict(zip(zip(marked["path"], marked["sha256"], strict=True), marked[column], strict=True))
+    said = marked[marked["sha256"] != ""].groupby("sha256")[column].agg(set)
+    agreed = {sha256: next(iter(values)) for sha256, values in said.items() if len(values) == 1}
     places = zip(table["path"], table["sha256"], strict=True)
     return [own.get((path, sha256), agreed.get(sha256, "")) for path, sha256 in places]
 

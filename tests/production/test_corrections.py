@@ -93,6 +93,22 @@ def test_marks_that_contradict_stay_with_their_paths(tmp_path):
     )
 
 
+def test_verdicts_written_again_keep_the_columns_that_people_added(tmp_path):
+    table = tmp_path / "line.csv"
+    table.write_text(
+        "path,sha256,score,truth,looked at by,shift\n"
+        "a.png,1,0.5,dent,Anna,\nb.png,2,0.5,,Ben,\nc.png,3,0.5,,,\ngone.png,4,0.5,,Cleo,\n"
+    )
+    verdicts = pd.DataFrame(
+        {"path": ["c.png", "b.png", "a.png"], "sha256": ["3", "2", "1"], "score": [0.75] * 3}
+    )
+    assert renew(table, verdicts) == 1
+    assert table.read_text() == (
+        "path,sha256,score,truth,looked at by,shift\n"
+        "c.png,3,0.75,,,\nb.png,2,0.75,,Ben,\na.png,1,0.75,dent,Anna,\ngone.png,4,0.5,,Cleo,\n"
+    )
+
+
 @pytest.mark.parametrize("content", ["path;sha256;truth\na;1;x\n", "path,sha256,Truth\na,1,x\n", "a\n1\n"])
 def test_verdicts_replace_no_other_table(content, tmp_path):
     (tmp_path / "line.csv").write_text(content)
