@@ -162,9 +162,15 @@ def _shortened(body: bytes) -> bytes:
         return body
     try:
         error = json.loads(body)
-        return json.dumps({name: str(text)[:LONGEST_ERROR] for name, text in error.items()}).encode()
+        return json.dumps({name: _ends(str(text)) for name, text in error.items()}).encode()
     except (ValueError, AttributeError, RecursionError):
         return body[:LONGEST_ERROR]
+
+
+def _ends(text: str) -> str:
+    """Return beginning and end of a long text: MLflow writes the reason before the input, or after it."""
+    half = LONGEST_ERROR // 2
+    return text if len(text) <= LONGEST_ERROR else f"{text[:half]} … {text[-half:]}"
 
 
 async def _refuse(send: Send, status: int, reason: str) -> None:

@@ -263,3 +263,11 @@ def test_an_error_does_not_repeat_a_large_input(served):
     assert answer.status_code == 400
     assert len(answer.content) < 3000
     assert "valid JSON" in answer.json()["message"]
+
+
+def test_the_reason_follows_a_table_that_is_cut(served):
+    image = np.random.default_rng(0).integers(0, 256, (30, 30, 3), dtype=np.uint8)
+    answer = ask(served[1], *[image] * 40, np.zeros((200, 100, 3), np.uint8))
+    assert answer.status_code == 400
+    assert len(answer.content) < 3000
+    assert "pixels, 15,000 at most" in answer.json()["message"]
