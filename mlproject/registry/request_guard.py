@@ -98,7 +98,7 @@ class Guard:
         headers = dict(scope["headers"])
         length = headers.get(b"content-length", b"")
         if b"content-type" not in headers:
-            await _refuse(send, 415, "Content-Type is missing: application/json, or text/csv")
+            await _refuse(send, 415, "Content-Type is missing: it must be application/json")
         elif length.isdigit() and int(length) > self.limit:
             await self._refuse_large(send)
         else:

@@ -271,3 +271,11 @@ def test_the_reason_follows_a_table_that_is_cut(served):
     assert answer.status_code == 400
     assert len(answer.content) < 3000
     assert "pixels, 15,000 at most" in answer.json()["message"]
+
+
+def test_what_content_type_must_be_is_said(served):
+    answer = requests.post(served[1], data=b"image", timeout=60)
+    assert (answer.status_code, answer.text) == (
+        415,
+        "Content-Type is missing: it must be application/json\n",
+    )
