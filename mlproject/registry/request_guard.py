@@ -95,6 +95,8 @@ class Guard:
         if scope["type"] != "http" or scope["path"] != PATH:
             await self.app(scope, receive, send)
             return
+        from starlette.requests import ClientDisconnect
+
         headers = dict(scope["headers"])
         length = headers.get(b"content-length", b"")
         if b"content-type" not in headers:
@@ -106,7 +108,7 @@ class Guard:
                 await self.app(scope, self._counted(receive), _Answer(send))
             except TooLarge:
                 await self._refuse_large(send)
-            except NOT_PARSED as error:
+            except (*NOT_PARSED, ClientDisconnect) as error:  # without an answer there would be a traceback
                 await _refuse(send, 400, f"the request cannot be read ({type(error).__name__})")
 
     def _counted(self, receive: Receive) -> Receive:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import fastapi
 import numpy as np
@@ -279,3 +281,13 @@ def test_what_content_type_must_be_is_said(served):
         415,
         "Content-Type is missing: it must be application/json\n",
     )
+
+
+def test_a_client_that_hangs_up_leaves_no_traceback(served, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("uvicorn.error"), "handlers", [caplog.handler])
+    place = urlsplit(served[1])
+    with socket.create_connection((place.hostname, place.port)) as client:
+        head = f"POST {place.path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        client.sendall(f"{head}Content-Length: 1000\r\n\r\n{{".encode())
+    assert ask(served[1], np.zeros((9, 9, 3), np.uint8)).status_code == 200
+    assert not caplog.records
