@@ -29,6 +29,7 @@ PIXELS = "MLPROJECT_MAX_MEGAPIXELS"  # environment variable
 DEFAULT_PIXELS = "180"  # two of the largest images that are decoded; some 20 bytes a pixel meanwhile
 RETRY_AFTER = b"2"  # seconds; the largest image is decoded in about one
 LONGEST_ERROR = 1000  # characters of an error's message: MLflow repeats the whole input in some
+DRAINED = 4  # times the limit: what is read of a larger body, and thrown away
 # What parsing raises on input that is not what it seems. MLflow answers for what the model itself raises.
 NOT_PARSED = (
     ValueError,
@@ -102,12 +103,12 @@ class Guard:
         if b"content-type" not in headers:
             await _refuse(send, 415, "Content-Type is missing: it must be application/json")
         elif length.isdigit() and int(length) > self.limit:
-            await self._refuse_large(send)
+            await self._refuse_large(receive, send)
         else:
             try:
                 await self.app(scope, self._counted(receive), _Answer(send))
             except TooLarge:
-                await self._refuse_large(send)
+                await self._refuse_large(receive, send)
             except (*NOT_PARSED, ClientDisconnect) as error:  # without an answer there would be a traceback
                 await _refuse(send, 400, f"the request cannot be read ({type(error).__name__})")
 
@@ -125,7 +126,13 @@ class Guard:
 
         return counted
 
-    async def _refuse_large(self, send: Send) -> None:
+    async def _refuse_large(self, receive: Receive, send: Send) -> None:
+        """Answer 413; first read on for a while, as many a client sends all before it looks for an answer."""
+        drained, more = 0, True
+        while more and drained < DRAINED * self.limit:
+            message = await receive()
+            drained += len(message.get("body", b""))
+            more = message.get("more_body", False)
         text = f"a request holds at most {self.limit / 1e6:g} MB; {LIMIT} changes it where the server starts"
         await _refuse(send, 413, text)
 

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -210,6 +211,7 @@ def served(first, monkeypatch) -> Iterator[tuple[pyfunc.PyFuncModel, str]]:
     monkeypatch.setitem(sys.modules, request_guard.SERVER, object())
     monkeypatch.setattr(fastapi, "FastAPI", fastapi.FastAPI)  # `install` replaces it
     monkeypatch.setenv(request_guard.PIXELS, "0.015")
+    monkeypatch.setenv(request_guard.LIMIT, "2")
     monkeypatch.setenv("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "false")  # `init` sets it
     model = pyfunc.load_model(f"models:/{first.name}/{first.version}")
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -291,3 +293,10 @@ def test_a_client_that_hangs_up_leaves_no_traceback(served, caplog, monkeypatch)
         client.sendall(f"{head}Content-Length: 1000\r\n\r\n{{".encode())
     assert ask(served[1], np.zeros((9, 9, 3), np.uint8)).status_code == 200
     assert not caplog.records
+
+
+def test_a_client_that_sends_all_before_it_reads_is_told_that_it_is_too_much(served):
+    place = urlsplit(served[1])
+    client = HTTPConnection(place.hostname, place.port, timeout=60)
+    client.request("POST", place.path, b" " * 9_000_000, {"Content-Type": "application/json"})
+    assert client.getresponse().status == 413
