@@ -1,9 +1,13 @@
 """Run a stage's script or a command: a user's mistake ends it with a line of text and exit code 2."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from io import TextIOWrapper
+from pathlib import Path
+from typing import NoReturn
 
 from mlproject.core.errors import MISPLACED, REFUSALS, UserError, refusal
 
@@ -23,13 +27,15 @@ def run(main: Callable[..., None]) -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        main(*sys.argv[1:])
+        try:
+            main(*sys.argv[1:])
+        finally:
+            with suppress(BrokenPipeError):  # its reader wants no more
+                print(end="", flush=True)  # or the disk may be full
     except UserError as error:
-        print(f"error: {_printable(str(error))}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        _end(f"error: {_printable(str(error))}", error.exit_code)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        _end("interrupted", INTERRUPTED)
     except OSError as error:
         if _NO_TEMPORARY_FOLDER in str(error):
             text = "no temporary file can be written: the disk is full, or TMPDIR names no folder to write to"
@@ -37,8 +43,17 @@ def run(main: Callable[..., None]) -> None:
             text = str(refusal(error.filename or "output", error, "The run stopped"))
         else:
             raise
-        print(f"error: {_printable(text)}", file=sys.stderr)
-        sys.exit(UserError.exit_code)
+        _end(f"error: {_printable(text)}", UserError.exit_code)
+
+
+def _end(line: str, code: int) -> NoReturn:
+    """Print a line and exit; what standard output does not take, Python would complain of at its end."""
+    print(line, file=sys.stderr)
+    try:
+        print(end="", flush=True)
+    except OSError:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end
+    sys.exit(code)
 
 
 def _printable(text: str) -> str:

@@ -1,5 +1,7 @@
 """A script ends with a line and an exit code, not with a traceback, where nothing is wrong with it."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,13 @@ def test_a_path_where_no_file_can_be_is_one_line(path, said, capsys, monkeypatch
     assert (
         capsys.readouterr().err == f"error: {path}: {said}. The run stopped. Correct that, then run again.\n"
     )
+
+
+@pytest.mark.parametrize("printed", ["print('good')", "print('good', flush=True)"])
+def test_what_was_printed_to_a_full_disk_is_one_line_and_exit_code_2(printed):
+    code = f"from mlproject.core import script\nscript.run(lambda *_: {printed})"
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    said = "error: output: the disk is full. The run stopped. Free some space, then run again.\n"
+    assert (done.returncode, done.stderr) == (2, said)
