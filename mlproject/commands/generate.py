@@ -33,14 +33,16 @@ def write(generator: "Generator", count: int, folder: Path, seed: int) -> None:
     """Write `count` images as 000000.png, … into a folder that is new or empty.
 
     Raises:
-        UserError: the folder holds something, or its disk has no room: nothing is written.
+        UserError: the folder holds something, may not be written to, or its disk has no room: nothing is
+            written.
     """
     from PIL import Image
 
-    from mlproject.core.files import written_whole
+    from mlproject.core.files import check_folder_of, written_whole
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder}: already exists. Name a new folder, or empty this one.")
+    check_folder_of(folder)
     first = generator.sample(1, seed)[0]
     _demand_room(count, first.nbytes, folder)
     with written_whole(folder) as part:

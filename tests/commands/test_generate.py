@@ -58,6 +58,12 @@ def test_a_folder_that_holds_something_is_left_alone(generator, tmp_path):
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["photo.png"]
 
 
+def test_a_folder_that_cannot_be_written_is_said_first(generator, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="file may not be written to"):
+        generate.write(generator, 2, tmp_path / "file/out", 0)
+
+
 def test_cut_off_it_leaves_nothing(generator, tmp_path, monkeypatch):
     def cut(count, seed):
         yield np.zeros((64, 64, 3), np.uint8)

@@ -197,6 +197,7 @@ def test_verdicts_are_printed_where_no_file_is_named(mlproject, some_photos):
         (["bottle@champion", "PHOTOS/notes"], "no images"),
         (["bottle@champion", "PHOTOS", "--out", "r.xlsx"], "Allowed: .csv, .json, .parquet"),
         (["bottle@champion", "PHOTOS", "--overlays", "PHOTOS"], "already exists"),
+        (["bottle@champion", "PHOTOS", "--overlays", "PHOTOS/a.png/new"], "a.png may not be written to"),
         (["bottle@champion", "PHOTOS", "--out", "r.json", "--regions", "./r.json"], "are the same file"),
         (["bottel", "PHOTOS"], "Did you mean"),
         (["bottle@previous", "PHOTOS"], "has no previous"),

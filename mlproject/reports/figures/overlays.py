@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mlproject.core.errors import UserError, quoted
-from mlproject.core.files import written_whole
+from mlproject.core.files import check_folder_of, written_whole
 from mlproject.data.buckets import SCHEME, Place
 from mlproject.models.components.heat_scale import HeatScale
 from mlproject.reports.figures.drawing import HEAT_COLOURS
@@ -59,13 +59,14 @@ def overlay(picture: np.ndarray, anomaly_map: np.ndarray, scale: HeatScale) -> n
 
 
 def check_new(folder: Path) -> None:
-    """Refuse a folder that is not empty, because it would be replaced.
+    """Refuse a folder that is not empty, because it would be replaced, or that could not be written.
 
     Raises:
-        UserError: the folder is not empty.
+        UserError: the folder is not empty, or as `files.check_folder_of`.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{quoted(folder)}: already exists. Name a new folder, or empty this one.")
+    check_folder_of(folder)
 
 
 @contextmanager
