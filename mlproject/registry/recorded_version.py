@@ -129,6 +129,10 @@ def download(version: "ModelVersion", into: Path) -> Path:
         except KeyboardInterrupt:
             atexit.register(shutil.rmtree, into, ignore_errors=True)  # runs when the threads have ended
             raise
+        except PermissionError as error:
+            if Path(error.filename or "") != into / hashes.ADDED:
+                raise
+            folder = into  # all is here; this last file, MLflow's own, is a copy of one that is read-only
         hashes.verify(folder, uri, recorded)
     for compiled in list(folder.rglob("__pycache__")):  # in no list, and Python would run it
         shutil.rmtree(compiled)

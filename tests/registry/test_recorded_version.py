@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from mlproject.core.errors import UserError
-from mlproject.registry import recorded_version, version_tags
+from mlproject.registry import hashes, recorded_version, version_tags
 
 
 def brought_back(rows, data_hash="a", folder=Path()):
@@ -57,6 +57,27 @@ def test_a_model_that_does_not_load_is_a_line_of_text(tmp_path):
     folder.mkdir()
     with pytest.raises(UserError, match=r"version 1 \(pca\) does not load and answer: .*MLmodel"):
         recorded_version.ask(brought_back(WHOLE, folder=folder), [tmp_path / "image.png"])
+
+
+def test_files_come_from_a_store_that_may_only_be_read(tmp_path, monkeypatch):
+    """MLflow wrote a file there when it loaded the model, and copies it here as one not to be written to."""
+
+    def download(uri, dst_path):
+        (Path(dst_path) / "weights").touch()
+        (Path(dst_path) / refused).touch()
+        raise PermissionError(13, "Permission denied", f"{dst_path}/{refused}")
+
+    monkeypatch.setattr("mlflow.artifacts.download_artifacts", download)
+    monkeypatch.setattr(version_tags, "lineage", lambda version: {"files": "hash"})
+    monkeypatch.setattr(hashes, "verify", lambda folder, *_: verified.append(folder))
+    verified, version = [], SimpleNamespace(name="bottle", version="1")
+    refused = "registered_model_meta"
+    assert recorded_version.download(version, tmp_path) == tmp_path
+    assert verified == [tmp_path]
+    assert [path.name for path in tmp_path.iterdir()] == ["weights"]
+    refused = "MLmodel"
+    with pytest.raises(UserError, match=r"cannot be brought back .*MLmodel"):
+        recorded_version.download(version, tmp_path)
 
 
 def test_what_is_downloaded_after_ctrl_c_does_not_stay(tmp_path):
