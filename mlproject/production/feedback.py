@@ -26,7 +26,7 @@ TRUTH = "truth"
 COLUMNS = ("path", "sha256", TRUTH)
 MARKED = 1024  # side that a mask is looked at, pixels
 DEFECT = re.compile(r"\w[\w. -]*")  # a folder's name
-ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")  # as `verdict_table.name_of` writes a byte that is no UTF-8
+ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")  # as `files.path_text` writes a byte that is no UTF-8
 
 
 @dataclass(frozen=True)
