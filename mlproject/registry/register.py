@@ -53,7 +53,7 @@ def register(dataset: str, category: str, model: str, run_id: str) -> Registered
     model at once, on one machine or on several that share a server, wait for each other (`tracking.lock`).
 
     Raises:
-        UserError: a file is missing.
+        UserError: a file is missing, or another data set's or category's model has the same name.
         mlflow.exceptions.MlflowException: the store refused, or went away.
     """
     return register_facts(dataset, DetectorFacts.read(category, model), run_id)
@@ -62,9 +62,11 @@ def register(dataset: str, category: str, model: str, run_id: str) -> Registered
 def register_facts(dataset: str, facts: DetectorFacts, run_id: str) -> Registered:
     """Do what `register` does, of facts that were read."""
     client = connection.connect()
-    name, served = model_name(dataset, facts.training["category"]), _served_hash(facts)
+    category = facts.training["category"]
+    name, served = model_name(dataset, category), _served_hash(facts)
     _ensure_registered_model(client, name)
     with lock.on_model(client, name):
+        _demand_own(client, name, dataset, category)
         run = client.get_run(run_id)
         parameters = lineage.parameters_json(facts)
         if run.data.tags.get(lineage.PARAMETERS) != parameters:
@@ -145,6 +147,33 @@ def _ensure_registered_model(client: "MlflowClient", name: str) -> None:
             # made meanwhile: by another machine, or by the same request, sent again as its answer was lost
             if refused.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+
+
+def _demand_own(client: "MlflowClient", name: str, dataset: str, category: str) -> None:
+    """Refuse a name that is also another pair's: a-b and c make the name of a and b-c, "a b" that of a-b.
+
+    Whose it is, its newest version says: by its category, and by the experiment of its run, which is called
+    as the data set. An experiment that was renamed since names no data set of this model.
+    """
+    from mlflow.exceptions import MlflowException
+
+    versions = client.search_model_versions(f"name = '{name}'")
+    newest = max(versions, key=lambda version: int(version.version), default=None)
+    if newest is None or not (of := version_tags.category(newest)):
+        return
+    try:
+        run = client.get_run(newest.run_id or "")
+        owner = client.get_experiment(run.info.experiment_id).name
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        owner = dataset  # deleted for good
+    if of != category or (owner != dataset and model_name(owner, of) == name):
+        raise UserError(
+            f"{name} is the registered model of category {of} of data set {owner}; category {category} of "
+            f"data set {dataset} would share its versions and its champion. Rename that category, or the "
+            "folder that data.path names."
+        )
 
 
 def _find(client: "MlflowClient", name: str, served: str) -> "ModelVersion | None":

@@ -1,6 +1,7 @@
 """Versions: one a distinct model, KD-CAE and NI-CAE of a category under one name."""
 
 import os
+import re
 import shutil
 import subprocess
 from datetime import UTC, datetime
@@ -8,12 +9,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import pytest
 import support.tracked_project as project
 from mlflow import MlflowClient, pyfunc
 from support import fork_server
 from support.tracked_project import register, version_of
 
 from mlproject.core import artifacts
+from mlproject.core.errors import UserError
 from mlproject.registry import aliases, card, description, version_tags
 from mlproject.registry import register as registry
 from mlproject.tracking import connection, runs
@@ -118,6 +121,30 @@ def test_another_architecture_is_a_version_of_the_same_model(first, trained):
     other = registry.register(project.DATASET, project.CATEGORY, "ni_cae", run_id)
     assert (other.name, other.new) == (first.name, True)
     assert version_of(other).tags["architecture"] == "ni_cae"
+
+
+@pytest.mark.parametrize(
+    ("owner", "other"),
+    [(("mvtec-old", "bottle"), ("mvtec", "old-bottle")), (("my data", "bottle"), ("my-data", "bottle"))],
+)
+def test_a_name_that_is_another_data_sets_or_categorys_is_refused(folder, trained, owner, other):
+    for _, category in (owner, other):
+        project.write_pair(trained, category=category)
+    made = registry.register(*owner, project.MODEL, runs.record(*owner, project.MODEL))
+    run_id = runs.record(*other, project.MODEL)
+    said = f"{made.name} is the registered model of category {owner[1]} of data set {owner[0]}; "
+    with pytest.raises(UserError, match=re.escape(said)):
+        registry.register(*other, project.MODEL, run_id)
+    assert len(connection.connect().search_model_versions(f"name = '{made.name}'")) == 1
+    again = registry.register(*owner, project.MODEL, runs.record(*owner, project.MODEL))
+    assert again == made._replace(new=False)
+
+
+def test_an_experiment_that_was_renamed_is_no_other_data_set(folder):
+    made = register()
+    client = connection.connect()
+    client.rename_experiment(client.get_experiment_by_name(project.DATASET).experiment_id, "archive")
+    assert register() == made._replace(new=False)
 
 
 def test_two_processes_at_once_make_one_database_one_run_and_one_version(shared_folder, tmp_path):
