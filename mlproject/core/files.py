@@ -12,10 +12,11 @@ import os
 import secrets
 import shutil
 import socket
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -55,11 +56,13 @@ def written_whole(folder: Path) -> Iterator[Path]:
 def written_file(path: Path) -> Iterator[Path]:
     """Yield the name of an empty file to write to; it replaces `path` when the block ends without an error.
 
-    On an error the old file stays as it was. Another process that writes the same file is waited for.
+    On an error the old file stays as it was. Another process that writes the same file is waited for. Of a
+    link, what it leads to is replaced, unless that is read-only, as what lies in DVC's cache.
 
     Raises:
         UserError: the disk is full, or the file may not be written to.
     """
+    path = _followed(path)
     with _temporary(path, Path.touch) as part:
         yield part
         _demand_part(part, path)
@@ -115,6 +118,8 @@ def _temporary(path: Path, make: Callable[[Path], None]) -> Iterator[Path]:
                 _remove(left)
             try:
                 make(part)
+                if path.exists() and (mode := _mode(path)) & stat.S_IWUSR and mode != _mode(part):
+                    part.chmod(mode)
                 yield part
             finally:
                 _remove(part)
@@ -125,6 +130,18 @@ def _temporary(path: Path, make: Callable[[Path], None]) -> Iterator[Path]:
         elif not place.is_relative_to(path.parent) and error.errno not in REFUSALS:
             raise  # about another file: not this output's
         raise refusal(place, error) from None
+
+
+def _followed(path: Path) -> Path:
+    """Return where a link leads; the path itself if it is none, or leads to what is read-only."""
+    with suppress(OSError):  # whoever writes meets it again
+        if path.is_symlink() and (not path.exists() or _mode(path) & stat.S_IWUSR):
+            return Path(os.path.realpath(path))
+    return path
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
 
 
 def _temporary_name(path: Path) -> Path:

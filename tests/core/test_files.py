@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -116,6 +117,42 @@ def test_an_error_while_writing_leaves_the_old_output_and_nothing_else(tmp_path)
     assert (tmp_path / "file").read_text() == "old"
     assert names(tmp_path / "folder") == ["old"]
     assert names(tmp_path) == ["file", "folder"]
+
+
+def test_what_is_written_again_keeps_its_mode(tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    files.write_text(new, "first")
+    old.touch(mode=0o600)
+    (tmp_path / "folder").mkdir(mode=0o700)
+    files.write_text(old, "again")
+    with files.written_whole(tmp_path / "folder"):
+        pass
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("old", "folder")] == [0o600, 0o700]
+    (tmp_path / "any").touch()
+    assert new.stat().st_mode == (tmp_path / "any").stat().st_mode
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["to a file", "that leads nowhere yet"])
+def test_a_link_stays_one(tmp_path, there):
+    link, target = tmp_path / "link", tmp_path / "elsewhere/target"
+    target.parent.mkdir()
+    if there:
+        target.touch(mode=0o600)
+    link.symlink_to("elsewhere/target")
+    files.write_text(link, "new")
+    assert (link.is_symlink(), target.read_text()) == (True, "new")
+    assert (names(tmp_path), names(target.parent)) == (["elsewhere", "link"], ["target"])
+
+
+def test_what_lies_in_dvcs_cache_is_not_written_to(tmp_path):
+    """With cache.type symlink DVC keeps links in place of results."""
+    cached, result = tmp_path / "cached", tmp_path / "result"
+    cached.write_text("old")
+    cached.chmod(0o444)
+    result.symlink_to(cached)
+    files.write_text(result, "new")
+    assert (cached.read_text(), result.read_text(), result.is_symlink()) == ("old", "new", False)
+    assert result.stat().st_mode & stat.S_IWUSR
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["the old one is away", "the new one is to come"])
