@@ -221,6 +221,20 @@ def test_lists_of_params_yaml_are_read_by_what_checks_them(folder):
 
 
 @pytest.mark.parametrize("folder", ["mlproject", "pipelines", "benchmarks"])
+def test_every_time_is_in_utc(folder):
+    local = re.compile(
+        r"time\.strftime\([^,()]*\)|localtime\(|date\.today\(|\.utcnow\(|datetime\.now\(\)|fromtimestamp\([^,()]*\)"
+    )
+    found = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if local.search(line)
+    ]
+    assert not found
+
+
+@pytest.mark.parametrize("folder", ["mlproject", "pipelines", "benchmarks"])
 def test_every_text_file_is_opened_with_a_named_encoding(folder):
     """Or else a Windows machine, or LC_ALL=C, reads and writes other letters."""
     found = []

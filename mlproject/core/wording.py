@@ -1,6 +1,7 @@
-"""Numbers as messages write them."""
+"""Numbers and times as messages write them."""
 
 import math
+import time
 
 
 def at_least(rate: float) -> str:
@@ -10,3 +11,12 @@ def at_least(rate: float) -> str:
     ('0.125', '0.072')
     """
     return f"{math.ceil(round(rate * 1000, 9)) / 1000:g}"
+
+
+def minute(seconds: float) -> str:
+    """Write a time, given in seconds since 1970, in UTC: the same on every machine.
+
+    >>> minute(0)
+    '1970-01-01 00:00 UTC'
+    """
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))

@@ -1,9 +1,10 @@
 """The tags of a registered version: five that people read, and one that holds its lineage for programs."""
 
 import json
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from mlproject.core.wording import minute
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -44,7 +45,7 @@ def make(model: str, metrics: Mapping[str, Any], ended: int, facts: Mapping[str,
         ARCHITECTURE: model,
         AUROC: auroc(metrics),
         F1: f1(metrics),
-        TRAINED: time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(ended / 1000)),
+        TRAINED: minute(ended / 1000),
         COMMIT: f"{commit}, uncommitted changes" if facts.get("git_tree") == "dirty" else commit or "unknown",
         LINEAGE: json.dumps(facts, sort_keys=True, separators=(",", ":")),
     }

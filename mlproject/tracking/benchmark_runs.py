@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from mlproject.core.wording import minute
 from mlproject.tracking import connection, lock, runs
 from mlproject.tracking.facts import git_tags, mlflow_parameters
 from mlproject.tracking.quiet_record import QuietRecord, answering
@@ -86,7 +87,7 @@ class BenchmarkRecord(QuietRecord):
     def _create(self, client: "MlflowClient", experiment: str, key: str) -> str:
         tags = {
             WHOLE: key,
-            "mlflow.runName": f"benchmark {time.strftime('%Y-%m-%d %H:%M')}",
+            "mlflow.runName": f"benchmark {minute(time.time())}",
             "mlflow.source.name": self.command,
             "mlflow.source.type": "LOCAL",
             connection.DESCRIPTION: f"{len(self.cells)} trainings: `{self.command}`",

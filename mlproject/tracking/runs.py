@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlproject.core import artifacts
+from mlproject.core.wording import minute
 from mlproject.tracking import connection, lock
 from mlproject.tracking.detector_facts import DetectorFacts
 from mlproject.tracking.facts import Facts, files_hash, git_tags, mlflow_parameters
@@ -167,7 +168,7 @@ def _open_parent(client: "MlflowClient", experiment_id: str) -> "Run":
     query = f"tags.`{PIPELINE}` = 'true' and attributes.status = 'RUNNING'"
     oldest_first = ["attributes.start_time ASC"]
     if not (found := client.search_runs([experiment_id], query, order_by=oldest_first)):
-        name = f"pipeline {time.strftime('%Y-%m-%d %H:%M')}"
+        name = f"pipeline {minute(time.time())}"
         tags = {"mlflow.runName": name, "mlflow.source.name": "dvc repro", PIPELINE: "true"}
         client.create_run(experiment_id, tags=tags | git_tags())
         found = client.search_runs([experiment_id], query, order_by=oldest_first)

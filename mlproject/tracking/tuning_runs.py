@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from mlproject.core.wording import minute
 from mlproject.tracking import connection, lock, runs
 from mlproject.tracking.facts import flatten, git_tags
 from mlproject.tracking.quiet_record import QuietRecord, answering
@@ -103,7 +104,7 @@ class TuningRecord(QuietRecord):
     def _create(self, client: "MlflowClient", experiment: str) -> str:
         from mlflow.entities import Param
 
-        name = f"tuning {self.category} {self.model} {time.strftime('%Y-%m-%d %H:%M')}"
+        name = f"tuning {self.category} {self.model} {minute(time.time())}"
         source = f"mlproject tune --category {self.category} --model {self.model}"
         own = {WHOLE: self.key, "mlflow.runName": name, "mlflow.source.name": source}
         tags = self._tags() | own | git_tags()

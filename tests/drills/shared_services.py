@@ -355,7 +355,8 @@ def _write(rows: list[tuple[str, str]], seconds: float) -> None:
     lost = sum(bool(wrong) for _, wrong in rows)
     lines = ["| step | checked | lost |", "| --- | --- | --- |"]
     lines += [f"| {title} | {'1: ' + wrong if wrong else '0'} |" for title, wrong in rows]
-    when = f"{time.strftime('%Y-%m-%d')}, commit {commit}, {seconds / 60:.0f} minutes on 2 busy cores"
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    when = f"{day}, commit {commit}, {seconds / 60:.0f} minutes on 2 busy cores"
     lines += ["", f"Tried {len(rows)}, survived {len(rows) - lost}, lost {lost}. {when}."]
     text = PAGE.read_text(encoding="utf-8")
     PAGE.write_text(TABLE.sub(lambda _: "\n".join(lines) + "\n", text), encoding="utf-8")
