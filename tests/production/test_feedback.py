@@ -21,9 +21,9 @@ from support.watched_line import write_photos
 from mlproject import cli
 from mlproject.core import artifacts
 from mlproject.core.errors import UserError
+from mlproject.core.files import path_text
 from mlproject.data.layout import read_layout
 from mlproject.production import feedback
-from mlproject.production.verdict_table import name_of
 from mlproject.tracking import connection
 
 CATEGORY = "disc"
@@ -104,7 +104,7 @@ def test_a_photo_whose_name_is_no_utf_8_is_found_by_the_name_that_the_table_has(
     odd = first.rename(here / "photos" / os.fsdecode(b"stra\xdfe.png"))
     literal = second.rename(here / "photos" / r"a\xdf.png")
     path = write_csv({odd: "dent", literal: "dent"}, path="")
-    table = pd.read_csv(path).assign(path=[name_of(odd), name_of(literal)])
+    table = pd.read_csv(path).assign(path=[path_text(odd), path_text(literal)])
     table.to_csv(path, index=False)
     assert {made.sha256 for made in feedback.read(path)} == {sha256(odd), sha256(literal)}
 
