@@ -228,7 +228,9 @@ def test_a_category_that_is_not_prepared_names_the_command(home):
     with pytest.raises(run.UserError, match=r"plate: is not prepared.*mlproject run prepare"):
         run.benchmark(None, "pca", "1", 1, Path("out"))
     edit(lambda tree: tree["prepare"].update(image_size=48))
-    with pytest.raises(run.UserError, match=r"prepared at 64 px, 48 follow"):
+    with pytest.raises(
+        run.UserError, match=r"prepared at 64 px, but prepare.image_size: 48 in params.yaml now gives 48"
+    ):
         benchmark()
 
 

@@ -159,7 +159,9 @@ def raw(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("calibration", ["half", "cross"])
 @pytest.mark.parametrize("seed", range(5))
-def test_all_copies_of_an_image_have_one_role(raw, tmp_path, calibration, seed):
+def test_all_copies_of_an_image_have_one_role_and_of_those_held_out_one_counts(
+    raw, tmp_path, calibration, seed
+):
     assert len(prepare_category(raw, tmp_path / "prepared/disc", 64)) == 24
     data = prepared.load("disc", tmp_path / "prepared")
     assert len(data.copies) == 24
@@ -167,7 +169,10 @@ def test_all_copies_of_an_image_have_one_role(raw, tmp_path, calibration, seed):
     roles = data.roles(settings, seed)
     parts = [*vars(roles).values(), data.labelled_pool(seed), data.held_out(seed)]
     of = {path: number for number, rows in enumerate(parts) for path in data.paths(rows)}
-    assert [of[copy] for copy in data.copies] == [of[original] for original in data.copies.values()]
+    assert all(of[copy] == of[original] for copy, original in data.copies.items() if copy in of)
+    left_out = {copy for copy in data.copies if copy not in of}
+    held_out = {*data.paths(roles.validation), *data.paths(roles.calibration)}
+    assert left_out == {copy for copy, original in data.copies.items() if original in held_out}
     good = data.rows(split="train")
     fold = dict(zip(data.paths(good), split.folds(data.originals(good), 4, seed), strict=True))
     assert all(fold[copy] == fold[original] for copy, original in data.copies.items() if copy in fold)
