@@ -160,9 +160,7 @@ class PatchDetector(Detector):
                 described = self._described(train)
         some = train[:: max(1, len(train) // CHANGED)]
         relit = threads.map_images(lambda image: self._changes(image, lamps.LAMPS), some)
-        altered: list[Described] = []
-        if any(grid.texture for grid in self.grids):
-            altered = threads.map_images(lambda image: self._changes(image, ALTERATIONS), some)
+        altered = threads.map_images(self._altered, some) if any(g.texture for g in self.grids) else []
         fitted = [
             self._fit_grid(grid, _taken(described), _taken(relit), _taken(altered), texture)
             for grid in self.grids
@@ -252,6 +250,10 @@ class PatchDetector(Detector):
         before = self._describe(crop)
         after = [self._describe(change(crop)) for change in by]  # one by one: memory
         return [torch.cat(there) - here for here, there in zip(before, zip(*after, strict=True), strict=True)]
+
+    def _altered(self, image: np.ndarray) -> Described:
+        changes = zip(self.grids, self._changes(image, ALTERATIONS), strict=True)
+        return [found if grid.texture else found.new_empty(0) for grid, found in changes]  # memory
 
     def _fit_grid(
         self, grid: Grid, descriptors: Described, relit: Described, altered: Described, texture: bool
@@ -356,10 +358,9 @@ class PatchDetector(Detector):
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         self.left_out_scores = arrays["left_out_scores"]
-        self.grids = grids_of(arrays)
-        if not self.grids:  # earlier releases did not save them: a texture's were a part's
-            chosen = self.chosen_grids(texture=False)
-            self.grids = tuple(replace(grid, scales=FIRST_SCALES) for grid in chosen)
+        self.grids = grids_of(arrays) or tuple(  # earlier releases saved none: a texture's were a part's
+            replace(grid, scales=FIRST_SCALES) for grid in self.chosen_grids(texture=False)
+        )
         self.densities = tuple(
             density_fit.from_arrays(_section(arrays, f"density_{number}."))
             for number in range(len(self.grids))
