@@ -243,9 +243,9 @@ def test_dvc_runs_categories_together_and_that_it_was_killed_is_said(tmp_path):
 @pytest.mark.parametrize("at_once", [1, 2])
 @pytest.mark.parametrize("sigint", ["--default-signal=INT", "--ignore-signal=INT"])  # as in a background
 def test_sigterm_ends_dvc_and_its_stages_too(tmp_path, sigint, at_once):
-    """Each stage says its process's number, and would wait for ever."""
+    """Each stage says its process's number, and waits for a signal: an alarm, if none comes."""
     (tmp_path / "wait.py").write_text(
-        "import os, time\nprint('pid', os.getpid(), flush=True)\ntime.sleep(600)\n"
+        "import os, signal\nprint('pid', os.getpid(), flush=True)\nsignal.alarm(60)\nsignal.pause()\n"
     )
     stage = {"matrix": {"category": ["a", "b"]}, "cmd": "python wait.py", "outs": ["${item.category}"]}
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"prepare": stage}}))

@@ -20,13 +20,8 @@ LONG = (40, 80)  # their lengths, pixels
 STRONG = 0.15  # by how much lines are darker or brighter
 
 
-def blurred(images: torch.Tensor, sigma: float) -> torch.Tensor:
-    """Return the images (n, 3, h, w) blurred: dirt, glue, a liquid."""
-    return gaussian_blur(images, sigma)
-
-
 def contrasted(images: torch.Tensor, factor: float) -> torch.Tensor:
-    """Return the images with weaker or stronger contrast: worn, faded or rough."""
+    """Return the images (n, 3, h, w) with weaker or stronger contrast: worn, faded or rough."""
     around = gaussian_blur(images, CONTRAST)
     return (around + factor * (images - around)).clamp(0, 1)
 
@@ -84,8 +79,8 @@ def _lines(rows: int, columns: int, width: float) -> torch.Tensor:
 
 
 ALTERATIONS: tuple[Change, ...] = (
-    partial(blurred, sigma=1.0),
-    partial(blurred, sigma=2.5),
+    partial(gaussian_blur, sigma=1.0),  # dirt, glue, a liquid
+    partial(gaussian_blur, sigma=2.5),
     partial(contrasted, factor=0.6),
     partial(contrasted, factor=1.5),
     partial(spotted, strength=0.12, channels=1),

@@ -65,8 +65,7 @@ def whitening(within: torch.Tensor, total: torch.Tensor, length: int) -> torch.T
     which one place of the part, or one part and another, differ most.
     """
     white = _white(within, 0.0)
-    _, directions = torch.linalg.eigh(white.T @ total @ white)
-    return (white @ directions.flip(1)[:, :length]).float()
+    return _leading(white, white.T @ total @ white, length)
 
 
 def most_changed(within: torch.Tensor, moments: Iterable[torch.Tensor], length: int) -> torch.Tensor:
@@ -80,9 +79,13 @@ def most_changed(within: torch.Tensor, moments: Iterable[torch.Tensor], length: 
     """
     white = _white(within, 0.0)
     seen = [white.T @ moment @ white for moment in moments]
-    _, directions = torch.linalg.eigh(
-        torch.stack([found / found.trace().clamp_min(1e-12) for found in seen]).sum(dim=0)
-    )
+    normalised = torch.stack([found / found.trace().clamp_min(1e-12) for found in seen])
+    return _leading(white, normalised.sum(dim=0), length)
+
+
+def _leading(white: torch.Tensor, moment: torch.Tensor, length: int) -> torch.Tensor:
+    """Return (c, d) float32, of the whitened directions those in which `moment` (c, c) is largest."""
+    _, directions = torch.linalg.eigh(moment)
     return (white @ directions.flip(1)[:, :length]).float()
 
 
