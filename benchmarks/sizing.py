@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from mlproject.core import files
+from mlproject.core.tables import read_table
 
 BENCHMARK, SPEED = Path("docs/results/benchmark/benchmark.csv"), Path("docs/results/speed.json")
 PAGE = Path("docs/sizing.md")
@@ -162,7 +163,7 @@ def _median(speed: dict[str, Any], group: str, side: str) -> float:
 
 def main() -> None:
     """Write the page."""
-    files.write_text(PAGE, page(files.read_table(BENCHMARK), files.read_json(SPEED)["groups"]))
+    files.write_text(PAGE, page(read_table(BENCHMARK), files.read_json(SPEED)["groups"]))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from typing import Any
 from rich.console import Console
 
 from mlproject.core import artifacts, files, params, script
+from mlproject.core.tables import read_table, write_table
 from mlproject.reports import comparison
 from mlproject.reports.figures import comparison_chart, drawing
 
@@ -18,14 +19,14 @@ def main() -> None:
         for category in categories
     }
     scores = {
-        (category, model): files.read_table(artifacts.report_folder(category, model) / "test_scores.csv")
+        (category, model): read_table(artifacts.report_folder(category, model) / "test_scores.csv")
         for category in categories
         for model in detectors
     }
     rows = comparison.merge(results, shortcuts, scores)
     folder = artifacts.REPORTS
     files.write_json(folder / "comparison.json", rows)
-    files.write_table(folder / "comparison.csv", comparison.csv(rows))
+    write_table(folder / "comparison.csv", comparison.csv(rows))
     files.write_text(folder / "comparison.md", comparison.markdown(rows))
     drawing.save(comparison_chart.comparison(rows), folder / "comparison.png")
     console = Console(highlight=False)

@@ -8,6 +8,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from mlproject.core import artifacts, files, params, script
 from mlproject.core.errors import UserError
+from mlproject.core.tables import read_table, write_table
 from mlproject.data import copies, prepared
 from mlproject.evaluation import metrics, paper_protocol, shortcuts
 from mlproject.evaluation.measures import Tested, measure
@@ -24,7 +25,7 @@ def main(category: str, model: str) -> None:
     """Write metrics.json, test_scores.csv, roc.csv, precision_recall.csv and figures/ of one pair."""
     data = prepared.load(category)
     folder = artifacts.scores_folder(category, model)
-    scores = files.read_table(folder / "scores.csv")
+    scores = read_table(folder / "scores.csv")
     threshold = files.read_json(folder / "threshold.json", required=("threshold",))
     cases = _cases(data, scores, threshold["threshold"], model)
 
@@ -38,9 +39,9 @@ def main(category: str, model: str) -> None:
     roc, precision_recall = _curves(cases.labels, cases.scores)
     out = artifacts.report_folder(category, model)
     files.write_json(out / "metrics.json", result)
-    files.write_table(out / "test_scores.csv", scores.loc[scores["half"] != "none", TEST_SCORES])
-    files.write_table(out / "roc.csv", roc)
-    files.write_table(out / "precision_recall.csv", precision_recall)
+    write_table(out / "test_scores.csv", scores.loc[scores["half"] != "none", TEST_SCORES])
+    write_table(out / "roc.csv", roc)
+    write_table(out / "precision_recall.csv", precision_recall)
     figures = {
         "verdicts": pictures.verdicts(cases),
         "mistakes": pictures.mistakes(cases),

@@ -9,6 +9,7 @@ import pandas as pd
 
 from mlproject import generators
 from mlproject.core import artifacts, files, params, script
+from mlproject.core.tables import write_table
 from mlproject.data import prepared
 from mlproject.evaluation import generation_quality, image_distances
 from mlproject.generators.base import Generator, GeneratorEpoch
@@ -90,7 +91,7 @@ def _write_training(
     n_train: int, times: dict[str, float],
 ) -> None:  # fmt: skip
     """Write history.csv, which equal runs repeat byte for byte, and run.json, which also has times."""
-    files.write_table(folder / "history.csv", pd.DataFrame(history))
+    write_table(folder / "history.csv", pd.DataFrame(history))
     run = facts | {
         "n_train": n_train,
         "parameters": generator.parameter_count(),

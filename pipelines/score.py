@@ -8,6 +8,7 @@ import pandas as pd
 
 from mlproject import models
 from mlproject.core import artifacts, files, params, script
+from mlproject.core.tables import read_table, write_table
 from mlproject.data import prepared, split
 from mlproject.evaluation import brightness, thresholds
 from mlproject.models.components import detector as base
@@ -39,7 +40,7 @@ def main(category: str, model: str) -> None:
         about.loc[about["half"] == "pool", "subset"] = "pool"
     table = pd.concat([about, table[["score", "score_brightness_matched", *detector.part_names]]], axis=1)
 
-    files.write_table(folder / "scores.csv", table)
+    write_table(folder / "scores.csv", table)
     threshold = thresholds.of_detector(
         _calibration_scores(table, detector, category),
         detector,
@@ -102,7 +103,7 @@ def _halves(data: prepared.Prepared) -> np.ndarray:
 
 def _calibration_scores(table: pd.DataFrame, detector: base.Detector, category: str) -> np.ndarray:
     """Return (n,) scores of the good images that set the threshold: see `Detector.threshold_roles`."""
-    chosen = files.read_table(artifacts.out_of_fold_file(category, detector.name))
+    chosen = read_table(artifacts.out_of_fold_file(category, detector.name))
     if chosen.empty:
         chosen = table[table["subset"].isin(detector.threshold_roles)].dropna(subset="score")
     return detector.threshold_scores(

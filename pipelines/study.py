@@ -9,6 +9,7 @@ from typing import Any
 
 from mlproject import engines
 from mlproject.core import artifacts, files, params, script
+from mlproject.core.tables import write_table
 from mlproject.engines import Cluster
 from mlproject.reports.figures import drawing, study_charts
 from mlproject.studies.components import runner, tables
@@ -94,7 +95,7 @@ def _write(study: Study, name: str, result: Result) -> None:
     """Write table.csv, summary.json and the figure; print the answer."""
     category = study.inputs.category
     out = artifacts.study_report_folder(category, name)
-    files.write_table(out / "table.csv", tables.frame(name, category, result.rows))
+    write_table(out / "table.csv", tables.frame(name, category, result.rows))
     summary = {
         "study": name,
         "category": category,

@@ -10,6 +10,7 @@ import pandas as pd
 
 from mlproject import models
 from mlproject.core import artifacts, files, params, script
+from mlproject.core.tables import write_table
 from mlproject.data import prepared
 from mlproject.evaluation import out_of_fold
 from mlproject.models.components import layer_table
@@ -57,7 +58,7 @@ def main(category: str, model: str) -> None:
     if why_not:
         print(f"{category} {model}: nothing was learnt: {why_not}", flush=True)
     left_out = _out_of_fold(data, labelled, facts, folder / key, detector, validation)
-    files.write_table(artifacts.out_of_fold_file(category, model), left_out)
+    write_table(artifacts.out_of_fold_file(category, model), left_out)
     detector.calibrate(validation, *_unseen(detector, data.images[roles.calibration], left_out))
     detector.save(artifacts.model_folder(category, model))
     counts = {"train": len(train), "validation": len(validation)}
@@ -184,7 +185,7 @@ def _write_training(
     """Write history.csv and training.json, which equal runs repeat byte for byte, and run.json with times."""
     table = pd.DataFrame(history)
     best = table.set_index("epoch").loc[_best(history)]
-    files.write_table(folder / "history.csv", table)
+    write_table(folder / "history.csv", table)
     run = facts | {
         **{f"n_{name}": count for name, count in counts.items()},
         "parameters": detector.parameter_count(),

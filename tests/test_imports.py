@@ -121,6 +121,19 @@ def test_stages_that_need_no_torch_do_not_load_it():
     assert result.returncode == 0, result.stderr
 
 
+def test_verdicts_load_nothing_but_what_scoring_needs():
+    """pandas with pyarrow takes 60 MB and a quarter of a second; only results in a table need it."""
+    code = (
+        "import sys\n"
+        "from mlproject.inference import predict\n"
+        "from mlproject.models import kd_cae, patch_kde, pca\n"
+        "heavy = {'pandas', 'pyarrow', 'scipy.stats', 'sklearn', 'mlflow', 'matplotlib'}\n"
+        "assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()\n"
+    )
+    result = python(code)
+    assert result.returncode == 0, result.stderr
+
+
 def test_help_imports_nothing_heavy():
     """What makes `mlproject --help` instant; a module-level import in cli.py would undo it."""
     code = (

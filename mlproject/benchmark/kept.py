@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mlproject.benchmark.cell import Cell, Outcome
 from mlproject.core import artifacts, files
+from mlproject.core.tables import read_table, write_table
 
 CELL, SCORES, PIXELS = "cell.json", "scores.csv", "pixels.npy"
 
@@ -16,7 +17,7 @@ def is_kept(cell: Cell) -> bool:
 def write(cell: Cell, outcome: Outcome) -> None:
     """Keep the outcome of a cell."""
     with files.written_whole(artifacts.benchmark_cell_folder(cell.key)) as part:
-        files.write_table(part / SCORES, outcome.scores)
+        write_table(part / SCORES, outcome.scores)
         files.write_array(part / PIXELS, outcome.pixels)
         facts = {"facts": dict(cell.facts), "evaluate": dict(cell.evaluation)}
         files.write_json(part / CELL, facts | {"measured": outcome.measured})
@@ -30,7 +31,7 @@ def read(cell: Cell) -> Outcome:
     """
     folder: Path = artifacts.benchmark_cell_folder(cell.key)
     return Outcome(
-        scores=files.read_table(folder / SCORES),
+        scores=read_table(folder / SCORES),
         pixels=files.read_array(folder / PIXELS),
         measured=files.read_json(folder / CELL, required=("measured",))["measured"],
     )

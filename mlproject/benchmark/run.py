@@ -11,6 +11,7 @@ from mlproject.benchmark.plan import Plan
 from mlproject.core import files
 from mlproject.core.errors import UserError, quoted
 from mlproject.core.params import Threshold
+from mlproject.core.tables import write_table
 from mlproject.engines import Cluster
 from mlproject.reports import benchmark as report
 from mlproject.reports.figures import benchmark_chart, drawing
@@ -115,7 +116,7 @@ def _recorded(outcome: Outcome, threshold: Threshold) -> tuple[dict[str, Any], d
 def _write(rows: Sequence[dict[str, Any]], made: report.Made, out: Path) -> list[Path]:
     """Write the table and the figure; return their paths."""
     table, text, figure = (out / f"benchmark.{kind}" for kind in ("csv", "md", "png"))
-    files.write_table(table, report.csv(rows, made))
+    write_table(table, report.csv(rows, made))
     drawing.save(benchmark_chart.benchmark(rows), figure)
     files.write_text(text, report.markdown(rows, summary.over_categories(rows), made, figure.name))
     return [text, table, figure]

@@ -45,7 +45,8 @@ def predict(
 
     from mlproject import engines
     from mlproject.data.photos import find
-    from mlproject.inference.predict import check_writable, predict_photos, table, verdict_line, write
+    from mlproject.inference.predict import predict_photos, verdict_line
+    from mlproject.inference.results import check_writable, table, write
 
     cluster = engines.chosen(engine, address)
     if out:

@@ -61,7 +61,7 @@ def apply(name: str, path: Path | None = None) -> list[Change]:
     from ruamel.yaml import YAML
 
     from mlproject.core import params
-    from mlproject.core.files import written_file  # imports pandas: not for --help
+    from mlproject.core.files import written_file
 
     path = path or params.FILE
     params.load_file(path)  # says what is wrong with it

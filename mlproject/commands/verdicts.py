@@ -16,18 +16,18 @@ def verdicts(
 
     What people have marked in the column truth of a CSV file stays.
     """
-    from mlproject.inference import predict
+    from mlproject.inference import results
     from mlproject.production import corrections, verdict_table
 
-    predict.check_writable(out)
+    results.check_writable(out)
     with verdict_table.opened(table) as kept:
         rows = kept.rows()
     if not rows:
         raise UserError(f"{quoted(table)}: holds no verdict yet.")
     marked = 0
     if out.suffix.lower() == ".csv":
-        marked = corrections.renew(out, predict.table(rows))
+        marked = corrections.renew(out, results.table(rows))
     else:
-        predict.write(out, rows)
+        results.write(out, rows)
     kept_truths = f"; {marked} marked before stay marked" if marked else ""
     typer.echo(f"{out}: {len(rows)} photo{'' if len(rows) == 1 else 's'}{kept_truths}")

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import pandas as pd
 
 from mlproject.core.errors import REFUSALS, UserError, quoted, refusal
 
@@ -200,12 +199,6 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
         part.write_bytes(data)
 
 
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write CSV, whole or not at all; floats keep all their digits."""
-    with written_file(path) as part:
-        table.to_csv(part, index=False, encoding="utf-8", chunksize=1000)
-
-
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write an .npy file, whole or not at all."""
     with written_file(path) as part, part.open("wb") as file:
@@ -257,29 +250,13 @@ def read_json(path: Path, required: Iterable[str] = ()) -> Any:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise _missing(path) from None
+        raise missing(path) from None
     except ValueError as error:
-        raise _damaged(path, f"not valid JSON ({error})") from None
+        raise damaged(path, f"not valid JSON ({error})") from None
     for key in required:
         if not isinstance(content, dict) or key not in content:
-            raise _damaged(path, f"incomplete: it has no {key}")
+            raise damaged(path, f"incomplete: it has no {key}")
     return content
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Read CSV; text columns stay text (a defect called "001" is a name).
-
-    Raises:
-        UserError: the file is missing or holds no table.
-    """
-    try:
-        return pd.read_csv(
-            path, dtype={"path": str, "category": str, "defect": str}, keep_default_na=False, na_values=[""]
-        )
-    except FileNotFoundError:
-        raise _missing(path) from None
-    except ValueError as error:
-        raise _damaged(path, f"no readable table ({error})") from None
 
 
 def read_array(path: Path) -> np.ndarray:
@@ -291,9 +268,9 @@ def read_array(path: Path) -> np.ndarray:
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
-        raise _missing(path) from None
+        raise missing(path) from None
     except (ValueError, EOFError) as error:
-        raise _damaged(path, f"no readable array ({error})") from None
+        raise damaged(path, f"no readable array ({error})") from None
 
 
 def read_weights(path: Path) -> dict[str, np.ndarray]:
@@ -308,16 +285,18 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
     try:
         return load(path.read_bytes())
     except FileNotFoundError:
-        raise _missing(path) from None
+        raise missing(path) from None
     except (ValueError, SafetensorError) as error:
-        raise _damaged(path, f"no readable weights file ({error})") from None
+        raise damaged(path, f"no readable weights file ({error})") from None
 
 
-def _damaged(path: Path, what: str) -> UserError:
+def damaged(path: Path, what: str) -> UserError:
+    """Return the error for a file of a stage that is not what it should be."""
     return UserError(
         f"{path}: is {what}. Delete it; `dvc repro` then makes it again, or `dvc pull` brings it back."
     )
 
 
-def _missing(path: Path) -> UserError:
+def missing(path: Path) -> UserError:
+    """Return the error for a file of a stage that is not there."""
     return UserError(f"{path}: not found. `dvc repro` makes it, `dvc pull` brings it back.")

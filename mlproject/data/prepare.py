@@ -15,6 +15,7 @@ from mlproject.core import files
 from mlproject.core.errors import UserError
 from mlproject.core.files import written_whole
 from mlproject.core.parallel import in_order, usable_cores
+from mlproject.core.tables import write_table
 from mlproject.data import copies
 from mlproject.data.decode import UndecodableImage, decode_mask, fit, open_image, stated_size
 from mlproject.data.layout import Entry, read_layout, refused
@@ -60,7 +61,7 @@ def prepare_category(
             rows = _write_arrays(part, entries, size, results, thumbnails, on_image)
         _refuse_conflicts(raw, rows, size)
         first = copies.originals(thumbnails, [row.pixel_digest for row in rows], part)
-        files.write_table(part / "manifest.csv", _manifest(raw.name, rows, first))
+        write_table(part / "manifest.csv", _manifest(raw.name, rows, first))
         files.write_json(part / "prepared.json", _facts(raw, rows, size))
         files.demand_files(part, FILES)
     return {

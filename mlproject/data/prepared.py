@@ -14,6 +14,7 @@ import pandas as pd
 
 from mlproject.core import artifacts, files, params
 from mlproject.core.errors import UserError
+from mlproject.core.tables import read_table
 from mlproject.data import labelled_pool, split
 
 
@@ -99,7 +100,7 @@ def load(category: str, root: Path = artifacts.PREPARED) -> Prepared:
     """
     folder = root / category
     facts = files.read_json(folder / "prepared.json")
-    manifest = files.read_table(folder / "manifest.csv")
+    manifest = read_table(folder / "manifest.csv")
     if "original" not in manifest:
         raise UserError(f"{folder}: was prepared by an earlier release. `dvc repro` prepares it again.")
     return Prepared(

@@ -6,7 +6,6 @@ P(Binomial(n, rate) ≥ n − k + 1). (Wilks 1941; Guenther 1977 for the binomia
 """
 
 import numpy as np
-from scipy.special import bdtrc  # scipy.stats takes half a second to import
 
 from mlproject.core.errors import TooFewImages
 
@@ -21,6 +20,8 @@ def confidence_of(n: int, rate: float, above: int = 0) -> float:
         rate: false-alarm rate, in (0, 1).
         above: how many of the n scores lie above the threshold, which is the next smaller score.
     """
+    from scipy.special import bdtrc  # 16 MB that a verdict does without
+
     return float(bdtrc(above, n, rate))
 
 

@@ -1,24 +1,19 @@
 """Predict photos in constant memory; an unreadable photo is reported, not fatal."""
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from mlproject.core import files
-from mlproject.core.errors import quoted, unknown_name
+from mlproject.core.errors import quoted
 from mlproject.data import photos
 from mlproject.data.buckets import Place
 from mlproject.evaluation import thresholds
 from mlproject.models.components.detector import Detector
 
-ENDINGS = (".csv", ".json", ".parquet")
-TYPES = {"score": "float64", "defective": "boolean", "error": "string"}  # of columns that may lack values
 BATCH = 16  # photos scored at a time; as many again are decoded meanwhile
 
 
@@ -99,44 +94,3 @@ def verdict_line(row: dict[str, Any]) -> str:
     """Return a `Prediction.row` with a score as a line of text."""
     sign, word = (">", "defective") if row["defective"] else ("≤", "good     ")
     return f"{word}  {row['score']:.6g} {sign} {row['threshold']:.6g}  {quoted(row['path'])}"
-
-
-def check_writable(path: Path, endings: Sequence[str] = ENDINGS) -> None:
-    """Refuse, before anything is scored, a results file that could not be written at the end.
-
-    Raises:
-        UserError: its ending is none of `endings`, or as `files.check_place`.
-    """
-    if path.suffix.lower() not in endings:
-        raise unknown_name(f"{quoted(path)}: the ending {path.suffix or '(none)'}", path.suffix, endings)
-    files.check_place(path)
-
-
-def table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Return rows of `Prediction.row` as a table; what a row lacks is missing there too."""
-    return pd.DataFrame(rows).astype(TYPES)
-
-
-def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write rows of `Prediction.row`, whole or not at all, at full precision; the ending decides the format.
-
-    Raises:
-        UserError: the disk is full, or may not be written to.
-    """
-    if path.suffix.lower() == ".json":
-        text = json.dumps(list(rows), indent=1, ensure_ascii=False, allow_nan=False)
-        files.write_text(path, text + "\n")
-    else:
-        write_table(path, table(rows))
-
-
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write what `table` returned, as `write` does."""
-    match path.suffix.lower():
-        case ".csv":
-            files.write_table(path, table)
-        case ".json":
-            write(path, table.astype(object).where(table.notna(), None).to_dict("records"))
-        case _:
-            with files.written_file(path) as part:
-                table.to_parquet(part, index=False)

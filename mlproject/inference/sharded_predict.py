@@ -21,7 +21,7 @@ from mlproject.core.files import path_text
 from mlproject.data import buckets
 from mlproject.data.buckets import Place, Stored
 from mlproject.engines import Cluster, folders, ray_cluster, ray_worker
-from mlproject.inference import predict
+from mlproject.inference import predict, results
 from mlproject.models.components import threads
 from mlproject.models.components.detector import Detector
 
@@ -129,7 +129,7 @@ class Run:
                 start=begin,
                 arguments=(self.model,),
             ):
-                predict.write_table(self._file(shard), table)
+                results.write_table(self._file(shard), table)
                 yield shard
 
     def finish(self) -> pd.DataFrame:
@@ -137,8 +137,8 @@ class Run:
         table = pd.concat([pd.read_parquet(self._file(shard)) for shard in self.shards], ignore_index=True)
         if table["path"].tolist() != [path_text(path) for shard in self.shards for path in shard.paths]:
             raise RuntimeError(f"{self.folder}: holds other photos than were asked for")
-        table = table.astype(predict.TYPES)
-        predict.write_table(self.out, table)
+        table = table.astype(results.TYPES)
+        results.write_table(self.out, table)
         shutil.rmtree(self.folder)
         return table
 
@@ -162,4 +162,4 @@ def score(shard: Shard) -> pd.DataFrame:
     model: Model = _worker["model"]
     with threads.one_thread():
         found = predict.predict_photos(_worker["detector"], model.threshold, model.image_size, shard.paths)
-        return predict.table([prediction.row() for prediction in found])
+        return results.table([prediction.row() for prediction in found])

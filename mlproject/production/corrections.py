@@ -8,7 +8,8 @@ import pandas as pd
 
 from mlproject.core import files
 from mlproject.core.errors import UserError, quoted
-from mlproject.inference.predict import check_writable
+from mlproject.core.tables import write_table
+from mlproject.inference.results import check_writable
 from mlproject.production import feedback
 
 
@@ -54,7 +55,7 @@ class Corrections:
                 table.loc[len(table)] = dict.fromkeys(table, "") | {"path": str(path), "sha256": sha256}
                 known = table["sha256"] == sha256
             table.loc[known, feedback.TRUTH] = made.truth
-            files.write_table(self.path, table)
+            write_table(self.path, table)
         marked = int((table[feedback.TRUTH] != "").sum())
         return f"{name} is kept as {made.truth}; {marked} marked in {self.path.name}."
 
@@ -93,7 +94,7 @@ def renew(path: Path, verdicts: pd.DataFrame) -> int:
         for name in added:
             table[name] = _said(table, marked, name)
         others = marked[~marked["sha256"].isin(table["sha256"])]
-        files.write_table(path, pd.concat([table, others]).fillna(""))
+        write_table(path, pd.concat([table, others]).fillna(""))
     return int((before[feedback.TRUTH] != "").sum()) if feedback.TRUTH in before else 0
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from mlproject.core import artifacts, files
+from mlproject.core.tables import read_table, write_table
 from mlproject.evaluation import intervals, metrics
 from mlproject.tracking.detector_facts import DetectorFacts
 
@@ -20,7 +21,7 @@ def write(dataset: str, facts: DetectorFacts, folder: Path) -> dict[str, str]:
     """Write the files into `folder`; return what MLflow's pyfunc calls them and where they lie."""
     card, recorded = folder / "README.md", folder / RECORDED
     card.write_text(model_card(dataset, facts), encoding="utf-8")
-    files.write_table(recorded, recorded_scores(facts))
+    write_table(recorded, recorded_scores(facts))
     found = {"card": str(card), "recorded": str(recorded)}
     if mistakes := facts.files.get(f"report/figures/{MISTAKES}"):
         found["mistakes"] = str(mistakes)
@@ -32,7 +33,7 @@ def recorded_scores(facts: DetectorFacts) -> pd.DataFrame:
 
     A hash is left empty where the prepared images are others by now.
     """
-    scores = files.read_table(facts.files["scores/scores.csv"])
+    scores = read_table(facts.files["scores/scores.csv"])
     if "sha256" in scores:
         return scores
     hashes = file_hashes(facts.training["category"], facts.training["data_hash"])
@@ -46,7 +47,7 @@ def file_hashes(category: str, data_hash: str) -> dict[str, str]:
         return {}
     if files.read_json(folder / "prepared.json").get("data_hash") != data_hash:
         return {}
-    manifest = files.read_table(folder / "manifest.csv")
+    manifest = read_table(folder / "manifest.csv")
     return dict(zip(manifest["path"], manifest["sha256"], strict=True))
 
 
@@ -98,7 +99,7 @@ def _not_learnt(why: str | None) -> list[str]:
 
 def _with_training_images(facts: DetectorFacts) -> str:
     """Return what to say of the threshold's images where its training images are among them."""
-    subsets = files.read_table(facts.files["scores/scores.csv"])["subset"]
+    subsets = read_table(facts.files["scores/scores.csv"])["subset"]
     if facts.metrics["n_calibration"] <= int(subsets.isin(("validation", "calibration")).sum()):
         return ""
     return " (its training images included, each scored as if it were new)"
@@ -162,7 +163,7 @@ def _tuned(metrics: dict[str, Any]) -> list[str]:
 def _decisions(facts: DetectorFacts) -> list[str]:
     """Return the lines about decisions at the threshold: F1, recall and false alarms with intervals."""
     m, clean = facts.metrics, facts.metrics["clean"]
-    test = files.read_table(facts.files["scores/scores.csv"]).query("subset == 'test'")
+    test = read_table(facts.files["scores/scores.csv"]).query("subset == 'test'")
     labels = test["label"].to_numpy()
     f1 = ""
     if labels.any():

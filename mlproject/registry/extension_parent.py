@@ -10,6 +10,7 @@ import pandas as pd
 from mlproject import models
 from mlproject.core import files
 from mlproject.core.errors import UserError
+from mlproject.core.tables import read_table
 from mlproject.models.components.detector import Detector
 from mlproject.registry import card, recorded_version, version_tags
 from mlproject.tracking import lineage
@@ -82,7 +83,7 @@ def load(client: "MlflowClient", version: "ModelVersion", into: Path) -> Parent:
             load_dict(f"runs:/{version.run_id}/{name}.json")
             for name in ("training/run", "report/metrics", "report/shortcuts")
         )
-    recorded = files.read_table(kept / card.RECORDED)
+    recorded = read_table(kept / card.RECORDED)
     parent = Parent(
         title=title,
         dataset=client.get_experiment(run.info.experiment_id).name,

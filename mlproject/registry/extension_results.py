@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mlproject.core import files, params
+from mlproject.core.tables import write_table
 from mlproject.data import prepared
 from mlproject.evaluation import brightness, shortcuts, thresholds
 from mlproject.evaluation.measures import Tested, measure
@@ -68,7 +69,7 @@ def write(
     measured = _metrics(parent, scored, threshold, data, rows, matched)
     training = _training(parent, change, detector, scored, seconds)
     detector.save(folder / "model")
-    files.write_table(folder / "scores/scores.csv", _scores(parent, change, left_out, scored, test, matched))
+    write_table(folder / "scores/scores.csv", _scores(parent, change, left_out, scored, test, matched))
     files.write_json(folder / "scores/threshold.json", threshold)
     files.write_json(folder / "report/metrics.json", measured)
     files.write_json(folder / "shortcuts.json", parent.shortcuts)  # of the test images, whatever the model
@@ -76,7 +77,7 @@ def write(
     files.write_json(folder / STEPS, {"steps": [*parent.steps, training["extends"]]})
     files.write_json(folder / "training/run.json", training)
     history = {"epoch": [1], "validation_loss": [training["best_validation_loss"]]}
-    files.write_table(folder / "training/history.csv", pd.DataFrame(history))
+    write_table(folder / "training/history.csv", pd.DataFrame(history))
     served = {"model": "model", "threshold": "scores/threshold.json"}
     served |= {"prepared": "prepared.json", "extension": STEPS}
     return ExtendedFacts.read_from(

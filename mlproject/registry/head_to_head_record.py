@@ -10,6 +10,7 @@ import pandas as pd
 from mlproject.core import artifacts, files
 from mlproject.core.errors import UserError
 from mlproject.core.files import written_whole
+from mlproject.core.tables import write_table
 from mlproject.data import layout
 from mlproject.data.decode import decode_bytes, decode_mask, open_image
 from mlproject.evaluation import head_to_head
@@ -61,7 +62,7 @@ def write(
             champion=pair.champion.scores, champion_defective=pair.champion.called,
             challenger=pair.challenger.scores, challenger_defective=pair.challenger.called,
         )  # fmt: skip
-        files.write_table(part / "decisions.csv", table)
+        write_table(part / "decisions.csv", table)
     return out, pair
 
 

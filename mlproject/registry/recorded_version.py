@@ -19,6 +19,7 @@ import pandas as pd
 
 from mlproject.core import artifacts, files
 from mlproject.core.errors import FULL, UserError
+from mlproject.core.tables import read_table
 from mlproject.registry import card, hashes, version_tags
 from mlproject.tracking import connection, store_faults
 
@@ -149,7 +150,7 @@ def fetch(version: "ModelVersion", into: Path) -> RecordedVersion:
     folder = into / str(version.version)
     folder.mkdir(parents=True)
     folder = download(version, folder)
-    recorded = files.read_table(folder / "artifacts" / card.RECORDED)
+    recorded = read_table(folder / "artifacts" / card.RECORDED)
     threshold = files.read_json(folder / "artifacts/threshold.json", required=("threshold",))
     return RecordedVersion(
         version,

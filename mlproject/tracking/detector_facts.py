@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 
 from mlproject.core import artifacts, files
 from mlproject.core.errors import UserError
+from mlproject.core.tables import read_table
 from mlproject.tracking.facts import (
     Facts,
     demand_one_run,
@@ -93,7 +94,7 @@ class DetectorFacts(Facts):
         }
         return cls(
             training=files.read_json(training / "run.json"),
-            history=files.read_table(training / "history.csv"),
+            history=read_table(training / "history.csv"),
             metrics=files.read_json(report / "metrics.json"),
             threshold=files.read_json(scores / "threshold.json"),
             shortcuts=files.read_json(shortcuts),

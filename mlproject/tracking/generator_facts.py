@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from mlproject.core import artifacts, files
+from mlproject.core.tables import read_table
 from mlproject.tracking.facts import Facts, demand_one_run, files_hash, files_in, flatten, pictures_by_epoch
 
 
@@ -37,7 +38,7 @@ class GeneratorFacts(Facts):
         pictures = pictures_by_epoch(training / "grids")
         return cls(
             training=files.read_json(training / "run.json"),
-            history=files.read_table(training / "history.csv"),
+            history=read_table(training / "history.csv"),
             quality=files.read_json(report / "quality.json"),
             files=logged | model,
             pictures=pictures,

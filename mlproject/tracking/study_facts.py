@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 import pandas as pd
 
 from mlproject.core import artifacts, files
+from mlproject.core.tables import read_table
 from mlproject.tracking.facts import Facts, files_hash, files_in
 
 ENDS = {"": "difference", ".low": "low", ".high": "high"}
@@ -34,7 +35,7 @@ class StudyFacts(Facts):
             artifacts.study_folder(category, study),
             artifacts.study_report_folder(category, study),
         )
-        table = files.read_table(report / "table.csv")
+        table = read_table(report / "table.csv")
         cells = {path.name: path for path in (folder / "cells").glob("*.csv")}
         logged = {
             "study/run.json": folder / "run.json",

@@ -23,6 +23,7 @@ from support.pipeline_project import TINY, write_category
 from mlproject import cli
 from mlproject.benchmark import cell, engine, plan, run
 from mlproject.core import artifacts, files
+from mlproject.core.tables import read_table
 from mlproject.data.prepare import prepare_category
 from mlproject.tracking import connection
 from mlproject.training.progress import SilentRun
@@ -75,7 +76,7 @@ def edit(change: Callable[[Any], None]) -> None:
 def benchmark(seeds: str = "1", models: str | None = "pca,patch_kde", workers: int = 1) -> pd.DataFrame:
     """Run a benchmark in this process; return its table."""
     run.benchmark("disc", models, seeds, workers, Path("out"))
-    return files.read_table(Path("out/benchmark.csv"))
+    return read_table(Path("out/benchmark.csv"))
 
 
 def written() -> dict[str, int]:
@@ -143,7 +144,7 @@ def test_a_seed_decides_the_split_so_deterministic_models_differ_by_seed(home):
     assert table["seeds"].tolist() == [2]
     assert (table["auroc_spread"] >= 0).all()
     cells = plan.load("disc", "pca", "0,3").cells
-    scores = [files.read_table(artifacts.benchmark_cell_folder(one.key) / "scores.csv") for one in cells]
+    scores = [read_table(artifacts.benchmark_cell_folder(one.key) / "scores.csv") for one in cells]
     calibration = [set(one.loc[one["subset"] == "calibration", "path"]) for one in scores]
     assert calibration[0] != calibration[1]
     tested = [one.loc[one["subset"] == "test", "path"].tolist() for one in scores]
@@ -160,7 +161,7 @@ def test_scores_and_threshold_are_those_of_the_pipeline(home, monkeypatch, model
     settings.main()
     train.main("disc", model)
     score.main("disc", model)
-    piped = files.read_table(artifacts.scores_folder("disc", model) / "scores.csv")
+    piped = read_table(artifacts.scores_folder("disc", model) / "scores.csv")
     threshold = files.read_json(artifacts.scores_folder("disc", model) / "threshold.json")
 
     (one,) = plan.load("disc", model, "1").cells

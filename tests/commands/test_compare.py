@@ -7,8 +7,9 @@ import support.promotion_project as project
 from mlflow import MlflowClient
 
 from mlproject import models
-from mlproject.core import artifacts, files
+from mlproject.core import artifacts
 from mlproject.core.errors import UserError
+from mlproject.core.tables import read_table
 from mlproject.data import prepared
 from mlproject.registry import recorded_version
 from mlproject.reports.figures import disagreements
@@ -34,7 +35,7 @@ def test_compare_writes_files_and_logs_them_in_the_challengers_run(champion, fre
     folder = Path("reports/promotion/bottle")
     assert {path.name for path in folder.iterdir()} == FILES
     assert (folder / "gallery.png").read_bytes().startswith(b"\x89PNG")
-    table = files.read_table(folder / "decisions.csv")
+    table = read_table(folder / "decisions.csv")
     assert len(table) == 40
     run_id = project.connection.connect().get_model_version(project.NAME, str(fresh["kd_cae"])).run_id
     logged = champion.list_artifacts(run_id, "promotion/against_version_2")

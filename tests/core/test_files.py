@@ -15,6 +15,7 @@ import pytest
 
 from mlproject.core import files
 from mlproject.core.errors import UserError
+from mlproject.core.tables import read_table, write_table
 
 # Every output is larger than the 1000 bytes that a file may have here, as on a full disk.
 FULL_DISK = """
@@ -25,7 +26,8 @@ from PIL import Image
 from mlproject import generators, models
 from mlproject.core import files, params
 from mlproject.core.errors import UserError
-from mlproject.inference import predict
+from mlproject.core.tables import write_table
+from mlproject.inference import results
 from mlproject.reports.figures import drawing
 from mlproject.training import checkpoints, epoch_pictures
 
@@ -44,12 +46,12 @@ writers = {
     "a.json": lambda path: files.write_json(path, list(range(1000))),
     "a.txt": lambda path: files.write_text(path, "x" * 5000),
     "a.bin": lambda path: files.write_bytes(path, bytes(5000)),
-    "a.csv": lambda path: files.write_table(path, pd.DataFrame({"a": range(5000)})),
+    "a.csv": lambda path: write_table(path, pd.DataFrame({"a": range(5000)})),
     "a.npy": lambda path: files.write_array(path, np.zeros(5000)),
     "a.checkpoint": lambda path: checkpoints.write(path, {"weights": torch.zeros(5000)}),
     "epoch.png": lambda path: epoch_pictures.write(path, noise),
     "figure.png": lambda path: drawing.save(drawing.new(4, 3, "Title"), path),
-    "scores.parquet": lambda path: predict.write(path, rows),
+    "scores.parquet": lambda path: results.write(path, rows),
     "detector": lambda path: detector.save(path),
     "generator": lambda path: generator.save(path),
     "images": images,
@@ -96,7 +98,7 @@ def test_a_full_disk_is_one_line_from_every_writer_and_old_outputs_stay(tmp_path
     "write",
     [
         lambda path: files.write_text(path, "new"),
-        lambda path: files.write_table(path, pd.DataFrame({"a": [1]})),
+        lambda path: write_table(path, pd.DataFrame({"a": [1]})),
         lambda path: files.write_array(path, np.zeros(3)),
     ],
 )
@@ -274,4 +276,4 @@ def test_a_truncated_array_is_named(kept, tmp_path):
 def test_an_empty_table_file_is_named(tmp_path):
     (tmp_path / "a.csv").touch()
     with pytest.raises(UserError, match=r"a\.csv: is no readable table"):
-        files.read_table(tmp_path / "a.csv")
+        read_table(tmp_path / "a.csv")

@@ -15,12 +15,12 @@ import sys
 from pathlib import Path
 from mlproject.core import script
 from mlproject.data.photos import find
-from mlproject.inference import predict
+from mlproject.inference import predict, results
 
 def main(*out):
     paths, _ = find([Path("photos")])
     for name in out:
-        predict.write(Path(name), [predict.Prediction(path, 0.5, 0.25, False).row() for path in paths])
+        results.write(Path(name), [predict.Prediction(path, 0.5, 0.25, False).row() for path in paths])
     print(*paths[:1])
 
 script.run(main)

@@ -29,6 +29,8 @@ from mlproject.data import buckets
 from mlproject.data.photos import find
 from mlproject.engines import Cluster, ray_cluster
 from mlproject.inference import predict, sharded_predict
+from mlproject.inference.results import table as as_table
+from mlproject.inference.results import write
 from mlproject.models.components.detector import Detector
 from mlproject.training.run_options import RunOptions
 
@@ -147,7 +149,7 @@ def test_photos_get_one_row_each_and_finished_shards_are_not_scored_again(
     assert [path.name for path in tmp_path.glob("r.csv*")] == ["r.csv"]
 
     rows = [one.row() for one in predict.predict_photos(detector, 1.0, 64, photos)]
-    predict.write(tmp_path / "expected.csv", rows)
+    write(tmp_path / "expected.csv", rows)
     assert (tmp_path / "r.csv").read_bytes() == (tmp_path / "expected.csv").read_bytes()
     table = pd.read_csv(tmp_path / "r.csv")
     assert table["path"].tolist() == [str(photo) for photo in photos]
@@ -178,7 +180,7 @@ def test_photos_of_a_bucket_get_one_row_each(photos, model, own_keys, tmp_path, 
     assert same == [False, True, True]
     rows = [one.row() for one in predict.predict_photos(detector, 1.0, 64, photos)]
     assert table["path"].tolist() == [f"{lot}/{photo.name}" for photo in photos]
-    pd.testing.assert_series_equal(table["score"], predict.table(rows)["score"], check_exact=True)
+    pd.testing.assert_series_equal(table["score"], as_table(rows)["score"], check_exact=True)
     assert table["error"].notna().sum() == 1
 
 

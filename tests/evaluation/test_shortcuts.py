@@ -10,6 +10,7 @@ from PIL import Image
 
 from mlproject.core import artifacts, files
 from mlproject.core.errors import UserError
+from mlproject.core.tables import write_table
 from mlproject.data import prepared
 from mlproject.evaluation import brightness, shortcuts
 from mlproject.evaluation.metrics import auroc
@@ -160,7 +161,7 @@ def test_the_stage_writes_the_probe_of_the_test_images(
     manifest["defect"], manifest["label"] = "good", np.concatenate([np.zeros(len(train), int), labels])
     manifest["width"] = manifest["height"] = manifest["bytes"] = 32
     manifest["original"] = manifest["path"]
-    files.write_table(folder / "manifest.csv", manifest)
+    write_table(folder / "manifest.csv", manifest)
     facts = {"category": "screw", "image_size": 32, "data_hash": "0" * 64, "pixels_hash": "0" * 64}
     files.write_json(folder / "prepared.json", facts)
 

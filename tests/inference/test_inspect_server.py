@@ -23,6 +23,7 @@ from mlproject import cli, models
 from mlproject.core import artifacts, files
 from mlproject.core.errors import UserError
 from mlproject.core.listening import listen
+from mlproject.core.tables import write_table
 from mlproject.inference import inspect_server
 from mlproject.inference.inspect_server import Inspectors
 from mlproject.models.components import detector as base
@@ -71,7 +72,7 @@ def write_scores(detector: base.Detector, name: str, small_images) -> None:
     files.write_json(artifacts.PREPARED / CATEGORY / "prepared.json", {"image_size": SIDE})
     table = pd.DataFrame({"subset": "test", "label": small_images.labels, "score": scores})
     table.insert(0, "path", [f"test/{row}.png" for row in range(len(table))])
-    files.write_table(folder / "scores.csv", table)
+    write_table(folder / "scores.csv", table)
 
 
 @pytest.fixture(scope="module")

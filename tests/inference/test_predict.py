@@ -15,7 +15,7 @@ from support import fork_server
 from mlproject import models
 from mlproject.core.errors import UserError
 from mlproject.data import photos
-from mlproject.inference import predict
+from mlproject.inference import predict, results
 from mlproject.models.components.heat_scale import HeatScale
 from mlproject.reports.figures.overlays import FRAME, framed, overlay
 from mlproject.tracking import connection
@@ -237,7 +237,7 @@ def test_a_result_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
     row = predict.Prediction(Path("a.png"), 1.0, 2.0, True).row()
     with pytest.raises(UserError, match="the disk is full"):
-        predict.write(tmp_path / "r.csv", [row])
+        results.write(tmp_path / "r.csv", [row])
     assert not list(tmp_path.iterdir())
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mlproject.core import artifacts, files, params
+from mlproject.core.tables import read_table
 from mlproject.evaluation import thresholds
 from mlproject.models.components.combination import Combination
 from mlproject.training.progress import SilentRun
@@ -24,7 +25,7 @@ def scored(tuning_home, monkeypatch):
     files.write_json(artifacts.threshold_settings_file(CATEGORY, MODEL), params.value("threshold"))
     train.main(CATEGORY, MODEL)
     score.main(CATEGORY, MODEL)
-    return files.read_table(artifacts.scores_folder(CATEGORY, MODEL) / "scores.csv")
+    return read_table(artifacts.scores_folder(CATEGORY, MODEL) / "scores.csv")
 
 
 def test_calibration_images_scale_the_parts_and_set_the_threshold(scored):

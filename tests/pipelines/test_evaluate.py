@@ -15,6 +15,7 @@ from conftest import ROOT
 from mlproject.commands.preset import presets
 from mlproject.core import artifacts, files
 from mlproject.core.errors import UserError
+from mlproject.core.tables import read_table, write_table
 from mlproject.data import prepared
 from mlproject.models.components.heat_scale import HeatScale
 from mlproject.reports import comparison
@@ -41,7 +42,7 @@ def write_prepared(*, masks: bool) -> None:
         manifest[column] = 1
     folder = Path("data/prepared/bracket")
     manifest["original"] = manifest["path"]
-    files.write_table(folder / "manifest.csv", manifest)
+    write_table(folder / "manifest.csv", manifest)
     images = np.random.default_rng(0).integers(0, 256, (7, SIZE, SIZE, 3), dtype=np.uint8)
     files.write_array(folder / "images.npy", images)
     files.write_array(
@@ -62,7 +63,7 @@ def defect_squares() -> np.ndarray:
 
 def write_scores() -> None:
     """Scores as stage score leaves them; the anomaly maps find the defects exactly."""
-    manifest = files.read_table(Path("data/prepared/bracket/manifest.csv"))
+    manifest = read_table(Path("data/prepared/bracket/manifest.csv"))
     scores = manifest[["path", "defect", "label"]].copy()
     scores.insert(1, "subset", ["train", "calibration", *["test"] * 5])
     scores.insert(2, "half", ["none", "none", "held_out", "held_out", "pool", "held_out", "pool"])
@@ -70,7 +71,7 @@ def write_scores() -> None:
     scores["score_brightness_matched"] = [math.nan, math.nan, 0.1, 0.2, 0.3, 0.4, 0.5]
     scores["reconstruction_error"] = scores["score"]
     folder = artifacts.scores_folder("bracket", "kd_cae")
-    files.write_table(folder / "scores.csv", scores)
+    write_table(folder / "scores.csv", scores)
     threshold = {
         "threshold": THRESHOLD,
         "false_alarm_rate_asked": 0.05,
@@ -238,7 +239,7 @@ def test_the_papers_literal_thresholds_are_applied_where_settings_are_the_papers
     preset = presets(ROOT / "params.yaml")["paper"]["models"]["kd_cae"]
     write_settings(preset)
     path = artifacts.scores_folder("bracket", "kd_cae") / "scores.csv"
-    files.write_table(path, files.read_table(path).assign(negative_log_density=-5650.0))
+    write_table(path, read_table(path).assign(negative_log_density=-5650.0))
     found = run_stage().metrics["paper_literal"]
     assert (found["recall"], found["false_alarm_rate"], found["f1"]) == (1.0, 1.0, pytest.approx(0.75))
     write_settings(preset | {"bandwidth": 0.3})
@@ -251,9 +252,9 @@ def test_a_supervised_model_is_tested_on_images_it_has_not_learnt_from(
     monkeypatch.chdir(tmp_path)
     make_project()
     folder = artifacts.scores_folder("bracket", "kd_cae")
-    scores = files.read_table(folder / "scores.csv")
+    scores = read_table(folder / "scores.csv")
     scores.loc[scores["half"] == "pool", "subset"] = "pool"
-    files.write_table(folder / "scores.csv", scores)
+    write_table(folder / "scores.csv", scores)
     (folder / "reconstructions.npy").unlink()
     run = run_stage()
     found = run.metrics
@@ -269,7 +270,7 @@ def test_figures_have_the_detectors_own_colour_scale(tmp_path: Path, monkeypatch
     """Not one made of test images: a map looks the same in a figure, an overlay and the inspect page."""
     monkeypatch.chdir(tmp_path)
     make_project()
-    scores = files.read_table(artifacts.scores_folder("bracket", "kd_cae") / "scores.csv")
+    scores = read_table(artifacts.scores_folder("bracket", "kd_cae") / "scores.csv")
     shown = evaluate._cases(prepared.load("bracket"), scores, THRESHOLD, "kd_cae")
     assert shown.heat_scale == HeatScale(0.2, 0.9)
 
@@ -286,7 +287,7 @@ def test_scores_of_other_images_are_refused(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     make_project()
     path = artifacts.scores_folder("bracket", "kd_cae") / "scores.csv"
-    files.write_table(path, files.read_table(path).drop(index=3))
+    write_table(path, read_table(path).drop(index=3))
     with pytest.raises(UserError, match="scores of other test images"):
         evaluate.main("bracket", "kd_cae")
     assert not OUT.exists()

@@ -9,6 +9,7 @@ from support.tuning_project import CATEGORY, edit
 
 from mlproject import models
 from mlproject.core import artifacts, files, params
+from mlproject.core.tables import read_table, write_table
 from mlproject.data import prepared
 from mlproject.evaluation import brightness, thresholds
 from mlproject.models.components.combination import FEWEST, Combination
@@ -90,10 +91,10 @@ def test_of_copies_that_set_the_threshold_one_counts(stages, model, role):
     rows = getattr(data.roles(params.load("split", params.Split), params.value("seed")), role)
     table = data.manifest.copy()
     table.loc[rows[FEWEST:], "original"] = table.loc[rows[0], "path"]
-    files.write_table(artifacts.PREPARED / CATEGORY / "manifest.csv", table)
+    write_table(artifacts.PREPARED / CATEGORY / "manifest.csv", table)
     images, _ = stages(model)
     folder = artifacts.scores_folder(CATEGORY, model)
-    subsets = files.read_table(folder / "scores.csv")["subset"]
+    subsets = read_table(folder / "scores.csv")["subset"]
     assert np.flatnonzero(subsets == role).tolist() == rows[:FEWEST].tolist()
     assert np.flatnonzero(subsets == "copy").tolist() == rows[FEWEST:].tolist() != []
     counted = len(images["calibration"]) if model == "pca" else (~subsets.isin(["copy", "test"])).sum()
@@ -103,7 +104,7 @@ def test_of_copies_that_set_the_threshold_one_counts(stages, model, role):
 
 def test_brightness_is_matched_to_that_of_the_training_images(stages):
     _, detector = stages("pca")
-    table = files.read_table(artifacts.scores_folder(CATEGORY, "pca") / "scores.csv")
+    table = read_table(artifacts.scores_folder(CATEGORY, "pca") / "scores.csv")
     data = prepared.load(CATEGORY)
     good, test = (data.images[data.rows(split=part)] for part in ("train", "test"))
     matched = {
@@ -132,12 +133,12 @@ def test_a_model_that_can_leave_an_image_out_has_its_threshold_from_all_good_one
     assert written["threshold"] == expected(np.concatenate([left_out, held_out]))
 
     manifest = artifacts.PREPARED / CATEGORY / "manifest.csv"
-    table = files.read_table(manifest)
-    paths = table.loc[files.read_table(folder / "scores.csv")["subset"] == "train", "path"].tolist()
+    table = read_table(manifest)
+    paths = table.loc[read_table(folder / "scores.csv")["subset"] == "train", "path"].tolist()
     table.loc[table["path"] == paths[2], "original"] = paths[0]
-    files.write_table(manifest, table)
+    write_table(manifest, table)
     score.main(CATEGORY, "patch_kde")
-    written, scores = files.read_json(folder / "threshold.json"), files.read_table(folder / "scores.csv")
+    written, scores = files.read_json(folder / "threshold.json"), read_table(folder / "scores.csv")
     kept = np.delete(left_out, [0, 2])
     assert written["n_calibration"] == len(kept) + len(unseen)
     assert written["threshold"] == expected(np.concatenate([kept, held_out]))

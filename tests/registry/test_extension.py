@@ -15,7 +15,8 @@ from mlflow.artifacts import download_artifacts, load_dict
 from PIL import Image
 from support.pipeline_project import draw
 
-from mlproject.core import artifacts, files, params
+from mlproject.core import artifacts, params
+from mlproject.core.tables import read_table
 from mlproject.data import prepared
 from mlproject.data.decode import decode_bytes
 from mlproject.evaluation import thresholds
@@ -51,7 +52,7 @@ def recorded(number: int, into: Path) -> tuple[pd.DataFrame, list[dict]]:
     folder = Path(download_artifacts(f"models:/{project.NAME}/{number}/artifacts", dst_path=str(into)))
     steps = folder / "extension.json"
     found = json.loads(steps.read_text())["steps"] if steps.is_file() else []
-    return files.read_table(folder / "recorded.csv"), found
+    return read_table(folder / "recorded.csv"), found
 
 
 def sha256(path: Path | str) -> str:

@@ -12,6 +12,7 @@ from mlflow.artifacts import download_artifacts
 from support.promotion_project import aliases, tags
 
 from mlproject.core import artifacts, files
+from mlproject.core.tables import read_table
 from mlproject.data import prepared
 from mlproject.registry import recorded_version, version_tags
 from mlproject.tracking import connection, lineage
@@ -262,6 +263,6 @@ def test_the_card_travels_with_intervals_mistakes_and_the_recorded_scores(regist
     assert re.search(r"Recall [\d.]+ \[[\d.]+, [\d.]+\], false alarms [\d.]+ \[[\d.]+, [\d.]+\]", text)
     assert "(mistakes.png)" in text
     assert (folder / "mistakes.png").is_file()
-    recorded = files.read_table(folder / "recorded.csv")
+    recorded = read_table(folder / "recorded.csv")
     images = [artifacts.RAW / project.CATEGORY / path for path in recorded["path"]]
     assert recorded["sha256"].tolist() == [hashlib.sha256(path.read_bytes()).hexdigest() for path in images]

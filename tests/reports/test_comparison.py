@@ -369,14 +369,14 @@ def test_csv_and_json_keep_all_digits() -> None:
 def test_compare_writes_four_files_and_prints_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from mlproject.core import artifacts, files
+    from mlproject.core import artifacts, files, tables
     from pipelines import compare
 
     monkeypatch.chdir(tmp_path)
     listed = "categories: [bracket]\ndetectors: [kd_cae, ni_cae]\nmodels: {kd_cae: {}, ni_cae: {}}\n"
     Path("params.yaml").write_text(listed)
     for model in ("kd_cae", "ni_cae"):
-        files.write_table(artifacts.report_folder("bracket", model) / "test_scores.csv", scores_table())
+        tables.write_table(artifacts.report_folder("bracket", model) / "test_scores.csv", scores_table())
         follows = "its scores rank the test images as their sharpness does" if model == "kd_cae" else None
         metrics = result(model=model) | {"follows_shortcut": follows}
         files.write_json(artifacts.report_folder("bracket", model) / "metrics.json", metrics)

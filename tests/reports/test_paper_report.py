@@ -12,6 +12,7 @@ from PIL import Image
 from support.paper_evidence import evidence, row, study, training
 
 from mlproject.core import artifacts, files
+from mlproject.core.tables import write_table
 from mlproject.reports.figures import drawing, network
 from mlproject.reports.paper import figures, html, report
 from mlproject.reports.paper.markdown import escape, printed
@@ -271,7 +272,7 @@ def test_the_stage_writes_both_and_forgets_networks_that_are_no_more(tmp_path, m
     put_picture(Path("reports"), "paper_figures/layout_kd_cae_2.png")
     old = artifacts.report_folder("bottle") / "studies/noise"  # switched off since
     files.write_json(old / "summary.json", study().summary)
-    files.write_table(old / "table.csv", study().table)
+    write_table(old / "table.csv", study().table)
     stage.main()
     first = {path: path.read_bytes() for path in Path("reports").glob("paper*") if path.is_file()}
     assert {path.name for path in first} == {"paper.md", "paper.html"}

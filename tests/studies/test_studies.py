@@ -12,6 +12,7 @@ from support.study_project import CATEGORY
 from mlproject import studies
 from mlproject.core import artifacts, files, params
 from mlproject.core.errors import UserError
+from mlproject.core.tables import read_table
 from mlproject.evaluation import metrics
 from mlproject.reports.figures import study_charts
 from mlproject.studies import noise
@@ -46,7 +47,7 @@ def restored(trained):
 
 
 def table(name):
-    return files.read_table(artifacts.study_report_folder(CATEGORY, name) / "table.csv")
+    return read_table(artifacts.study_report_folder(CATEGORY, name) / "table.csv")
 
 
 def summary(name):
@@ -203,7 +204,7 @@ def test_every_arm_is_evaluated_on_the_same_held_out_images(trained):
     held_out = inputs.data.paths(inputs.test[inputs.held_out])
     for name in ("labels", "generated"):
         for path in (artifacts.study_folder(CATEGORY, name) / "cells").glob("*.csv"):
-            scores = files.read_table(path)
+            scores = read_table(path)
             assert scores.loc[scores["subset"] == "held_out", "path"].tolist() == held_out
             facts = json.loads(path.with_suffix(".json").read_text())["facts"]
             assert not set(facts.get("labelled_defects", [])) & set(held_out)

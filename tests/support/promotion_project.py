@@ -17,6 +17,7 @@ from PIL import Image
 import support.tracked_project as tracked
 from mlproject import models
 from mlproject.core import artifacts, files, params
+from mlproject.core.tables import read_table, write_table
 from mlproject.data import prepared
 from mlproject.data.prepare import prepare_category
 from mlproject.evaluation import metrics
@@ -48,7 +49,7 @@ def train(model: str) -> None:
     detector.calibrate(validation)
     detector.save(artifacts.model_folder(CATEGORY, model))
     out_of_fold = tracked.pd.DataFrame(columns=["path", "score"])
-    files.write_table(artifacts.out_of_fold_file(CATEGORY, model), out_of_fold)
+    write_table(artifacts.out_of_fold_file(CATEGORY, model), out_of_fold)
     settings.main()
     resolved = files.read_json(artifacts.settings_file(CATEGORY, model))["settings"]
     hashes = {"data_hash": data.data_hash, "pixels_hash": data.pixels_hash}
@@ -71,7 +72,7 @@ def write_report(model: str) -> None:
     """Write the report of a pair from its scores, as stage evaluate does."""
     folder = artifacts.scores_folder(CATEGORY, model)
     table, threshold = (
-        files.read_table(folder / "scores.csv"),
+        read_table(folder / "scores.csv"),
         files.read_json(folder / "threshold.json"),
     )
     test = table[table["subset"] == "test"]
@@ -95,11 +96,11 @@ def register_altered(model: str, change) -> int:
     folder = artifacts.scores_folder(CATEGORY, model)
     kept = {path: path.read_bytes() for path in folder.glob("*.*") if path.suffix in (".csv", ".json")}
     table, threshold = (
-        files.read_table(folder / "scores.csv"),
+        read_table(folder / "scores.csv"),
         files.read_json(folder / "threshold.json"),
     )
     change(table, threshold)
-    files.write_table(folder / "scores.csv", table)
+    write_table(folder / "scores.csv", table)
     files.write_json(folder / "threshold.json", threshold)
     write_report(model)
     version = register(model)

@@ -12,6 +12,7 @@ from PIL import Image
 from mlproject import generators, models
 from mlproject.commands.preset import presets
 from mlproject.core import artifacts, files, params
+from mlproject.core.tables import write_table
 from mlproject.data.prepare import prepare_category
 from mlproject.models.components.detector import Labelled
 from mlproject.studies.components.inputs import StudyInputs
@@ -85,7 +86,7 @@ def make(**changes: Any) -> None:
         detector.calibrate(validation)
         detector.save(artifacts.model_folder(CATEGORY, name))
         nothing = pd.DataFrame(columns=["path", "score"])
-        files.write_table(artifacts.out_of_fold_file(CATEGORY, name), nothing)
+        write_table(artifacts.out_of_fold_file(CATEGORY, name), nothing)
         files.write_json(artifacts.settings_file(CATEGORY, name), {"labels": None})
         files.write_json(artifacts.threshold_settings_file(CATEGORY, name), params.value("threshold"))
         score.main(CATEGORY, name)

@@ -18,6 +18,7 @@ from PIL import Image
 from mlproject import models
 from mlproject.commands.preset import presets
 from mlproject.core import artifacts, files
+from mlproject.core.tables import write_table
 from mlproject.registry import register as registry
 from mlproject.tracking import connection, live, runs
 from mlproject.training.identity import run_key
@@ -95,7 +96,7 @@ def write_pair(trained: Path, model: str = MODEL, f1: float = 0.75, **changes: A
     files.write_json(scores / "threshold.json", {"threshold": 1.5})
     names = [*(f"train/good/{number}.png" for number in range(20)), "test/good/0.png"]
     table = pd.DataFrame({"path": names, "subset": [*["calibration"] * 20, "test"], "label": 0, "score": 0.5})
-    files.write_table(scores / "scores.csv", table)
+    write_table(scores / "scores.csv", table)
     files.write_json(
         artifacts.PREPARED / category / "prepared.json", {"category": category, "image_size": 48}
     )
@@ -132,7 +133,7 @@ def _write_training(known: dict[str, Any]) -> None:
     files.write_json(folder / "run.json", run)
     epochs = [epoch(number) for number in range(1, EPOCHS + 1)]
     history = [{"epoch": e.number, "loss": e.loss, "validation_loss": e.validation_loss} for e in epochs]
-    files.write_table(folder / "history.csv", pd.DataFrame(history))
+    write_table(folder / "history.csv", pd.DataFrame(history))
     for number in PICTURED:
         write_strip(number, known["category"], known["model"])
 

@@ -11,6 +11,7 @@ from support.small_models import create_generator
 from support.tracked_project import all_runs, steps
 
 from mlproject.core import artifacts, files
+from mlproject.core.tables import write_table
 from mlproject.registry import record
 from mlproject.tracking import connection, runs
 from mlproject.tracking.generator_facts import GeneratorFacts
@@ -31,7 +32,7 @@ def write_generator(frechet=0.5):
     }  # fmt: skip
     files.write_json(folder / "run.json", run)
     history = {"epoch": [1, 2], "generator_loss": [0.7, 0.6], "discriminator_loss": [1.4, 1.3]}
-    files.write_table(folder / "history.csv", pd.DataFrame(history))
+    write_table(folder / "history.csv", pd.DataFrame(history))
     (folder / "grids").mkdir(exist_ok=True)
     for epoch in (1, 2):
         Image.new("RGB", (16, 16), (epoch, 0, 0)).save(folder / f"grids/epoch_{epoch:04d}.png")

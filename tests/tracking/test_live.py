@@ -9,7 +9,8 @@ import support.tracked_project as project
 from support.mlflow_server import free_port, server, stop
 from support.tracked_project import all_runs, recorded, steps
 
-from mlproject.core import artifacts, files
+from mlproject.core import artifacts
+from mlproject.core.tables import read_table, write_table
 from mlproject.registry import record
 from mlproject.tracking import connection, live, runs
 
@@ -67,9 +68,9 @@ def test_a_loss_that_is_not_there_yet_is_no_point(folder):
     (streamed,) = all_runs()
     assert (points(streamed, "loss"), points(streamed, "validation_loss")) == ([1, 2], [2])
     file = artifacts.training_folder(project.CATEGORY, project.MODEL) / "history.csv"
-    history = files.read_table(file)
+    history = read_table(file)
     history.loc[0, "validation_loss"] = math.inf
-    files.write_table(file, history)
+    write_table(file, history)
     assert sorted(points(recorded(), "validation_loss")) == list(range(2, project.EPOCHS + 1))
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 from support.tracked_project import all_runs
 
 from mlproject.core import artifacts, files
+from mlproject.core.tables import write_table
 from mlproject.registry import record
 from mlproject.studies.components import tables
 from mlproject.tracking import connection, runs, study_facts
@@ -45,7 +46,7 @@ def write_study():
     """Write every file of one (category, study) into the working directory."""
     report = artifacts.study_report_folder(project.CATEGORY, STUDY)
     folder = artifacts.study_folder(project.CATEGORY, STUDY)
-    files.write_table(report / "table.csv", tables.frame(STUDY, project.CATEGORY, rows()))
+    write_table(report / "table.csv", tables.frame(STUDY, project.CATEGORY, rows()))
     files.write_json(report / "summary.json", SUMMARY)
     (report / "figures").mkdir(exist_ok=True)
     Image.new("RGB", (8, 8)).save(report / "figures/labels.png")
@@ -53,7 +54,7 @@ def write_study():
         "n_train": 8, "n_validation": 4, "seconds": 60.0, "threads": 1, "versions": {"torch": "2.15.0"},
     }  # fmt: skip
     files.write_json(folder / "run.json", run)
-    files.write_table(folder / "cells/0123.csv", pd.DataFrame({"path": ["a"], "score": [0.5]}))
+    write_table(folder / "cells/0123.csv", pd.DataFrame({"path": ["a"], "score": [0.5]}))
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ def test_recording_again_writes_nothing_and_a_change_updates_the_same_run(made):
 
 def test_a_study_that_could_not_be_made_is_recorded_with_the_reason(made):
     report = artifacts.study_report_folder(project.CATEGORY, STUDY)
-    files.write_table(report / "table.csv", tables.frame(STUDY, project.CATEGORY, []))
+    write_table(report / "table.csv", tables.frame(STUDY, project.CATEGORY, []))
     gap = SUMMARY | {"gap": "nothing to compare with", "comparisons": [], "labels_needed": {}}
     files.write_json(report / "summary.json", gap)
     run = recorded()

@@ -13,8 +13,9 @@ import support.tuning_project as project
 from support.tuning_project import report, results, trials, tune, tuned
 
 from mlproject import models
-from mlproject.core import files, params
+from mlproject.core import params
 from mlproject.core.errors import UserError
+from mlproject.core.tables import read_table, write_table
 from mlproject.data import prepared, split
 from mlproject.evaluation import thresholds
 from mlproject.models.pca import PCA
@@ -134,11 +135,11 @@ def test_with_cross_too_half_of_the_held_out_images_are_not_seen(tuning_home):
 
 def test_of_copies_one_is_examined_and_one_will_set_the_threshold(tuning_home):
     planned, manifest = plan.load("disc", "pca"), Path("data/prepared/disc/manifest.csv")
-    before, table = data.prepare(planned), files.read_table(manifest)
+    before, table = data.prepare(planned), read_table(manifest)
     roles = prepared.load("disc").roles(params.Split(**planned.facts["split"]), planned.facts["seed"])
     for rows in (roles.train, roles.calibration):
         table.loc[rows, "original"] = table.loc[rows[: len(rows) // 2].repeat(2), "path"].to_numpy()
-    files.write_table(manifest, table)
+    write_table(manifest, table)
     after = data.prepare(planned)
     assert after.n_calibration == before.n_calibration / 2
     assert len(after.examined) == (len(roles.train) - len(after.train)) / 2 > 0

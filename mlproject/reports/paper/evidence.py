@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from mlproject.core import artifacts, files
+from mlproject.core.tables import read_table
 from mlproject.reports.paper.published import RESULTS
 
 Pair = tuple[str, str]
@@ -95,7 +96,7 @@ def _studies(categories: list[str], studies: list[str]) -> Iterator[tuple[Pair, 
     for category in categories:
         for name in studies:
             folder = artifacts.study_report_folder(category, name)
-            table = files.read_table(folder / "table.csv")
+            table = read_table(folder / "table.csv")
             yield (category, name), Study(files.read_json(folder / "summary.json"), table)
 
 

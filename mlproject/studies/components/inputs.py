@@ -9,6 +9,7 @@ import pandas as pd
 
 from mlproject import models
 from mlproject.core import artifacts, files, params
+from mlproject.core.tables import read_table
 from mlproject.data import prepared, split
 from mlproject.models.components.detector import DESCRIPTION
 from mlproject.studies.components import tables
@@ -148,7 +149,7 @@ class StudyInputs:
 
     def recorded_scores(self, model: str) -> pd.DataFrame:
         """Return the scores of all test images that stage score wrote for a listed detector."""
-        scores = files.read_table(artifacts.scores_folder(self.category, model) / "scores.csv")
+        scores = read_table(artifacts.scores_folder(self.category, model) / "scores.csv")
         return scores[scores["half"] != "none"].reset_index(drop=True)
 
     def about(self, rows: np.ndarray, subset: str) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from mlproject import studies
 from mlproject.core import artifacts, files, params
 from mlproject.core.errors import UserError
 from mlproject.core.parallel import usable_cores
+from mlproject.core.tables import read_table, write_table
 from mlproject.engines import processes
 from mlproject.models.components import threads
 from mlproject.studies.components.base import Cell, Study
@@ -82,7 +83,7 @@ def run_all(
     for file in folder.glob("*.*"):
         if file.name.split(".")[0] not in set(keys.values()):
             file.unlink()
-    return {cell: files.read_table(folder / f"{keys[cell]}.csv") for cell in cells}
+    return {cell: read_table(folder / f"{keys[cell]}.csv") for cell in cells}
 
 
 def seconds(folder: Path) -> float:
@@ -146,7 +147,7 @@ def _work(study: Study, cell: Cell) -> tuple[pd.DataFrame, float]:
 
 def _keep(folder: Path, name: str, cell: Cell, table: pd.DataFrame, took: float) -> None:
     about = {"arm": cell.arm, "series": cell.series, "level": cell.level, "seed": cell.seed}
-    files.write_table(folder / f"{name}.csv", table)
+    write_table(folder / f"{name}.csv", table)
     files.write_json(folder / f"{name}.json", about | {"facts": dict(cell.facts), "seconds": took})
 
 
