@@ -240,3 +240,27 @@ def test_curves_show_the_all_defective_baseline_beside_the_f1() -> None:
     assert "everything called defective: F1 0.75" in words
     assert "threshold in use (clean): F1 0.80" in words
     assert "AUROC 0.90 [0.80, 0.95]" in words
+
+
+def titled(tmp_path: Path, title: str) -> bytes:
+    with drawing.style():
+        figure = drawing.new(3, 1, title)
+    drawing.save(figure, tmp_path / "a.png")
+    return (tmp_path / "a.png").read_bytes()
+
+
+def test_letters_of_other_scripts_are_drawn_where_a_font_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """⌒ is a letter that the default font lacks; no font for Chinese comes with matplotlib."""
+    made = {}
+    for further in ((), ("DejaVu Sans Mono", "not installed")):
+        monkeypatch.setattr(drawing, "FURTHER_FONTS", further)
+        drawing._fonts.cache_clear()
+        made[further] = titled(tmp_path, "⌒"), capsys.readouterr().err, titled(tmp_path, "scratch")
+    drawing._fonts.cache_clear()
+    (boxes, told, plain), (letters, nothing_told, as_before) = made.values()
+    assert boxes != letters
+    assert told.startswith(f"warning: {tmp_path / 'a.png'}: no font has ⌒: boxes are drawn instead. Install")
+    assert (told.count("\n"), nothing_told) == (1, "")
+    assert plain == as_before

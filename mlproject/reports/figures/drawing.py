@@ -1,13 +1,18 @@
 """Common style of all figures, and writing them: equal figures are equal bytes on any machine."""
 
+import logging
+import sys
 import textwrap
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
@@ -20,8 +25,21 @@ HEAT_COLOURS = "inferno"  # perceptually uniform, dark where nothing is found
 DPI = 110
 COMPRESSION = 4  # of PNG: the default, 6, takes twice as long for files a little smaller
 LETTERS_PER_INCH = 14  # of a caption
+FONT = "DejaVu Sans"  # comes with matplotlib
+# for letters that FONT lacks, in names of defects: the first of these that is installed and has them
+FURTHER_FONTS = (
+    *(
+        "Noto Sans CJK JP",
+        "Noto Sans CJK SC",
+        "Noto Sans CJK KR",
+        "Noto Sans JP",
+        "Noto Sans SC",
+        "Noto Sans KR",
+    ),
+    *("WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "IPAGothic", "IPAexGothic", "NanumGothic"),
+    *("Noto Sans Thai", "Noto Sans Devanagari"),
+)
 STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
     "font.size": 10,
     "axes.titlesize": 10,
     "axes.labelsize": 10,
@@ -37,8 +55,15 @@ def style() -> Iterator[None]:
     """Draw in this project's style, whatever the user's matplotlibrc says; also a decorator."""
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(STYLE)
+        mpl.rcParams.update(STYLE | {"font.family": _fonts()})
         yield
+
+
+@cache
+def _fonts() -> list[str]:
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # some have no bold letters
+    installed = set(font_manager.get_font_names())
+    return [FONT, *(name for name in FURTHER_FONTS if name in installed)]
 
 
 def new(width: float, height: float, title: str) -> Figure:
@@ -113,14 +138,39 @@ def _interpolation(image: np.ndarray) -> str:
 
 @style()
 def save(figure: Figure, path: Path) -> None:
-    """Write a PNG, whole or not at all; no date or version inside, so equal figures are equal bytes."""
+    """Write a PNG, whole or not at all; no date or version inside, so equal figures are equal bytes.
+
+    Letters that no font has become boxes; a line on the error stream says so.
+    """
     figure.set_dpi(DPI)
     canvas = FigureCanvasAgg(figure)
-    if figure.axes and (layout := figure.get_layout_engine()):
-        layout.execute(figure)
-        figure.set_layout_engine("none")  # `savefig` would draw everything once more to lay it out
-    with written_file(path) as part:
+    with _lacking_letters_told(path), written_file(path) as part:
+        if figure.axes and (layout := figure.get_layout_engine()):
+            layout.execute(figure)
+            figure.set_layout_engine("none")  # `savefig` would draw everything once more to lay it out
         canvas.print_png(part, metadata={"Software": None}, pil_kwargs={"compress_level": COMPRESSION})
+
+
+@contextmanager
+def _lacking_letters_told(path: Path) -> Iterator[None]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.filterwarnings("always", "Glyph [0-9]+ .* missing from font")
+        yield
+    lacking = {chr(int(str(found.message).split()[1])): None for found in caught if _of_a_glyph(found)}
+    for found in caught:
+        if not _of_a_glyph(found):
+            warnings.warn_explicit(found.message, found.category, found.filename, found.lineno)
+    if lacking:
+        print(
+            f"warning: {path}: no font has {' '.join(lacking)}: boxes are drawn instead. Install one that "
+            f"has, such as Noto Sans CJK (package fonts-noto-cjk), and delete {mpl.get_cachedir()}, "
+            "matplotlib's list of fonts.",
+            file=sys.stderr,
+        )
+
+
+def _of_a_glyph(found: warnings.WarningMessage) -> bool:
+    return str(found.message).startswith("Glyph ")
 
 
 def save_axes(axes: Any, path: Path) -> None:
