@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -52,11 +52,19 @@ def run(
     """Run what changed of the pipeline, as `dvc repro` does, with each stage's number and the time left.
 
     Several categories run at the same time, each on one thread; a single one has all cores.
-    OMP_NUM_THREADS sets another number of threads.
+    OMP_NUM_THREADS sets another number of threads. While another `mlproject run` runs here, it waits.
     """
+    from mlproject.core import files
+
     refuse_wrong_params()
     signal.signal(signal.SIGTERM, _interrupt_all)
-    wanted = targets or []
+    # DVC gives up, with 255, where another one runs a stage of the same files
+    with files.locked(Path("dvc.lock")) if Path("dvc.yaml").is_file() else nullcontext():
+        raise typer.Exit(repro_all(targets or [], at_once))
+
+
+def repro_all(wanted: Sequence[str], at_once: int | None) -> int:
+    """Run the stages wanted, categories at the same time; return the exit code, as `repro` does."""
     stages = planned(wanted)
     chains = by_category(stages)
     workers = min(at_once or usable_cores(), len(chains))
@@ -68,14 +76,14 @@ def run(
             with ThreadPoolExecutor(workers) as pool:
                 codes += pool.map(lambda chain: repro(["--single-item", *chain], progress, "1"), chains)
         if any(codes):
-            raise typer.Exit(max(codes))
+            return max(codes)
         progress.at_once = 1
         done = {*common, *itertools.chain(*chains)}
         rest = [stage for stage in stages if stage not in done]
         if not rest:
-            return
+            return 0
         wanted = ["--single-item", *rest]  # DVC takes most of a second to see that one is unchanged
-    raise typer.Exit(repro(wanted, progress))
+    return repro(wanted, progress)
 
 
 def refuse_wrong_params() -> None:

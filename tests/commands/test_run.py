@@ -16,7 +16,7 @@ from support import fork_server
 from mlproject.commands import doctor_checks, preset
 from mlproject.commands.check import check
 from mlproject.commands.run import Progress, by_category, expected, run
-from mlproject.core import params
+from mlproject.core import files, params
 from mlproject.core.errors import UserError
 
 STAGES = ["ingest", "train@disc-kd_cae", "train@disc-pca", "compare"]
@@ -276,3 +276,20 @@ def test_the_exit_code_of_a_stage_that_failed(tmp_path):
     assert failed.returncode == 3  # the stage's; DVC's is 255
     assert "stage 5 of 5" in failed.stdout
     assert run_in(tmp_path, "no_such_stage").returncode != 0
+
+
+def test_a_second_run_waits_for_the_first(tmp_path):
+    write_pipeline(tmp_path)
+    code = "from mlproject import cli; cli.main()"
+    with files.locked(tmp_path / "dvc.lock"):
+        second = subprocess.Popen(
+            [fork_server.programs() / "python", "-c", code, "run", "compare", "--at-once", "2"],
+            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert second.stderr is not None
+        assert second.stderr.readline().startswith(f"dvc.lock: is being written by process {os.getpid()} on ")
+        assert not (tmp_path / "raw").exists()
+    out, said = second.communicate(timeout=60)
+    assert second.returncode == 0, out + said
+    assert (tmp_path / "table").exists()
+    assert not list(tmp_path.glob("*.part"))
