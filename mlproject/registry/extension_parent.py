@@ -12,7 +12,8 @@ from mlproject.core import files
 from mlproject.core.errors import UserError
 from mlproject.core.tables import read_table
 from mlproject.models.components.detector import Detector
-from mlproject.registry import card, recorded_version, version_tags
+from mlproject.registry import recorded_version, version_tags
+from mlproject.registry.recorded_scores import RECORDED
 from mlproject.tracking import lineage
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def load(client: "MlflowClient", version: "ModelVersion", into: Path) -> Parent:
             load_dict(f"runs:/{version.run_id}/{name}.json")
             for name in ("training/run", "report/metrics", "report/shortcuts")
         )
-    recorded = read_table(kept / card.RECORDED)
+    recorded = read_table(kept / RECORDED)
     parent = Parent(
         title=title,
         dataset=client.get_experiment(run.info.experiment_id).name,

@@ -20,7 +20,8 @@ import pandas as pd
 from mlproject.core import artifacts, files
 from mlproject.core.errors import FULL, UserError
 from mlproject.core.tables import read_table
-from mlproject.registry import card, hashes, version_tags
+from mlproject.registry import hashes, version_tags
+from mlproject.registry.recorded_scores import RECORDED, TESTED
 from mlproject.tracking import connection, store_faults
 
 if TYPE_CHECKING:
@@ -150,12 +151,12 @@ def fetch(version: "ModelVersion", into: Path) -> RecordedVersion:
     folder = into / str(version.version)
     folder.mkdir(parents=True)
     folder = download(version, folder)
-    recorded = read_table(folder / "artifacts" / card.RECORDED)
+    recorded = read_table(folder / "artifacts" / RECORDED)
     threshold = files.read_json(folder / "artifacts/threshold.json", required=("threshold",))
     return RecordedVersion(
         version,
         folder.resolve(),
-        recorded[recorded["subset"].isin(card.TESTED)].reset_index(drop=True),
+        recorded[recorded["subset"].isin(TESTED)].reset_index(drop=True),
         float(threshold["threshold"]),
         threshold.get("false_alarm_rate_asked"),
         None if recorded["sha256"].isna().any() else frozenset(recorded["sha256"]),
