@@ -36,8 +36,12 @@ ROUNDS = 3  # of matching the images with the template
 MARGIN = 1.08  # of the crop, times the largest usual part
 WHOLE_SIZE = 64  # side at which whole photos are compared, pixels
 FIXED = 0.07  # distance to the nearest fellow, in units of the contrast, below which parts are fixed
-GAIN = 0.6  # share of the distance at one pose for all, below which aligning must bring it
+GAIN = 0.6  # share of the distance at one pose for all, below which aligning must bring it; and
+GAIN_TURNED = 0.8  # where parts lie turned: what differs from part to part anyhow, such as grain, stays
+TURNED = 10.0  # degrees off the usual angle, in half of the photos
 DETAIL = 4  # pixels of the template that are averaged first: grain varies however parts are aligned
+INSIDE = 0.95  # share of the parts inside whose outline a place lies
+FROM_OUTLINE = 3  # cells between such a place and the outline
 DARK = 0.2  # level of the background below which it says less about the lamp
 LEVEL = 0.6  # of the background, for models of a release that did not save it
 
@@ -135,6 +139,12 @@ class Alignment:
         images = maps.expand(len(poses), -1, -1, -1)
         return F.grid_sample(images, grid * 2 - 1, padding_mode="border", align_corners=False)
 
+    def inside(self, rows: int, columns: int) -> torch.Tensor:
+        """Return (rows, columns) bool, the cells of a crop that lie inside nearly all parts' outlines."""
+        outline = F.interpolate(self.template[None, 3:], (rows, columns), mode="area")
+        beyond = F.pad((outline <= INSIDE).float(), (FROM_OUTLINE,) * 4, value=1.0)
+        return F.max_pool2d(beyond, 2 * FROM_OUTLINE + 1, 1)[0, 0] == 0
+
     def to_photo(self, crop_map: torch.Tensor, pose: Pose, size: int) -> torch.Tensor:
         """Return (size, size), in the photo's frame, of a map of the crop; its minimum beyond the crop."""
         low = crop_map.min()
@@ -220,21 +230,23 @@ def varies(parts: list[Part]) -> bool:
 
 
 def helps(parts: list[Part], alignment: Alignment) -> bool:
-    """Whether good photos are far nearer to each other at their own poses than all at one, the usual pose.
+    """Whether good photos are much nearer to each other at their own poses than all at one, the usual pose.
 
     Args:
         parts: of good photos.
         alignment: fitted to them.
     """
     poses = _poses(parts, alignment)
-    turned = np.exp(1j * np.array([pose.angle for pose in poses])).mean()
+    turns = np.exp(1j * np.array([pose.angle for pose in poses]))
+    turned = turns.mean()
     x, y = np.median([(pose.x, pose.y) for pose in poses], axis=0)
     usual = Pose(float(x), float(y), float(np.angle(turned)))
     before, after = (
         _to_nearest(F.avg_pool2d(_crops(parts, taken, alignment), DETAIL))
         for taken in ([usual] * len(parts), poses)
     )
-    return after < GAIN * before
+    off = np.degrees(np.abs(np.angle(turns / np.exp(1j * usual.angle))))
+    return after < (GAIN_TURNED if np.median(off) > TURNED else GAIN) * before
 
 
 def _whole(parts: list[Part], side: int) -> torch.Tensor:

@@ -36,18 +36,23 @@ def resized(images: torch.Tensor, factor: float) -> torch.Tensor:
     rows, columns = images.shape[-2:]
     size = [round(side * factor) for side in (rows, columns)]
     found = F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
-    down, across = (
-        torch.arange(side) - (side - new) // 2 for side, new in zip((rows, columns), size, strict=True)
-    )
-    down, across = (
-        new - 1 - (new - 1 - steps.abs()).abs() for steps, new in zip((down, across), size, strict=True)
-    )
-    return found[:, :, down][..., across]
+    return _middle(found, rows, columns)
 
 
 def turned(images: torch.Tensor) -> torch.Tensor:
-    """Return square images turned by a quarter."""
-    return images.rot90(1, (2, 3))
+    """Return the images turned by a quarter; of the same shape, where they are not square."""
+    return _middle(images.rot90(1, (2, 3)), images.shape[-2], images.shape[-1])
+
+
+def _middle(images: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
+    """Return the images' middle, (n, 3, rows, columns); what is too short is mirrored at its ends."""
+    for axis, side in ((-2, rows), (-1, columns)):
+        length = images.shape[axis]
+        steps = torch.arange(side) - (side - length) // 2
+        while ((steps < 0) | (steps >= length)).any():
+            steps = length - 1 - (length - 1 - steps.abs()).abs()
+        images = images.index_select(axis, steps)
+    return images
 
 
 def lined(images: torch.Tensor, sign: int, width: float) -> torch.Tensor:

@@ -50,7 +50,7 @@ class PatchParameters(Section):
             where good images then resemble each other more.
         window: what a place is compared with: ``near``, what good images have within a few cells of it;
             ``all``, what they have anywhere; ``auto``: all where places differ by no more than chance, as in
-            a texture without order.
+            a texture without order, or inside an aligned part of one.
         shrinkage: share of the mean eigenvalue that is added to each when descriptors are whitened.
         smoothing: Gaussian sigma of the first grid's map, cells.
     """
@@ -148,11 +148,7 @@ class PatchDetector(Detector):
         texture = self.settings.window == "all"
         self.grids = self.chosen_grids(texture=texture)
         described = self._described(train)
-        if (
-            self.settings.window == "auto"
-            and self.alignment is None
-            and whitening.is_texture([image[0] for image in described])
-        ):
+        if self.settings.window == "auto" and self._is_texture([image[0] for image in described]):
             texture, grids = True, self.chosen_grids(texture=True)
             if grids != self.grids:
                 self.grids = grids
@@ -166,6 +162,11 @@ class PatchDetector(Detector):
             for grid in self.grids
         ]
         self._take(fitted)
+
+    def _is_texture(self, described: Described) -> bool:
+        """Return whether photos, or what lies inside aligned parts, are a texture without order."""
+        rows, columns = described[0].shape[1:3]
+        return whitening.is_texture(described, self.alignment and self.alignment.inside(rows, columns))
 
     def _scores(self, images: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Return (n,) float64 scores of some images; their maps are not kept."""
