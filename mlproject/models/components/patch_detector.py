@@ -149,9 +149,8 @@ class PatchDetector(Detector):
         self.grids = self.chosen_grids(texture=texture)
         described = self._described(train)
         if self.settings.window == "auto" and self._is_texture([image[0] for image in described]):
-            texture, grids = True, self.chosen_grids(texture=True)
-            if grids != self.grids:
-                self.grids = grids
+            texture, before, self.grids = True, self.grids, self.chosen_grids(texture=True)
+            if self.grids != before:
                 described.clear()  # memory
                 described = self._described(train)
         some = train[:: max(1, len(train) // CHANGED)]
@@ -165,8 +164,8 @@ class PatchDetector(Detector):
 
     def _is_texture(self, described: Described) -> bool:
         """Return whether photos, or what lies inside aligned parts, are a texture without order."""
-        rows, columns = described[0].shape[1:3]
-        return whitening.is_texture(described, self.alignment and self.alignment.inside(rows, columns))
+        inside = None if self.alignment is None else self.alignment.inside(*described[0].shape[1:3])
+        return whitening.is_texture(described, inside)
 
     def _scores(self, images: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Return (n,) float64 scores of some images; their maps are not kept."""
