@@ -8,14 +8,15 @@ from mlproject.models.components import alterations
 IMAGES = torch.rand((2, 3, 64, 64), generator=torch.Generator().manual_seed(0)) * 0.6 + 0.2
 
 
+@pytest.mark.parametrize("rows", [64, 24])  # 24: of an aligned part that is long
 @pytest.mark.parametrize("number", range(len(alterations.ALTERATIONS)))
-def test_an_alteration_changes_photos_in_the_same_way_each_time(number):
-    change = alterations.ALTERATIONS[number]
-    found = change(IMAGES)
-    assert found.shape == IMAGES.shape
+def test_an_alteration_changes_photos_in_the_same_way_each_time(number, rows):
+    change, images = alterations.ALTERATIONS[number], IMAGES[:, :, :rows]
+    found = change(images)
+    assert found.shape == images.shape
     assert found.min() >= 0 and found.max() <= 1
-    assert (found - IMAGES).abs().mean() > 0.005
-    assert torch.equal(found, change(IMAGES))
+    assert (found - images).abs().mean() > 0.005
+    assert torch.equal(found, change(images))
 
 
 def test_contrast_is_about_the_surroundings():
