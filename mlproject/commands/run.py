@@ -65,12 +65,14 @@ def run(
 
 def repro_all(wanted: Sequence[str], at_once: int | None) -> int:
     """Run the stages wanted, categories at the same time; return the exit code, as `repro` does."""
-    stages = planned(wanted)
+    stages, changed = planned(wanted)
     chains = by_category(stages)
+    common = [stage for stage in ("ingest", "settings") if stage in stages]
     workers = min(at_once or usable_cores(), len(chains))
+    if changed.isdisjoint([*common, *itertools.chain(*chains)]):
+        workers = 1  # nothing to do at the same time: one DVC instead of one a category
     progress = Progress(stages, max(1, workers))
     if workers > 1:
-        common = [stage for stage in ("ingest", "settings") if stage in stages]
         codes = [repro(common, progress)] if common else []
         if not any(codes):
             with ThreadPoolExecutor(workers) as pool:
@@ -108,8 +110,11 @@ def refuse_wrong_params() -> None:
             params.chosen(key)
 
 
-def planned(targets: Sequence[str]) -> list[str]:
-    """Return the stages that `dvc repro TARGETS` looks at, in its order; [] where it will fail."""
+def planned(targets: Sequence[str]) -> tuple[list[str], set[str]]:
+    """Return the stages that `dvc repro TARGETS` looks at, in its order, and which stages are not up to date.
+
+    Not those that only follow such a stage. No stages where `dvc repro` will fail.
+    """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc.repo.reproduce import plan_repro
@@ -117,9 +122,10 @@ def planned(targets: Sequence[str]) -> list[str]:
     try:
         with Repo() as repo:
             chosen = [stage for target in targets for stage in repo.stage.collect(target)] or None
-            return [stage.addressing for stage in plan_repro(repo.index.graph, chosen)]
+            stages = [stage.addressing for stage in plan_repro(repo.index.graph, chosen)]
+            return stages, set(repo.status())
     except DvcException:  # `dvc repro` says what is wrong
-        return []
+        return [], set()
 
 
 def by_category(stages: Sequence[str]) -> list[list[str]]:

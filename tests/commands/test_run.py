@@ -15,7 +15,7 @@ from support import fork_server
 
 from mlproject.commands import doctor_checks, preset
 from mlproject.commands.check import check
-from mlproject.commands.run import Progress, by_category, expected, run
+from mlproject.commands.run import Progress, by_category, expected, repro_all, run
 from mlproject.core import files, params
 from mlproject.core.errors import UserError
 
@@ -266,6 +266,25 @@ def test_sigterm_ends_dvc_and_its_stages_too(tmp_path, sigint, at_once):
     assert process.returncode == 130
     assert not [pid for pid in stages if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]
     assert "Traceback" not in said
+
+
+def test_categories_are_run_together_only_if_one_has_something_to_do(tmp_path, monkeypatch):
+    """Each further DVC takes two seconds to see that nothing has changed."""
+    write_pipeline(tmp_path)
+    done = run_in(tmp_path, "compare", "--at-once", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    calls = []
+    monkeypatch.setattr("mlproject.commands.run.repro", lambda wanted, *_: calls.append(list(wanted)) or 0)
+    monkeypatch.chdir(tmp_path)
+    assert repro_all(["compare"], 2) == 0
+    assert calls == [["compare"]]
+    (tmp_path / "table").unlink()
+    repro_all(["compare"], 2)
+    assert calls[1:] == [["compare"]]
+    (tmp_path / "a").unlink()
+    repro_all(["compare"], 2)
+    chains = [["--single-item", "prepare@a"], ["--single-item", "prepare@b"]]
+    assert sorted(calls[2:]) == sorted([["ingest"], *chains, ["--single-item", "compare"]])
 
 
 def test_the_exit_code_of_a_stage_that_failed(tmp_path):
