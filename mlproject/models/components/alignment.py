@@ -40,6 +40,7 @@ GAIN = 0.6  # share of the distance at one pose for all, below which aligning mu
 GAIN_TURNED = 0.8  # where parts lie turned: what differs from part to part anyhow, such as grain, stays
 TURNED = 10.0  # degrees off the usual angle, in half of the photos
 DETAIL = 4  # pixels of the template that are averaged first: grain varies however parts are aligned
+CONVEX = 0.95  # share of its convex hull that a convex part fills at least: round ones .98, screws .7
 INSIDE = 0.95  # share of the parts inside whose outline a place lies
 FROM_OUTLINE = 3  # cells between such a place and the outline
 DARK = 0.2  # level of the background below which it says less about the lamp
@@ -139,8 +140,13 @@ class Alignment:
         images = maps.expand(len(poses), -1, -1, -1)
         return F.grid_sample(images, grid * 2 - 1, padding_mode="border", align_corners=False)
 
-    def inside(self, rows: int, columns: int) -> torch.Tensor:
-        """Return (rows, columns) bool, the cells of a crop that lie inside nearly all parts' outlines."""
+    def surface(self, rows: int, columns: int) -> torch.Tensor:
+        """Return (rows, columns) bool, the cells of a crop that lie inside nearly all parts' outlines.
+
+        None of a part that is not convex: where its outline turns in and out, one place is not like another.
+        """
+        if _filled(self.template[3] > 0.5) < CONVEX:
+            return torch.zeros(rows, columns, dtype=torch.bool)
         outline = F.interpolate(self.template[None, 3:], (rows, columns), mode="area")
         beyond = F.pad((outline <= INSIDE).float(), (FROM_OUTLINE,) * 4, value=1.0)
         return F.max_pool2d(beyond, 2 * FROM_OUTLINE + 1, 1)[0, 0] == 0
@@ -154,6 +160,14 @@ class Alignment:
         along, across = (x * cosine + y * sine) / self.half_length, (y * cosine - x * sine) / self.half_width
         grid = torch.stack([along, across], dim=-1)[None]
         return F.grid_sample((crop_map - low)[None, None], grid, align_corners=False)[0, 0] + low
+
+
+def _filled(mask: torch.Tensor) -> float:
+    """Return how much of its convex hull a mask (h, w) fills."""
+    from scipy.spatial import ConvexHull  # a quarter of a second that a saved model does without
+
+    corners = mask.nonzero().numpy()[:, None] + np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    return float(mask.sum()) / ConvexHull(corners.reshape(-1, 2)).volume if mask.any() else 0.0
 
 
 def rough_poses(mask: torch.Tensor, elongated: bool) -> list[Pose]:

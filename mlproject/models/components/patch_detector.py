@@ -50,7 +50,7 @@ class PatchParameters(Section):
             where good images then resemble each other more.
         window: what a place is compared with: ``near``, what good images have within a few cells of it;
             ``all``, what they have anywhere; ``auto``: all where places differ by no more than chance, as in
-            a texture without order, or inside an aligned part of one.
+            a texture without order, or on the surface of aligned parts.
         shrinkage: share of the mean eigenvalue that is added to each when descriptors are whitened.
         smoothing: Gaussian sigma of the first grid's map, cells.
     """
@@ -163,9 +163,9 @@ class PatchDetector(Detector):
         self._take(fitted)
 
     def _is_texture(self, described: Described) -> bool:
-        """Return whether photos, or what lies inside aligned parts, are a texture without order."""
-        inside = None if self.alignment is None else self.alignment.inside(*described[0].shape[1:3])
-        return whitening.is_texture(described, inside)
+        """Return whether photos, or the surface of aligned parts, are a texture without order."""
+        surface = None if self.alignment is None else self.alignment.surface(*described[0].shape[1:3])
+        return whitening.is_texture(described, surface)
 
     def _scores(self, images: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Return (n,) float64 scores of some images; their maps are not kept."""

@@ -7,25 +7,25 @@ import torch
 # `order` from which places differ: textures have .02 at most, of 12 images or under a lamp that falls off by
 # 40 % towards the corners too; the sample's weave has .26, transistors 2.6
 ORDERED = 0.1
-# the same inside an aligned part, which is shaded and not placed exactly: two drawn nuts of grain have .004
-# and .12, all other parts .6 at least
-ORDERED_INSIDE = 0.25
+# the same on the surface of aligned parts, which are shaded and not placed exactly: two kinds of drawn nuts
+# have .004 and .12, all other parts .6 at least
+ORDERED_SURFACE = 0.25
 
 
-def is_texture(descriptors: Sequence[torch.Tensor], inside: torch.Tensor | None = None) -> bool:
+def is_texture(descriptors: Sequence[torch.Tensor], surface: torch.Tensor | None = None) -> bool:
     """Return whether places differ by no more than chance.
 
     Args:
         descriptors: (1, rows, columns, c) of each image.
-        inside: (rows, columns) bool, those that count: inside an aligned part; None: all.
+        surface: (rows, columns) bool, the places of aligned parts that count; None: all places of a photo.
     """
-    if inside is None:
+    if surface is None:
         within, total, _ = scatter(descriptors)
         return order(within, total, len(descriptors)) < ORDERED
-    if not inside.any():
+    if not surface.any():
         return False
-    within, total, _ = scatter(image[:, inside][:, :, None] for image in descriptors)
-    return order(within, total, len(descriptors)) < ORDERED_INSIDE
+    within, total, _ = scatter(image[:, surface][:, :, None] for image in descriptors)
+    return order(within, total, len(descriptors)) < ORDERED_SURFACE
 
 
 def scatter(batches: Iterable[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, int]:
