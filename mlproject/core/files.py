@@ -24,6 +24,8 @@ import numpy as np
 
 from mlproject.core.errors import REFUSALS, UserError, quoted, refusal
 
+# SQLite, while it writes a part, has files of its own beside it.
+PARTS = (".part", ".part-journal", ".part-wal", ".part-shm")
 QUIET_SECONDS = 1.0  # of waiting for another process before a line says so
 
 
@@ -113,15 +115,17 @@ def _temporary(path: Path, make: Callable[[Path], None]) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path):
-            for left in path.parent.glob(f"{glob.escape(path.name)}.{'[0-9a-f]' * 8}.part"):
-                _remove(left)
+            for left in path.parent.glob(f"{glob.escape(path.name)}.{'[0-9a-f]' * 8}.part*"):
+                if left.name.endswith(PARTS):
+                    _remove(left)
             try:
                 make(part)
                 if path.exists() and (mode := _mode(path)) & stat.S_IWUSR and mode != _mode(part):
                     part.chmod(mode)
                 yield part
             finally:
-                _remove(part)
+                for ending in PARTS:
+                    _remove(part.with_suffix(ending))
     except OSError as error:
         place = Path(error.filename) if isinstance(error.filename, str) else path
         if place.is_relative_to(part):

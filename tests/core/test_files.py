@@ -3,15 +3,18 @@
 import json
 import os
 import re
+import signal
 import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ROOT
 
 from mlproject.core import files
 from mlproject.core.errors import UserError
@@ -179,27 +182,52 @@ def test_ctrl_c_while_a_folder_is_replaced_leaves_the_old_one(before, tmp_path, 
 
 
 KILLED = """
-import os, signal, sys
+import os, signal, sqlite3, sys
+from contextlib import ExitStack
 from pathlib import Path
 from mlproject.core import files
 
 path = Path(sys.argv[1])
-with files.written_whole(path / "folder") as part, files.written_file(path / "file") as file:
+with ExitStack() as opened:
+    part = opened.enter_context(files.written_whole(path / "folder"))
     (part / "half").touch()
-    file.write_text("half")
+    opened.enter_context(files.written_file(path / "file")).write_text("half")
+    database = sqlite3.connect(opened.enter_context(files.written_file(path / "a.db")))
+    database.execute("BEGIN")
+    database.execute("CREATE TABLE a (b)")  # in a journal beside it until the transaction ends
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next_writer_of_that_output_only(tmp_path):
-    python(KILLED, tmp_path)
-    assert len(names(tmp_path)) == 4
-    (tmp_path / "file.mine.part").touch()
+    assert python(KILLED, tmp_path).returncode == -signal.SIGKILL
+    assert len(names(tmp_path)) == 7
+    journal = next(name for name in names(tmp_path) if name.endswith(".part-journal"))
+    assert re.fullmatch(r"a\.db\.[0-9a-f]{8}\.part-journal", journal)
+    mine = ("a.db.mine.part-journal", "file.mine.part", "b.db.00000000.part-journal")
+    for name in mine:
+        (tmp_path / name).touch()
     files.write_text(tmp_path / "file", "whole")
+    files.write_text(tmp_path / "a.db", "whole")
     with files.written_whole(tmp_path / "folder") as part:
         (part / "whole").touch()
-    assert names(tmp_path) == ["file", "file.mine.part", "folder"]
+    assert names(tmp_path) == sorted(("a.db", "file", "folder", *mine))
     assert names(tmp_path / "folder") == ["whole"]
+
+
+def test_what_a_library_made_beside_a_half_written_file_goes_with_it(tmp_path):
+    with suppress(ZeroDivisionError), files.written_file(tmp_path / "a.db") as part:
+        part.with_name(f"{part.name}-journal").touch()
+        part.write_text(str(1 / 0))
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", ["part", "part-journal", "part-wal", "part-shm"])
+def test_git_ignores_what_a_killed_process_left(kind):
+    """Else every version that is registered later had "uncommitted changes", and could not be promoted."""
+    for name in (f"mlflow.db.01abcdef.{kind}", f"store/mlflow.db.01abcdef.{kind}"):
+        ignored = subprocess.run(["git", "check-ignore", "--no-index", "-q", name], cwd=ROOT, check=False)
+        assert ignored.returncode == 0, name
 
 
 def test_an_output_removed_while_it_is_written_is_an_error(tmp_path):
