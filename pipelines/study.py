@@ -31,8 +31,7 @@ def main(category: str, name: str) -> None:
         result = Result(gap=gap)
     else:
         result = _result(study, name, workers, cluster)
-    took = runner.seconds(folder / "cells")
-    files.write_json(folder / "run.json", _run(study, name, took))
+    files.write_json(folder / "run.json", _run(study, name))
     _write(study, name, result)
 
 
@@ -77,9 +76,11 @@ def _shown(title: str) -> Iterator[Callable[[loop.Epoch], None]]:
         yield display.show
 
 
-def _run(study: Study, name: str, seconds: float) -> dict[str, Any]:
+def _run(study: Study, name: str) -> dict[str, Any]:
     """Return run.json: the facts of the study, as of a training, and what varies between equal runs."""
     inputs: StudyInputs = study.inputs
+    cells = artifacts.study_folder(inputs.category, name) / "cells"
+    ended = runner.ended(cells)
     return {
         **inputs.conditions,
         "model": f"study {name}",
@@ -87,7 +88,8 @@ def _run(study: Study, name: str, seconds: float) -> dict[str, Any]:
         "code": code_hash.code_hash(*study.code),
         "n_train": len(inputs.roles.train),
         "n_validation": len(inputs.roles.validation),
-        "seconds": round(seconds, 3),
+        "seconds": round(runner.seconds(cells), 3),
+        **({} if ended is None else {"ended": ended}),
     }
 
 

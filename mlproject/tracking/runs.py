@@ -108,14 +108,16 @@ def create(
     from_files: bool = False,
     running: float = 0,
 ) -> str:
-    """Make the run of a training that goes on, or (`from_files`) ended just now; return its id.
+    """Make the run of a training that goes on, or (`from_files`) has ended; return its id.
 
     Only of what goes on is the commit that lies here known to be its own.
 
     Args:
         running: seconds that it has gone on for.
     """
-    started = time.time() - (training["seconds"] if from_files else running)
+    now = time.time()
+    # what earlier releases trained does not say when it ended
+    started = training.get("ended", now) - training["seconds"] if from_files else now - running
     category, model = training["category"], training["model"]
     tags = {
         RUN_KEY: run_key(training),

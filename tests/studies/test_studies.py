@@ -1,6 +1,7 @@
 """Studies on a small category: cells kept and rerun, images evaluated, sentences written."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -82,9 +83,12 @@ def test_a_study_leaves_table_summary_and_figure(trained, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_made_again_nothing_is_trained_and_the_same_is_said(trained, name, monkeypatch):
     before, reported = cell_times(name), table(name)
+    run = artifacts.study_folder(CATEGORY, name) / "run.json"
+    ended = files.read_json(run)["ended"]
     monkeypatch.setattr(runner, "_work", None)  # would fail if called
     stage.main(CATEGORY, name)
     assert cell_times(name) == before
+    assert files.read_json(run)["ended"] == ended <= time.time(), "when the trainings did, not this call"
     pd.testing.assert_frame_equal(table(name), reported)
 
 

@@ -10,7 +10,7 @@ from support.tracked_project import all_runs, recorded, steps
 
 from mlproject.core import artifacts, files
 from mlproject.core.errors import UserError
-from mlproject.registry import card, record
+from mlproject.registry import card, record, version_tags
 from mlproject.tracking import connection, detector_facts, facts, lineage, runs
 
 pytest_plugins = ["support.tracked_project"]
@@ -56,6 +56,19 @@ def test_a_training_that_was_cut_off_and_went_on_later_ended_when_it_ended(folde
     run = recorded()
     assert (run.info.status, run.info.end_time - run.info.start_time) == ("FINISHED", 3_600_000)
     assert run.data.metrics["training.seconds"] == 60
+
+
+def test_a_training_recorded_later_from_its_files_has_its_own_times(folder):
+    path = artifacts.training_folder(project.CATEGORY, project.MODEL) / "run.json"
+    ended = 1_700_000_000
+    files.write_json(path, files.read_json(path) | {"ended": ended})
+    run = recorded()
+    assert (run.info.start_time, run.info.end_time) == ((ended - 60) * 1000, ended * 1000)
+    history = connection.connect().get_metric_history(run.info.run_id, "loss")
+    last = max(history, key=lambda point: point.step)
+    assert (last.step, last.timestamp) == (project.EPOCHS, ended * 1000)
+    version = project.version_of(project.register())
+    assert version.tags[version_tags.TRAINED] == "2023-11-14 22:13 UTC"
 
 
 def test_recording_again_writes_nothing(folder):

@@ -89,6 +89,13 @@ def test_a_run_tells_all_that_its_files_say(made):
     ]
 
 
+def test_a_run_recorded_later_has_the_times_of_its_files(made):
+    path, ended = artifacts.study_folder(project.CATEGORY, STUDY) / "run.json", 1_700_000_000
+    files.write_json(path, files.read_json(path) | {"ended": ended})
+    run = recorded()
+    assert (run.info.start_time, run.info.end_time) == ((ended - 60) * 1000, ended * 1000)
+
+
 def test_recording_again_writes_nothing_and_a_change_updates_the_same_run(made):
     first = recorded()
     assert recorded().to_dictionary() == first.to_dictionary()

@@ -1,7 +1,7 @@
 """Runner of a study's cells, in any order, on any number of processes; each result is kept once finished.
 
 cells/<key>.csv    the scores: path, subset, defect, label, score
-cells/<key>.json   the cell, its facts, seconds; written last: a cell without it is not finished
+cells/<key>.json   the cell, its facts, seconds, end; written last: a cell without it is not finished
 
 The key depends on everything that determines the scores, so a killed study resumes where it was, and a
 change reruns only the cells that it affects.
@@ -91,6 +91,12 @@ def seconds(folder: Path) -> float:
     return float(sum(files.read_json(path)["seconds"] for path in folder.glob("*.json")))
 
 
+def ended(folder: Path) -> float | None:
+    """Return when the last of the kept cells ended, seconds since 1970; None if none says so."""
+    known = (files.read_json(path).get("ended") for path in folder.glob("*.json"))
+    return max((when for when in known if when is not None), default=None)
+
+
 def count_workers(wanted: Any) -> int:
     """Return the number of processes for a number or ``auto``: one per usable core.
 
@@ -148,7 +154,8 @@ def _work(study: Study, cell: Cell) -> tuple[pd.DataFrame, float]:
 def _keep(folder: Path, name: str, cell: Cell, table: pd.DataFrame, took: float) -> None:
     about = {"arm": cell.arm, "series": cell.series, "level": cell.level, "seed": cell.seed}
     write_table(folder / f"{name}.csv", table)
-    files.write_json(folder / f"{name}.json", about | {"facts": dict(cell.facts), "seconds": took})
+    times = {"seconds": took, "ended": round(time.time(), 3)}
+    files.write_json(folder / f"{name}.json", about | {"facts": dict(cell.facts)} | times)
 
 
 _worker: dict[str, Any] = {}
