@@ -1,5 +1,6 @@
 """Pictures of results: what is chosen, in what words and colours; the same figure is the same bytes."""
 
+import itertools
 from pathlib import Path
 
 import matplotlib as mpl
@@ -233,6 +234,22 @@ def test_no_bar_straddles_the_threshold_and_equal_scores_lie_on_its_good_side() 
     counts = score_plots.counts_up_to(np.array([edges[at]]), edges)
     assert counts[at - 1] == 1
     assert counts.sum() == 1
+
+
+def test_labels_of_ticks_do_not_overlap(tmp_path: Path) -> None:
+    table = scores_table().assign(density=lambda rows: -5651 - 10 * rows["density"])
+    for far in (1.0, 40.0, 3e4):
+        table.loc[table.index[-1], ["score", "error"]] = far
+        parts = {"error": 0.5, "density": -5631.0, "another_error": 0.5}
+        table["another_error"] = table["error"] / 1e4
+        figure = score_plots.error_distribution("bracket, kd_cae", table, 0.5, parts)
+        drawing.save(figure, tmp_path / "a.png")
+        for axes in figure.axes:
+            low, high = axes.get_xlim()
+            shown = [label for label in axes.get_xticklabels() if low <= label.get_position()[0] <= high]
+            boxes = sorted(label.get_window_extent().extents[[0, 2]].tolist() for label in shown)
+            assert len(boxes) > 1
+            assert all(end < start for (_, end), (start, _) in itertools.pairwise(boxes)), axes.get_xlabel()
 
 
 def test_curves_show_the_all_defective_baseline_beside_the_f1() -> None:

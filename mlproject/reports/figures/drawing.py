@@ -16,6 +16,7 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import AutoLocator
 
 from mlproject.core.files import written_file
 
@@ -25,6 +26,7 @@ HEAT_COLOURS = "inferno"  # perceptually uniform, dark where nothing is found
 DPI = 110
 COMPRESSION = 4  # of PNG: the default, 6, takes twice as long for files a little smaller
 LETTERS_PER_INCH = 14  # of a caption
+DIGIT, LINE = 0.64, 1  # width and height of a digit of FONT, of the font's size
 FONT = "DejaVu Sans"  # comes with matplotlib
 # for letters that FONT lacks, in names of defects: the first of these that is installed and has them
 FURTHER_FONTS = (
@@ -82,6 +84,36 @@ def _lines(text: str, width: float) -> str:
     """Break a caption into lines that fit a width in inches."""
     letters = int(width * LETTERS_PER_INCH)
     return "\n".join(line for given in text.split("\n") for line in textwrap.wrap(given, letters) or [""])
+
+
+class FittingTicks(AutoLocator):
+    """As many ticks as have room for their labels: matplotlib counts on labels of three letters."""
+
+    def tick_values(self, vmin: float, vmax: float) -> Any:
+        """Return the ticks between two values, fewer than matplotlib's where those would overlap."""
+        for ticks in self.candidates(vmin, vmax):
+            if self._fit(ticks):
+                break
+        return ticks
+
+    def candidates(self, vmin: float, vmax: float) -> Iterator[np.ndarray]:
+        """Yield ticks between two values, matplotlib's first, then fewer and fewer."""
+        for count in ("auto", *range(8, 0, -1)):
+            self.set_params(nbins=count)
+            yield np.asarray(super().tick_values(vmin, vmax))
+
+    def _fit(self, ticks: np.ndarray) -> bool:
+        axis: Any = self.axis
+        across = axis.axis_name == "x"
+        low, high = axis.get_view_interval()
+        shown = ticks[(ticks >= low) & (ticks <= high)]
+        letter = DIGIT * mpl.rcParams["font.size"] * axis.axes.figure.dpi / 72
+        words = axis.get_major_formatter().format_ticks(shown)
+        sizes = letter * np.array([len(label) if across else LINE / DIGIT for label in words])
+        start, end, *places = axis.get_transform().transform([low, high, *shown])
+        length = axis.axes.bbox.width if across else axis.axes.bbox.height
+        gaps = np.diff(places) / (end - start) * length
+        return bool((gaps >= (sizes[1:] + sizes[:-1]) / 2 + letter).all())
 
 
 class Sheet:
@@ -143,6 +175,9 @@ def save(figure: Figure, path: Path) -> None:
     Letters that no font has become boxes; a line on the error stream says so.
     """
     figure.set_dpi(DPI)
+    for axes in figure.axes:
+        if type(axes.xaxis.get_major_locator()) is AutoLocator:
+            axes.xaxis.set_major_locator(FittingTicks())
     canvas = FigureCanvasAgg(figure)
     with _lacking_letters_told(path), written_file(path) as part:
         if figure.axes and (layout := figure.get_layout_engine()):
