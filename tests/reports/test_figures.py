@@ -9,8 +9,17 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from mlproject.evaluation.head_to_head import HeadToHead, Side
 from mlproject.models.components.heat_scale import HeatScale
-from mlproject.reports.figures import cases, comparison_chart, drawing, pictures, score_plots
+from mlproject.reports.figures import (
+    cases,
+    comparison_chart,
+    disagreements,
+    drawing,
+    pictures,
+    score_plots,
+)
+from mlproject.reports.figures.score_axis import ScoreAxis
 
 SIZE = 32
 
@@ -210,30 +219,79 @@ def test_a_single_part_is_the_score_and_has_one_panel() -> None:
     assert len(figure.axes) == 1
 
 
-def test_glaring_defects_are_counted_at_the_edge_instead_of_squashing_the_rest() -> None:
+def with_glaring_defects() -> pd.DataFrame:
     table = scores_table()
     table.loc[table["label"] == 1, "score"] = [0.7, 90.0, 100.0]
-    figure = score_plots.error_distribution("x", table, 0.5, {"score": 0.5})
-    assert figure.axes[0].get_xlim()[1] < 3
-    assert "2 more →" in texts(figure)
-    low, high = score_plots.visible_range(
-        *(table.loc[table["label"] == label, "score"] for label in (0, 1)), 0.5
-    )
-    table.loc[table["score"] == 90.0, "score"] = high + 1e-3 * (high - low)
-    figure = score_plots.error_distribution("x", table, 0.5, {"score": 0.5})
-    assert "2 more →" in texts(figure)
-    values, edges, base = figure.axes[0].patches[-1].get_data()
-    assert (values[edges[:-1] > 0.7] == base).all(), "no bar shows what is counted at the edge"
+    return table
+
+
+def test_glaring_defects_are_shown_without_squashing_the_rest() -> None:
+    figure = score_plots.error_distribution("x", with_glaring_defects(), 0.5, {"score": 0.5})
+    axes, transform = figure.axes[0], figure.axes[0].transAxes.inverted()
+    heights, edges, base = axes.patches[-2].get_data()  # the last is the shade
+    assert edges[0] <= 0.7
+    bars = [heights[(edges[:-1] < score) & (score <= edges[1:])].item() for score in (0.7, 90, 100)]
+    assert min(bars) > base
+    low, high = axes.get_xlim()
+    assert low < 0
+    assert high > 100
+    at = transform.transform(axes.transData.transform([(0.5, 0), (1.0, 0), (90, 0), (100, 0)]))[:, 0]
+    assert 0.15 < at[0] < at[1] < 0.6
+    assert 0.6 < at[2] < at[3] < 1
+    assert "more" not in texts(figure)
+    assert "Shaded: the axis is compressed" in texts(figure)
+
+
+def test_an_axis_is_compressed_only_where_scores_lie_far_out() -> None:
+    table = scores_table()
+    figure = score_plots.error_distribution("x", table, 0.8, {"score": 0.8})
+    assert "compressed" not in texts(figure)
+    far = ScoreAxis.of(np.array([0.1, 0.5, 0.9]), np.array([30.0, 60.0]), 1.0)
+    assert far.compressed
+    near = ScoreAxis.of(np.array([0.1, 0.5, 0.9]), np.array([2.0]), 1.0)
+    assert not near.compressed
+
+
+@pytest.mark.parametrize("high", [1.0, 3.0, 50.0, 1e6])
+def test_a_place_on_the_axis_belongs_to_one_score(high: float) -> None:
+    axis = ScoreAxis.of(np.array([-2.0, 0.0]), np.array([0.5, high]), 0.25)
+    scores = np.linspace(-2.5, high * 1.1, 200)
+    places = axis.places(scores)
+    assert (np.diff(places) > 0).all()
+    assert axis.scores(places) == pytest.approx(scores)
+
+
+def test_scores_that_are_all_equal_or_of_one_kind_have_an_axis() -> None:
+    none = np.array([])
+    for good, defective, threshold in [(np.ones(3), none, 1.0), (none, np.array([1.0, 9.0]), 2.0)]:
+        axis = ScoreAxis.of(good, defective, threshold)
+        assert axis.low < axis.bend <= axis.high
 
 
 def test_no_bar_straddles_the_threshold_and_equal_scores_lie_on_its_good_side() -> None:
-    edges = score_plots.bin_edges(0.0, 1.0, 0.333)
-    at = int(np.flatnonzero(np.isclose(edges, 0.333))[0])
-    assert edges[0] <= 0
-    assert edges[-1] >= 1
-    counts = score_plots.counts_up_to(np.array([edges[at]]), edges)
-    assert counts[at - 1] == 1
-    assert counts.sum() == 1
+    for high in (1.0, 100.0):
+        edges = ScoreAxis.of(np.array([0.0, 0.3]), np.array([high]), 0.333).bin_edges(0.333, 40)
+        at = int(np.flatnonzero(edges == 0.333).item())
+        assert edges[0] <= 0
+        assert edges[-1] >= high
+        counts = score_plots.counts_up_to(np.array([edges[at]]), edges)
+        assert counts[at - 1] == 1
+        assert counts.sum() == 1
+
+
+def test_the_scatter_shows_every_image_that_two_models_decide_differently() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 30)
+    images = pd.DataFrame({"path": "x", "defect": "x", "label": labels})
+    one = Side("version 1 (a)", np.concatenate([rng.random(30), 2 + 30 * rng.random(30)]), 1.0, {})
+    two = Side("version 2 (b)", np.concatenate([rng.random(30), rng.random(29), [90.0]]), 1.0, {})
+    figure = disagreements.scatter(HeadToHead("bracket", images, one, two))
+    axes = figure.axes[0]
+    (low, high), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    assert low < one.scores.min() < one.scores.max() < high
+    assert bottom < two.scores.min() < two.scores.max() < top
+    assert "outside" not in texts(figure)
+    assert "shaded: axis compressed" in texts(figure)
 
 
 def test_labels_of_ticks_do_not_overlap(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from mlproject.evaluation.head_to_head import HeadToHead, Side
 from mlproject.reports.figures import drawing
 from mlproject.reports.figures.cases import compared
-from mlproject.reports.figures.score_plots import visible_range
+from mlproject.reports.figures.score_axis import ScoreAxis
 
 COLUMNS = 6  # images side by side, and the most that a group shows
 SIDE = 1.15  # of an image, inches
@@ -112,10 +112,10 @@ def scatter(pair: HeadToHead) -> Figure:
     )
     first, *others = figure.subplots(1, count, squeeze=False)[0]
     _points(first, pair, pair.champion.scores, pair.challenger.scores)
-    _limit(first, pair)
+    compressed = _limits(first, pair)
     first.set(xlabel=f"score of the champion, {pair.champion.title}")
     first.set(ylabel=f"score of the challenger, {pair.challenger.title}")
-    first.set_title("Scores; dashed: thresholds")
+    first.set_title("Scores; dashed: thresholds" + ("; shaded: axis compressed" if compressed else ""))
     for axes, (name, side) in zip(others, with_parts, strict=True):
         _points(axes, pair, side.parts[ERROR], -side.parts[DENSITY])
         axes.set(xlabel="reconstruction error", ylabel="log-density")
@@ -138,19 +138,15 @@ def _points(axes: Axes, pair: HeadToHead, x: np.ndarray, y: np.ndarray) -> None:
         )  # fmt: skip
 
 
-def _limit(axes: Axes, pair: HeadToHead) -> None:
-    """Draw the thresholds and limit the view to the scores around them; far outliers may lie outside."""
+def _limits(axes: Axes, pair: HeadToHead) -> bool:
+    """Draw the thresholds on axes that show every image; return whether a part of one is compressed."""
     axes.axvline(pair.champion.threshold, color="black", linestyle="--", linewidth=1)
     axes.axhline(pair.challenger.threshold, color="black", linestyle="--", linewidth=1)
-    good, outside = pair.labels == 0, np.zeros(len(pair.labels), bool)
-    if not good.any() or good.all():
-        return
-    for side, set_limits in ((pair.champion, axes.set_xlim), (pair.challenger, axes.set_ylim)):
-        low, high = visible_range(side.scores[good], side.scores[~good], side.threshold)
-        set_limits(low - 0.03 * (high - low), high + 0.03 * (high - low))
-        outside |= side.scores > high
-    if outside.any():
-        axes.text(
-            0.99, 0.99, f"{np.count_nonzero(outside)} more lie outside", transform=axes.transAxes, ha="right",
-            va="top", fontsize=8, color=drawing.GREY,
-        )  # fmt: skip
+    good = pair.labels == 0
+    x, y = (
+        ScoreAxis.of(side.scores[good], side.scores[~good], side.threshold)
+        for side in (pair.champion, pair.challenger)
+    )
+    x.along_x(axes)
+    y.along_y(axes)
+    return x.compressed or y.compressed

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from mlproject.reports.figures import drawing
 from mlproject.reports.figures.cases import number
+from mlproject.reports.figures.score_axis import ScoreAxis
 
 GROUPS = (
     ("train", drawing.GREY),
@@ -51,30 +52,26 @@ def error_distribution(
     figure = drawing.new(max(7.5, 4.6 * len(panels) + 1), 4.6, f"Distribution of scores: {name}")
     group = grouped(scores)
     names = [(text, colour) for text, colour in GROUPS if (group == text).any()]
-    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    grid, compressed = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], False
     for axes, (title, (column, limit)) in zip(grid, panels.items(), strict=True):
         values = scores[column].to_numpy(dtype=np.float64)
         defective = (scores["label"] == 1).to_numpy()
-        low, high = visible_range(values[~defective], values[defective], limit)
-        _ridges(axes, [(values[group == text], colour) for text, colour in names], low, high, limit)
+        along = ScoreAxis.of(values[~defective], values[defective], limit)
+        compressed |= along.compressed
+        _ridges(axes, [(values[group == text], colour) for text, colour in names], along, limit)
         axes.axvline(limit, color="black", linewidth=1.3, linestyle="--")
-        side = "left" if limit < (low + high) / 2 else "right"
+        start, at, end = along.places(np.array([along.low, limit, along.high]))
+        side = "left" if at < (start + end) / 2 else "right"
         axes.text(limit, len(names) - 0.12, f" threshold {number(limit)} ", ha=side, fontsize=9)
         axes.set_xlabel(title)
     labels = [f"{text}\n({int((group == text).sum())})" for text, _ in names]
     grid[0].set_yticks(np.arange(len(names))[::-1] + 0.1, labels)
     drawing.caption(
         figure,
-        "Height: share of the set's images; ticks: single images. Right of the line is called defective.",
+        "Height: share of the set's images; ticks: single images. Right of the line is called defective."
+        + ("\nShaded: the axis is compressed, so that every image is shown." if compressed else ""),
     )
     return figure
-
-
-def bin_edges(low: float, high: float, threshold: float) -> np.ndarray:
-    """Return edges that span `low` to `high`; one of them is the threshold, so no bar straddles it."""
-    width = (high - low) / BINS
-    first = -np.ceil((threshold - low) / width - 1e-9)
-    return threshold + width * np.arange(first, first + BINS + 2)
 
 
 def counts_up_to(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
@@ -82,35 +79,19 @@ def counts_up_to(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return np.histogram(-values, -edges[::-1])[0][::-1]
 
 
-def _ridges(
-    axes: Axes, sets: list[tuple[np.ndarray, str]], low: float, high: float, threshold: float
-) -> None:
-    """Draw one histogram per set, the first on top; values beyond `high` are counted at the edge."""
-    edges = bin_edges(low, high, threshold)
+def _ridges(axes: Axes, sets: list[tuple[np.ndarray, str]], along: ScoreAxis, threshold: float) -> None:
+    """Draw one histogram per set, the first on top."""
+    edges = along.bin_edges(threshold, BINS)
     for line, (values, colour) in enumerate(sets):
         base = len(sets) - 1 - line
-        inside = values[values <= high]
-        counts = counts_up_to(inside, edges)
+        counts = counts_up_to(values, edges)
         heights = base + 0.72 * counts / max(1, counts.max())
         axes.stairs(heights, edges, baseline=base, fill=True, color=colour, alpha=0.55)
-        axes.plot(inside, np.full(len(inside), base - 0.07), "|", color=colour, markersize=6, alpha=0.7)
-        if beyond := len(values) - len(inside):
-            axes.text(high, base + 0.55, f"{beyond} more →", ha="right", color=colour, fontsize=9)
-    axes.set(ylim=(-0.2, len(sets) + 0.15), xlim=(low - 0.02 * (high - low), high + 0.02 * (high - low)))
+        axes.plot(values, np.full(len(values), base - 0.07), "|", color=colour, markersize=6, alpha=0.7)
+    along.along_x(axes)
+    axes.set(ylim=(-0.2, len(sets) + 0.15))
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-
-
-def visible_range(good: np.ndarray, defective: np.ndarray, threshold: float) -> tuple[float, float]:
-    """Return the range of scores to show: good images and threshold fill at least 40% of it.
-
-    A few extreme defects, at ten times the threshold, would otherwise squeeze everything else into the
-    first bar.
-    """
-    everything = np.concatenate([good, defective, [threshold]])
-    low, top = float(everything.min()), float(everything.max())
-    high = min(top, low + 2.5 * (max(float(good.max()), threshold) - low))
-    return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 
 def _words(part: str) -> str:
