@@ -22,7 +22,7 @@ from mlproject.training.progress import EpochDisplay
 def main(category: str, name: str) -> None:
     """Run the missing cells of study `name`; write its table, summary and figure."""
     study, folder = runner.opened(category, name), artifacts.study_folder(category, name)
-    workers = runner.count_workers(params.value("study_workers"))
+    workers = params.study_workers()
     cluster = engines.chosen(params.value("engine"), where=f"{params.FILE}: engine")
     gap = study.gap()
     if gap:

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from mlproject.commands import doctor_stores
+from mlproject.commands import doctor_stores, params_check
 from mlproject.commands.doctor_stores import Answer
 from mlproject.core import artifacts, params
 from mlproject.core.errors import UserError
@@ -140,24 +140,12 @@ def file_system(folder: Path) -> Answer:
 
 def parameters() -> Answer:
     """Whether every section holds what is known and allowed, and all that is asked for has its own."""
-    from mlproject import engines, generators, models, studies
-    from mlproject.studies.components import runner
-
-    for section in params.SECTIONS:
-        params.load(section.__name__.lower(), section)
-    params.seed()
-    params.is_tuned()
-    categories = params.categories()
-    chosen = {key: params.chosen(key) for key in params.LISTS}
-    of_group = {"models": models.create, "generators": generators.create, "studies": studies.check}
-    for group, check in of_group.items():
-        for name, values in (params.value(group) or {}).items():
-            check(str(name), values or {}, f"{params.FILE}: {group}.{name}")
-    runner.count_workers(params.value("study_workers"))
-    engines.chosen(params.value("engine"), where=f"{params.FILE}: engine")
+    params_check.refuse_wrong_values()
+    params_check.refuse_wrong_settings()
     if unknown := params.unknown_keys():
         return Answer(None, str(unknown[0]), "Nothing reads it. Rename or remove it.")
-    return Answer(True, f"{len(chosen['detectors'])} detectors on {len(categories)} categories")
+    detectors, categories = params.chosen("detectors"), params.categories()
+    return Answer(True, f"{len(detectors)} detectors on {len(categories)} categories")
 
 
 def data() -> Answer:

@@ -64,8 +64,16 @@ def run(
 
 
 def repro_all(wanted: Sequence[str], at_once: int | None) -> int:
-    """Run the stages wanted, categories at the same time; return the exit code, as `repro` does."""
+    """Run the stages wanted, categories at the same time; return the exit code, as `repro` does.
+
+    Raises:
+        UserError: params.yaml has a wrong value among the settings that are used; nothing has run.
+    """
+    from mlproject.commands import params_check
+
     stages, changed = planned(wanted)
+    if changed - {"register"}:  # which always runs
+        params_check.refuse_used_settings()
     chains = by_category(stages)
     common = [stage for stage in ("ingest", "settings") if stage in stages]
     workers = min(at_once or usable_cores(), len(chains))
@@ -91,23 +99,20 @@ def repro_all(wanted: Sequence[str], at_once: int | None) -> int:
 def refuse_wrong_params() -> None:
     """Refuse values that DVC would fail at without naming the key, or only after other stages.
 
+    `repro_all` refuses those of the models', generators' and studies' own settings: to look takes seconds.
+
     Raises:
         UserError: names it.
     """
+    from mlproject.commands import params_check
     from mlproject.core import params
     from mlproject.data import ingest
 
     if params.FILE.is_file():  # DVC misses it itself
-        for section in params.SECTIONS:
-            params.load(section.__name__.lower(), section)
-        params.categories()
-        params.seed()
-        params.is_tuned()
+        params_check.refuse_wrong_values(only_used=True)
         data = params.load("data", params.Data)
         if data.source == "folder":
             ingest.source_folder(data)
-        for key in params.LISTS:
-            params.chosen(key)
 
 
 def planned(targets: Sequence[str]) -> tuple[list[str], set[str]]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import PydanticCustomError
 
 from mlproject.core.errors import UserError, unknown_name
+from mlproject.core.parallel import usable_cores
 
 FILE = Path("params.yaml")
 # lists of names → the section that has those that may be chosen
@@ -262,6 +263,20 @@ def is_tuned() -> bool:
     if not isinstance(found, bool):
         raise UserError(f"{FILE}: tuned is {found!r}. Allowed: true, false")
     return found
+
+
+def study_workers() -> int:
+    """Return the number of processes of a study; ``auto``: one per usable core.
+
+    Raises:
+        UserError: it is neither ``auto`` nor a number from 1 on.
+    """
+    found = value("study_workers")
+    if isinstance(found, int) and not isinstance(found, bool) and found >= 1:
+        return found
+    if found != "auto":
+        raise UserError(f"{FILE}: study_workers is {found!r}. Allowed: auto, or a number from 1 on")
+    return usable_cores()
 
 
 def load(key: str, schema: type[S], path: Path | None = None) -> S:

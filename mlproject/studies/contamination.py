@@ -5,7 +5,7 @@ that all shares are compared on the same images. They take the place of good ima
 learn from, and those that set the threshold. A seed draws both; larger shares contain the smaller ones.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -50,6 +50,11 @@ class Contamination(Study):
         test = inputs.test
         pool_defects = ~inputs.held_out & (inputs.data.manifest["label"].to_numpy()[test] == 1)
         self.hideable, self.evaluated = test[pool_defects], test[~pool_defects]
+
+    @classmethod
+    def trained_with(cls, settings: Any, detectors: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return the settings that differ here of the models it trains."""
+        return {name: {"image_size": settings.image_size} for name in settings.detectors}
 
     def gap(self) -> str | None:
         unset = [name for name in self.settings.detectors if not self.inputs.known(name)]

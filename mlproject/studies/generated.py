@@ -7,15 +7,15 @@ the images, half the epochs. Labelled images are then shown less often, which th
 
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from PIL import Image
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from mlproject import models
+from mlproject import generators, models
 from mlproject.core import artifacts, files
 from mlproject.core.params import Section
 from mlproject.generators.base import DESCRIPTION, WEIGHTS
@@ -52,6 +52,13 @@ class Parameters(Section):
     cnn: Overrides
     kd_cae: Overrides
 
+    @field_validator("generator")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in generators.names():
+            raise ValueError(f"no such generator. Allowed: {', '.join(generators.names())}")
+        return name
+
 
 class Generated(Study):
     """Needs a generator, and the CNN or KD-CAE among the models of params.yaml; trains both."""
@@ -64,6 +71,11 @@ class Generated(Study):
         self.images = fitting.ResizedImages(inputs)
         test = inputs.data.manifest.iloc[inputs.test]
         self.label = test["label"].to_numpy()
+
+    @classmethod
+    def trained_with(cls, settings: Any, detectors: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return the settings that differ here of the models it trains."""
+        return {arm: getattr(settings, arm).model_dump() for arm in ARMS}
 
     def gap(self) -> str | None:
         if self.settings.generator not in self.inputs.generators:
@@ -118,8 +130,6 @@ class Generated(Study):
     @functools.cached_property
     def _made(self) -> np.ndarray:
         """(count, S, S, 3) uint8 generated images, enlarged to the prepared size."""
-        from mlproject import generators
-
         generator, size = generators.load(self._generator_folder), self.inputs.data.image_size
         enlarged = [
             np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))

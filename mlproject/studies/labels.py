@@ -7,7 +7,7 @@ the good ones.
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -77,6 +77,11 @@ class Labels(Study):
     def cnn(self) -> dict[str, Any]:
         """The CNN's settings in this study."""
         return fitting.overridden(MODEL, self.inputs.settings_of(MODEL), self.settings.overrides, "labels")
+
+    @classmethod
+    def trained_with(cls, settings: Any, detectors: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return the settings that differ here of the models it trains."""
+        return {MODEL: settings.overrides}
 
     def gap(self) -> str | None:
         if not self.inputs.known(MODEL):

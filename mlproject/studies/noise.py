@@ -7,7 +7,7 @@ away). Thresholds come from clean good images, as for a camera that degrades aft
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -101,6 +101,11 @@ class NoiseStudy(Study):
         super().__init__(settings, inputs)
         self.folders: dict[str, Path] = {}  # arm → its detector
         self.detectors = recorded_detectors.LastLoaded()
+
+    @classmethod
+    def trained_with(cls, settings: Any, detectors: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return the settings that differ here of the models it trains."""
+        return {NOISY: settings.overrides} if NOISY in detectors else {}
 
     def gap(self) -> str | None:
         if not {NOISY, OTHER} & set(self.inputs.detectors):

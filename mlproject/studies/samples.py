@@ -5,7 +5,7 @@ least for each role. A seed draws them: the first of one order in each role, so 
 smaller ones and an image keeps its role.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -45,6 +45,11 @@ class Samples(Study):
     Parameters = Parameters
     title = "How many good images does a detector need?"
     interval = seed_intervals.WORDS_OF_BANDS
+
+    @classmethod
+    def trained_with(cls, settings: Any, detectors: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return the settings that differ here of the models it trains."""
+        return {name: {"image_size": settings.image_size} for name in settings.detectors}
 
     def gap(self) -> str | None:
         unset = [name for name in self.settings.detectors if not self.inputs.known(name)]

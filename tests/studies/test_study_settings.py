@@ -162,11 +162,3 @@ def test_a_wrong_setting_is_named(restored, name, changes, words):
     project.edit_study(name, **changes)
     with pytest.raises(UserError, match=words):
         stage.main(CATEGORY, name)
-
-
-@pytest.mark.parametrize("wanted", ["two", None, 0, 1.5, True])
-def test_study_workers_are_a_number_or_auto(wanted):
-    assert runner.count_workers("auto") >= 1
-    assert runner.count_workers(3) == 3
-    with pytest.raises(UserError, match=f"study_workers is {wanted!r}. Allowed: auto, or a number from 1"):
-        runner.count_workers(wanted)

@@ -138,6 +138,18 @@ class Study(ABC):
         self.settings = settings
         self.inputs = inputs
 
+    @classmethod
+    def trained_with(cls, settings: Any, detectors: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return the models that it trains itself → what it changes of their settings; none by default.
+
+        It is asked before anything is trained, so that a value that a model refuses is named then.
+
+        Args:
+            settings: of the study.
+            detectors: those listed in params.yaml.
+        """
+        return {}
+
     @property
     def code(self) -> tuple[str, ...]:
         """Modules, other than the models', that determine the cells' scores; a change reruns the cells."""

@@ -16,8 +16,6 @@ import pandas as pd
 
 from mlproject import studies
 from mlproject.core import artifacts, files, params
-from mlproject.core.errors import UserError
-from mlproject.core.parallel import usable_cores
 from mlproject.core.tables import read_table, write_table
 from mlproject.engines import processes
 from mlproject.models.components import threads
@@ -95,19 +93,6 @@ def ended(folder: Path) -> float | None:
     """Return when the last of the kept cells ended, seconds since 1970; None if none says so."""
     known = (files.read_json(path).get("ended") for path in folder.glob("*.json"))
     return max((when for when in known if when is not None), default=None)
-
-
-def count_workers(wanted: Any) -> int:
-    """Return the number of processes for a number or ``auto``: one per usable core.
-
-    Raises:
-        UserError: it is neither.
-    """
-    if isinstance(wanted, int) and not isinstance(wanted, bool) and wanted >= 1:
-        return wanted
-    if wanted != "auto":
-        raise UserError(f"{params.FILE}: study_workers is {wanted!r}. Allowed: auto, or a number from 1 on")
-    return usable_cores()
 
 
 def count_processes(study: Study, missing: int, workers: int) -> int:
