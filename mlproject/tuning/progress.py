@@ -6,9 +6,15 @@ from mlproject.training.progress import CountDisplay
 
 
 class TuningDisplay(CountDisplay):
-    """Display in which each `show(trial.json)` counts a trial."""
+    """Display in which each `show(trial.json)` counts a trial.
 
-    best: float | None = None
+    Attributes:
+        best: the highest objective of the whole tuning, its earlier calls included; None: of no trial yet.
+    """
+
+    def __init__(self, title: str, done: int, limit: int, best: float | None) -> None:
+        super().__init__(title, done, limit)
+        self.best = best
 
     def show(self, trial: dict[str, Any]) -> None:
         """Show a trial that ended."""
@@ -16,7 +22,7 @@ class TuningDisplay(CountDisplay):
             return
         value = trial["verdict"]["value"] if trial["state"] == "complete" else None
         if value is not None:
-            self.best = max(value, self.best or 0.0)
+            self.best = value if self.best is None else max(value, self.best)
         best = f"  best {self.best:.4f}" if self.best is not None else ""
         said = f"objective {value:.4f}" if value is not None else f"{trial['state']}: {trial['reason']}"
         seconds = trial["ended"] - trial["began"]

@@ -79,9 +79,10 @@ def _run(
 ) -> bool:
     """Run the trials that are left; say whether they were stopped."""
     done = len(search.counted(tuning.get_trials(deepcopy=False)))
+    best = max((t.value for t in search.complete(tuning) if t.value is not None), default=None)
     title = f"{planned.category} {planned.model}"
     said = AT_CTRL_C_ON_CLUSTER if cluster else AT_CTRL_C
-    with workers.stoppable(said) as stop, TuningDisplay(title, done, planned.trials) as display:
+    with workers.stoppable(said) as stop, TuningDisplay(title, done, planned.trials, best) as display:
         if cluster and done < planned.trials:
             from mlproject.tuning import cluster_search
 

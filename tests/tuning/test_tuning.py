@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -55,10 +56,14 @@ def test_same_seed_same_trials_other_seed_others(tuning_home, other, monkeypatch
     assert results("ni_cae", tuning_home)[1:] != results("ni_cae", other)[1:]
 
 
-def test_a_tuning_continued_is_the_tuning_run_at_once(tuning_home, other, monkeypatch):
+def test_a_tuning_continued_is_the_tuning_run_at_once(tuning_home, other, monkeypatch, capsys):
     """12 trials: past those drawn at random, so the sampler's memory is what the storage gives it."""
     for wanted in (2, 9, 12):
         tune(trials=wanted)
+    # each line tells the best so far, of the earlier calls too
+    values = [one["verdict"]["value"] if one["verdict"] else 0.0 for one in trials()]
+    told = [float(best) for best in re.findall(r"  trial \d+ .*  best ([\d.]+)", capsys.readouterr().out)]
+    assert told == pytest.approx(np.maximum.accumulate(values), abs=5e-5)
     monkeypatch.chdir(other)
     tune(trials=12)
     assert len(results(folder=tuning_home)) == 12
