@@ -95,7 +95,7 @@ Trainings are independent, so several machines divide the time, at best down to 
 ({whole.max() / 60:.0f} min here).
 """
     title = f"{CATEGORIES} categories × {MODELS} models × {SEEDS} seeds"
-    return _section(title, about, ("on", "time"), [(where, f"*{time:.1f} h*") for where, time in rows])
+    return _section(title, about, ("on", "time"), [(where, f"*{_time(time)}*") for where, time in rows])
 
 
 def _scoring(cells: pd.DataFrame, speed: dict[str, Any]) -> str:
@@ -106,7 +106,7 @@ def _scoring(cells: pd.DataFrame, speed: dict[str, Any]) -> str:
             TO_SCORE * (scored + 1 / _median(speed, f"decoding-{kind}", "ours")) / HOUR
             for kind in ("png", "jpg")
         )
-        rows.append((str(model), f"*{png:.0f} h*", f"*{jpeg:.0f} h*", f"*{jpeg / MACHINES:.1f} h*"))
+        rows.append((str(model), f"*{png:.0f} h*", f"*{jpeg:.0f} h*", f"*{_time(jpeg / MACHINES)}*"))
     about = "Decoding and scoring, one after the other. Images share nothing, so machines divide the time.\n"
     columns = (
         "model",
@@ -115,6 +115,11 @@ def _scoring(cells: pd.DataFrame, speed: dict[str, Any]) -> str:
         f"{MACHINES} such machines, JPEG",
     )
     return _section(f"{TO_SCORE:,} images to score", about, columns, rows)
+
+
+def _time(hours: float) -> str:
+    """Return hours as text, below a tenth minutes."""
+    return f"{hours:.1f} h" if hours >= 0.1 else f"{hours * 60:.0f} min"
 
 
 def _limits(speed: dict[str, Any]) -> str:

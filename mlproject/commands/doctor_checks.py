@@ -15,6 +15,7 @@ from mlproject.commands.doctor_stores import Answer
 from mlproject.core import artifacts, params
 from mlproject.core.errors import UserError
 from mlproject.core.parallel import usable_cores
+from mlproject.core.wording import counted
 from mlproject.data.layout import find_category
 
 FREE_DISK = 10e9
@@ -144,8 +145,8 @@ def parameters() -> Answer:
     params_check.refuse_wrong_settings()
     if unknown := params.unknown_keys():
         return Answer(None, str(unknown[0]), "Nothing reads it. Rename or remove it.")
-    detectors, categories = params.chosen("detectors"), params.categories()
-    return Answer(True, f"{len(detectors)} detectors on {len(categories)} categories")
+    detectors = counted(len(params.chosen("detectors")), "detector", "detectors")
+    return Answer(True, f"{detectors} on {counted(len(params.categories()), 'category', 'categories')}")
 
 
 def data() -> Answer:

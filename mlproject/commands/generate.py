@@ -24,9 +24,10 @@ def generate(
     """Write images that a trained generator makes, as PNG files, all of them or none."""
     from mlproject import generators
     from mlproject.core import artifacts
+    from mlproject.core.wording import counted
 
     write(generators.load(artifacts.model_folder(category, generator)), count, out, seed)
-    typer.echo(f"{count} images in {out}")
+    typer.echo(f"{counted(count, 'image', 'images')} in {out}")
 
 
 def write(generator: "Generator", count: int, folder: Path, seed: int) -> None:

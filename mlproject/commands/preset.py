@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mlproject.core.errors import UserError, unknown_name
+from mlproject.core.wording import counted
 
 FILE = Path("pipelines/presets.yaml")  # below the folder of params.yaml
 
@@ -26,7 +27,8 @@ def preset(
     changes = apply(name)
     for change in changes:
         typer.echo(str(change))
-    typer.echo(f"{len(changes)} settings changed. Next: dvc repro" if changes else "Nothing to change.")
+    changed = counted(len(changes), "setting", "settings")
+    typer.echo(f"{changed} changed. Next: dvc repro" if changes else "Nothing to change.")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,15 @@ def at_least(rate: float) -> str:
     return f"{math.ceil(round(rate * 1000, 9)) / 1000:g}"
 
 
+def counted(number: int, one: str, several: str) -> str:
+    """Write a number with its noun.
+
+    >>> counted(1, "category", "categories"), counted(2, "category", "categories")
+    ('1 category', '2 categories')
+    """
+    return f"{number} {one if number == 1 else several}"
+
+
 def minute(seconds: float) -> str:
     """Write a time, given in seconds since 1970, in UTC: the same on every machine.
 

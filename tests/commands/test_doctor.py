@@ -215,6 +215,20 @@ def test_the_projects_own_settings_are_right(project):
     assert doctor_checks.answered(doctor_checks.parameters) == doctor_stores.Answer(True, counted)
 
 
+@pytest.mark.parametrize(
+    ("detectors", "categories", "counted"),
+    [
+        (["pca"], ["weave"], "1 detector on 1 category"),
+        (["pca", "vae"], ["a", "b"], "2 detectors on 2 categories"),
+    ],
+)
+def test_one_is_singular(project, detectors, categories, counted):
+    tree = yaml.safe_load(Path("params.yaml").read_text())
+    tree |= {"detectors": detectors, "categories": categories}
+    Path("params.yaml").write_text(yaml.safe_dump(tree))
+    assert doctor_checks.parameters().detail == counted
+
+
 def test_a_setting_that_does_not_exist_is_named_with_the_nearest(project):
     change("threshold", false_alarm_rat=0.1)
     answer = doctor_checks.answered(doctor_checks.parameters)
