@@ -11,7 +11,7 @@ from mlproject import generators
 from mlproject.core import artifacts, files, params, script
 from mlproject.core.tables import write_table
 from mlproject.data import prepared
-from mlproject.evaluation import generation_quality, image_distances
+from mlproject.evaluation import generation_faults, generation_quality, image_distances
 from mlproject.generators.base import Generator, GeneratorEpoch
 from mlproject.reports.figures import drawing, generated
 from mlproject.training import checkpoints, epoch_pictures, identity
@@ -23,7 +23,6 @@ from mlproject.training.stopwatch import Stopwatch
 
 GRID_SEED = 0  # the same z in every epoch: one sees it learn
 GRID_IMAGES = 32
-FAULTS = ("collapsed", "memorised")
 QUALITY_SEED = 1  # images that are measured are others than those that are shown by epoch
 
 
@@ -44,7 +43,9 @@ def main(category: str, name: str) -> None:
     times = stopwatch.times(len(history) * len(train))
     generator.save(artifacts.model_folder(category, name))
     quality = _write_report(category, name, generator.sample(len(reference.images), QUALITY_SEED), reference)
-    verdict = {key: value for key, value in quality.items() if key.startswith(FAULTS)}
+    verdict = {
+        key: value for key, value in quality.items() if key.startswith(tuple(generation_faults.FAULTS))
+    }
     _write_training(folder, facts | {"verdict": verdict}, generator, history, len(train), times)
     checkpoints.keep_only("", folder)
 
@@ -114,9 +115,8 @@ def _write_report(
     }
     for figure_name, figure in figures.items():
         drawing.save(figure, out / "figures" / f"{figure_name}.png")
-    for what in FAULTS:
-        if quality[what]:
-            print(f"{title}: {what}: {quality[f'{what}_because']}")
+    for what, because in generation_faults.faults(quality).items():
+        print(f"{title}: {what}: {because}")
     return quality
 
 

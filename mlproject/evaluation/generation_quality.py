@@ -20,6 +20,10 @@ COPY_RATIO = 0.5  # a copy is less than half as far from its original as from an
 COPIES_ALLOWED = 0.05  # a good generator has 1% below the 1st percentile, and hardly any copies
 REPEATS_ALLOWED = 0.25
 DIVERSITY_NEEDED = 0.25  # share of the real images' diversity
+# A trained DCGAN's images are 1.6 to 2 times as far from training images as those from each other (sample,
+# MVTec's bottle and transistor); those of one that was stopped before it had learnt the shape, 3 to 22 times.
+TOO_FAR = 3.0
+LEAST_SEEN = 0.04  # one nearer than that looks like the training image, however much alike those are
 
 
 @dataclass(frozen=True)
@@ -154,11 +158,19 @@ def _verdicts(result: dict[str, Any]) -> dict[str, Any]:
     copies = memory["share_of_copies"]
     memorised = copies > COPIES_ALLOWED
     copying = f"{copies:.0%} of the images are copies of a training image"
+    away, usual = memory["median_generated_to_train"], memory["median_train_to_train"]
+    unlike = away > max(TOO_FAR * usual, LEAST_SEEN)
+    far = (
+        f"the nearest training image is at {away:.4f} in the median, {away / usual:.0f} times as far as "
+        f"training images are from each other ({usual:.4f})"
+    )
     return {
         "collapsed": bool(reasons),
         "collapsed_because": "; ".join(reasons) or None,
         "memorised": memorised,
         "memorised_because": copying if memorised else None,
+        "unlike": unlike,
+        "unlike_because": far if unlike else None,
     }
 
 

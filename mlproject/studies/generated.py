@@ -18,6 +18,7 @@ from pydantic import Field, field_validator
 from mlproject import generators, models
 from mlproject.core import artifacts, files
 from mlproject.core.params import Section
+from mlproject.evaluation import generation_faults
 from mlproject.generators.base import DESCRIPTION, WEIGHTS
 from mlproject.models.cnn import for_weights_and_epoch
 from mlproject.models.components.detector import Labelled
@@ -179,10 +180,8 @@ class Generated(Study):
             notes.append(f"The CNN is left out: {why}.")
         folder = artifacts.training_folder(self.inputs.category, self.settings.generator)
         verdict = files.read_json(folder / "run.json")["verdict"]
-        for fault in ("collapsed", "memorised"):
-            if verdict[fault]:
-                because = verdict[f"{fault}_because"]
-                notes.append(f"The generator has {fault}: {because}. What is said here is of such images.")
+        for fault, because in generation_faults.faults(verdict).items():
+            notes.append(f"The generator has {fault}: {because}. What is said here is of such images.")
         for arm in self.arms:
             if changed := fitting.in_words(getattr(self.settings, arm).model_dump()):
                 table = "1" if arm == "cnn" else "2"

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mlproject.core.errors import TooFewImages
-from mlproject.evaluation import generation_quality, image_distances
+from mlproject.evaluation import generation_faults, generation_quality, image_distances
 from mlproject.evaluation.generation_quality import Reference
 
 
@@ -47,10 +47,12 @@ def jittered(images, seed):
     return (moved + random.normal(0, 6, images.shape)).clip(0, 255).astype(np.uint8)
 
 
-def test_new_images_of_the_same_kind_are_neither_copies_nor_collapsed(reference):
+def test_new_images_of_the_same_kind_have_no_fault(reference):
     quality = generation_quality.measure(parts(64, seed=1), reference)
-    assert (quality["collapsed"], quality["memorised"]) == (False, False)
-    assert quality["collapsed_because"] is quality["memorised_because"] is None
+    assert generation_faults.faults(quality) == {}
+    for fault in ("collapsed", "memorised", "unlike"):
+        assert quality[fault] is False
+        assert quality[f"{fault}_because"] is None
     memory, variety, distance = quality["memorisation"], quality["diversity"], quality["frechet"]
     assert memory["median_generated_to_train"] == pytest.approx(memory["median_train_to_train"], rel=0.15)
     assert memory["share_below_first_percentile"] <= 0.1
@@ -104,6 +106,35 @@ def test_noise_is_far_from_the_real(reference):
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 64, 3), dtype=np.uint8)
     distance = generation_quality.measure(noise, reference)["frechet"]
     assert distance["generated"] > 5 * distance["real_halves"]
+
+
+def test_a_generator_that_has_learnt_nothing_is_caught():
+    """Where training images are much alike, as photos of one kind of part are, noise is far from them."""
+    random = np.random.default_rng(0)
+    train = (parts(1, seed=0) + random.normal(0, 25, (64, 1, 1, 3))).clip(0, 255).astype(np.uint8)
+    reference = Reference.of(train)
+    noise = (127 + random.normal(0, 20, (64, 64, 64, 3))).clip(0, 255).astype(np.uint8)
+    quality = generation_quality.measure(noise, reference)
+    assert not quality["memorised"]
+    assert quality["unlike"]
+    (said,) = (why for what, why in generation_faults.faults(quality).items() if "unlike" in what)
+    assert said == quality["unlike_because"]
+    assert "times as far as training images are from each other" in said
+
+
+def test_training_images_that_are_almost_one_image_are_no_measure_of_what_looks_alike():
+    random = np.random.default_rng(0)
+    train, made = (parts(1, seed=0) + random.normal(0, spread, (64, 1, 1, 3)) for spread in (1, 6))
+    train, made = (images.clip(0, 255).astype(np.uint8) for images in (train, made))
+    quality = generation_quality.measure(made, Reference.of(train))
+    memory = quality["memorisation"]
+    assert memory["median_generated_to_train"] > 3 * memory["median_train_to_train"]
+    assert not quality["unlike"]
+
+
+def test_the_verdict_of_an_older_release_lacks_a_fault():
+    older = {"collapsed": True, "collapsed_because": "all the same", "memorised": False}
+    assert generation_faults.faults(older) == {"collapsed": "all the same"}
 
 
 def test_equal_training_images_count_once(train):

@@ -136,6 +136,7 @@ def test_a_generators_grid_stands_beside_what_was_measured():
         "diversity": {"ms_ssim_generated": 0.9, "ms_ssim_train": 0.6, "share_of_repeats": 0.4},
         "collapsed": True, "collapsed_because": "40% of the images repeat another one",
         "memorised": False, "memorised_because": None,
+        "unlike": True, "unlike_because": "they are far off",
     }  # fmt: skip
     drawn = frozenset(f"categories/bottle/dcgan/figures/{name}.png" for name in ("grid", "nearest"))
     given = evidence(qualities={("bottle", "dcgan"): quality}, pictures=drawn)
@@ -143,5 +144,6 @@ def test_a_generators_grid_stands_beside_what_was_measured():
     assert "at 0.0500 in the median (training images to each other 0.0600), 25% copies" in text
     assert "MS-SSIM 0.900 (training images 0.600), 40% repeats" in text
     assert "**collapsed**: 40% of the images repeat another one" in text
+    assert "**made images unlike the training images**: they are far off." in text
     assert all(f"]({path})" in text for path in drawn)
     assert not drawn & set(re.findall(r"\]\((.*?)\)", "\n".join(figures.blocks(given)))), "switched off"

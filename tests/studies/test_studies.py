@@ -279,10 +279,12 @@ def test_a_left_out_type_is_not_learnt_and_alone_is_evaluated(trained):
 
 
 def test_a_bad_generator_is_named_beside_what_its_images_did(trained):
-    project.write_verdict(collapsed="all the same")
+    project.write_verdict(collapsed="all the same", unlike="far off")
     stage.main(CATEGORY, "generated")
     project.write_verdict(collapsed=None)
-    assert "collapsed: all the same" in " ".join(summary("generated")["notes"])
+    notes = " ".join(summary("generated")["notes"])
+    assert "The generator has collapsed: all the same." in notes
+    assert "The generator has made images unlike the training images: far off." in notes
 
 
 @pytest.mark.parametrize(

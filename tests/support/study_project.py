@@ -102,8 +102,9 @@ def _pool(inputs: StudyInputs) -> Labelled:
     return Labelled(inputs.data.images[rows], inputs.data.manifest["label"].to_numpy()[rows])
 
 
-def write_verdict(collapsed: str | None) -> None:
+def write_verdict(collapsed: str | None, unlike: str | None = None) -> None:
     """Write what stage generate says of the generator."""
-    verdict = {"collapsed": bool(collapsed), "collapsed_because": collapsed}
-    content = {"verdict": verdict | {"memorised": False, "memorised_because": None}}
+    said = {"collapsed": collapsed, "memorised": None, "unlike": unlike}
+    verdict = {fault: bool(because) for fault, because in said.items()}
+    content = {"verdict": verdict | {f"{fault}_because": because for fault, because in said.items()}}
     files.write_json(artifacts.training_folder(CATEGORY, "dcgan") / "run.json", content)

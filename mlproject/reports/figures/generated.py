@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from mlproject.evaluation import generation_faults
 from mlproject.evaluation.image_distances import Neighbours
 from mlproject.reports.figures import drawing
 from mlproject.training.epoch_pictures import grid as tiled
@@ -15,12 +16,8 @@ SHOWN = 8  # pairs
 
 
 def _verdict(quality: dict[str, Any]) -> str:
-    words = [
-        f"{what.upper()}: {quality[f'{what}_because']}."
-        for what in ("collapsed", "memorised")
-        if quality[what]
-    ]
-    return "\n".join(words or ["Found neither collapsed nor memorising."])
+    words = [f"{what.upper()}: {because}." for what, because in generation_faults.faults(quality).items()]
+    return "\n".join(words or [generation_faults.NO_FAULT])
 
 
 @drawing.style()

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from mlproject.evaluation import generation_faults
 from mlproject.reports.paper.evidence import Evidence
 from mlproject.reports.paper.markdown import escape, picture
 
@@ -67,11 +68,7 @@ def _quality(evidence: Evidence, category: str) -> list[str]:
     """Return the measured quality of a generator's images, and its likeliest copies."""
     quality = evidence.qualities[category, "dcgan"]
     distance, memory, variety = (quality[what] for what in ("frechet", "memorisation", "diversity"))
-    faults = [
-        f"**{what}**: {escape(quality[f'{what}_because'])}"
-        for what in ("collapsed", "memorised")
-        if quality[what]
-    ]
+    faults = [f"**{what}**: {escape(because)}" for what, because in generation_faults.faults(quality).items()]
     said = (
         f"{escape(category)}: Fréchet distance to training images {distance['generated']:.3g} (between "
         f"halves of those {distance['real_halves']:.3g}; features: {escape(distance['features'])}). "
@@ -79,7 +76,7 @@ def _quality(evidence: Evidence, category: str) -> list[str]:
         f"to each other {memory['median_train_to_train']:.4f}), {memory['share_of_copies']:.0%} copies. "
         f"Mean pairwise MS-SSIM {variety['ms_ssim_generated']:.3f} (training images "
         f"{variety['ms_ssim_train']:.3f}), {variety['share_of_repeats']:.0%} repeats. "
-        f"{'; '.join(faults) or 'Found neither collapsed nor memorising'}."
+        + (f"{'; '.join(faults)}." if faults else generation_faults.NO_FAULT)
     )
     path = evidence.picture(category, "dcgan", "figures/nearest")
     return [
