@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from mlproject.core.errors import quoted
 from mlproject.core.parallel import in_order, usable_cores
@@ -56,7 +57,7 @@ def check_category(folder: Path, entries: Sequence[Entry]) -> list[Finding]:
         looked = list(in_order(tasks, ahead=32))
     photos = [photo for photo, _ in looked if photo]
     findings = [finding for _, found in looked for finding in found]
-    return [*findings, *_sizes(photos), *_copies(photos)]
+    return [*findings, *_sizes(photos), *_copies(folder, photos)]
 
 
 def summary(folder: Path, findings: Sequence[Finding]) -> list[str]:
@@ -93,7 +94,11 @@ def _look(folder: Path, entry: Entry) -> tuple[_Photo | None, list[Finding]]:
     if entry.mask:
         findings += _mask_findings(folder, entry, data, image.size)
     digest = hashlib.sha256(pixels.tobytes()).hexdigest()
-    return _Photo(entry, image.size, digest, copies.thumbnail(fit(image, PREPARED_SIDE))), findings
+    return _Photo(entry, image.size, digest, copies.thumbnail(_prepared(image))), findings
+
+
+def _prepared(image: Image.Image) -> np.ndarray:
+    return fit(image, PREPARED_SIDE)
 
 
 def _mask_findings(folder: Path, entry: Entry, data: bytes, size: tuple[int, int]) -> Iterator[Finding]:
@@ -137,7 +142,7 @@ def _sizes(photos: Sequence[_Photo]) -> Iterator[Finding]:
             yield Finding("unusual size", photo.entry.path, text)
 
 
-def _copies(photos: Sequence[_Photo]) -> Iterator[Finding]:
+def _copies(folder: Path, photos: Sequence[_Photo]) -> Iterator[Finding]:
     if not photos:
         return
     train = [photo for photo in photos if photo.entry.split == "train"]
@@ -146,15 +151,16 @@ def _copies(photos: Sequence[_Photo]) -> Iterator[Finding]:
         yield Finding("equal training photos", train[0].entry.path, text)
         return
     found = copies.originals(
-        np.stack([photo.thumbnail for photo in photos]), [photo.digest for photo in photos]
+        np.stack([photo.thumbnail for photo in photos]),
+        [photo.digest for photo in photos],
+        photo=lambda number: _prepared(open_image((folder / photos[number].entry.path).read_bytes())[0]),
     )
     for photo, number in zip(photos, found, strict=True):
         first = photos[number]
         if first is not photo:
             equal = first.digest == photo.digest
-            text = (
-                f"is {'the same image as' if equal else 'a copy, saved again, of'} {quoted(first.entry.path)}"
-            )
+            how = "the same image as" if equal else "nearly the same image as"
+            text = f"is {how} {quoted(first.entry.path)}"
             yield Finding("copies", photo.entry.path, f"{text}: {_consequence(photo.entry, first.entry)}")
 
 

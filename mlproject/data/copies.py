@@ -4,16 +4,19 @@ Two parts of one kind, photographed alike, resemble each other more than a photo
 quality, by any distance between whole images. So copies must agree in what distinguishes photos of one kind:
 the fine detail of their brightness that is left when smooth shading and the category's mean detail are taken
 away. They must also agree everywhere, in each colour, or a part that was photographed twice would count as
-copied, and a part with a defect as a copy of the part without it.
+copied, and a part with a defect as a copy of the part without it. Photos of parts without a texture of their
+own agree in all that; of those, the noise decides (`sensor_noise`).
 """
 
 import tempfile
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import numpy as np
 from PIL import Image
+
+from mlproject.data import sensor_noise
 
 SIDE = 32  # pixels of the small images that are compared
 # What the limits lie between is printed by benchmarks/copies.py.
@@ -45,7 +48,12 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BOX))
 
 
-def originals(thumbnails: Thumbnails, digests: Sequence[Hashable], folder: Path | None = None) -> np.ndarray:
+def originals(
+    thumbnails: Thumbnails,
+    digests: Sequence[Hashable],
+    folder: Path | None = None,
+    photo: Callable[[int], np.ndarray] | None = None,
+) -> np.ndarray:
     """Return (n,) int64, for each image the first one that it is a copy of; its own number if there is none.
 
     A copy of a copy has the original of both.
@@ -54,7 +62,11 @@ def originals(thumbnails: Thumbnails, digests: Sequence[Hashable], folder: Path 
         thumbnails: of the n images, n at least 1.
         digests: n, of the pixels: images with the same digest are copies.
         folder: of a temporary file, 1.5 kB an image; by default the system's.
+        photo: returns the larger pixels, (s, s, 3) uint8, of an image by its number; asked for those that
+            look like copies, whose noise decides. Without it, parts without a texture of their own may pass
+            for copies.
     """
+    separate = sensor_noise.separate_in(photo) if photo else lambda a, b: False
     first: dict[Hashable, int] = {}
     equal = np.array([first.setdefault(digest, number) for number, digest in enumerate(digests)])
     order = np.unique(equal)  # of equal images, only the first is compared
@@ -76,7 +88,7 @@ def originals(thumbnails: Thumbnails, digests: Sequence[Hashable], folder: Path 
                 a, b = rows[row], columns[column]
                 if b >= a or original[a] == original[b]:
                     continue
-                if _agree(thumbnails[a : a + 1], thumbnails[b : b + 1]):
+                if _agree(thumbnails[a : a + 1], thumbnails[b : b + 1]) and not separate(a, b):
                     _join(original, a, b)
     found: np.ndarray = original[equal]
     return found

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -60,7 +61,8 @@ def prepare_category(
             results = in_order(tasks, ahead=32)
             rows = _write_arrays(part, entries, size, results, thumbnails, on_image)
         _refuse_conflicts(raw, rows, size)
-        first = copies.originals(thumbnails, [row.pixel_digest for row in rows], part)
+        photo = partial(_written, part / "images.npy")
+        first = copies.originals(thumbnails, [row.pixel_digest for row in rows], part, photo)
         write_table(part / "manifest.csv", _manifest(raw.name, rows, first))
         files.write_json(part / "prepared.json", _facts(raw, rows, size))
         files.demand_files(part, FILES)
@@ -177,6 +179,11 @@ def _write_arrays(
             rows.append(row)
             on_image(len(rows), len(entries))
     return rows
+
+
+def _written(path: Path, number: int) -> np.ndarray:
+    """Return one image of a file that is mapped no longer than it takes: it would count as memory."""
+    return np.array(np.load(path, mmap_mode="r")[number])
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:

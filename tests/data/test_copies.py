@@ -12,8 +12,10 @@ from support.pipeline_project import draw, write_category
 
 from mlproject.core.errors import UserError
 from mlproject.core.params import Split
-from mlproject.data import copies, labelled_pool, prepared, split
+from mlproject.data import copies, labelled_pool, prepared, sensor_noise, split
+from mlproject.data.checks import check_category
 from mlproject.data.decode import fit, open_image
+from mlproject.data.layout import read_layout
 from mlproject.data.prepare import prepare_category
 from mlproject.models.cnn import for_weights_and_epoch
 from pipelines import train
@@ -50,7 +52,10 @@ AGAIN = {
 def found(images: list[bytes]) -> list[int]:
     pixels = [fit(open_image(data)[0], SIZE) for data in images]
     small = np.stack([copies.thumbnail(image) for image in pixels])
-    return copies.originals(small, [image.tobytes() for image in pixels]).tolist()
+    digests = [image.tobytes() for image in pixels]
+    return copies.originals(
+        small, digests, photo=lambda number: fit(open_image(images[number])[0], 256)
+    ).tolist()
 
 
 @pytest.mark.parametrize("again", AGAIN)
@@ -123,6 +128,51 @@ def test_photos_of_a_plain_surface_under_a_changing_lamp_are_no_copies(noise):
         light = 128 + 5 * rng.normal() + 5 * rng.normal() * slope + 5 * rng.normal() * slope[:, None]
         images.append((light + noise * rng.normal(size=(256, 256))).clip(0, 255).astype(np.uint8))
     assert found([saved(Image.fromarray(image), "PNG") for image in images]) == list(range(60))
+
+
+def without_a_texture(number: int, noise: float = 4) -> Image.Image:
+    """A photo of a part with the same pattern as all others, moved a little, with noise of its own."""
+    rng = np.random.default_rng(number)
+    y, x = np.mgrid[:512, :512] - 256 - rng.uniform(-1, 1, (2, 1, 1))
+    pattern = 120 + 40 * np.sin(x / 9) * np.cos(y / 13) + 30 * np.sin((x + y) / 31)
+    part = ((x / 200) ** 2 + (y / 140) ** 2 < 1) * pattern * (1 + rng.uniform(-0.02, 0.02))
+    photo = part[..., None] * [1, 0.9, 0.8] + rng.normal(0, noise, (512, 512, 3))
+    return Image.fromarray(photo.clip(0, 255).astype(np.uint8))
+
+
+def test_photos_of_parts_without_a_texture_of_their_own_are_no_copies():
+    files = [saved(without_a_texture(number), "PNG") for number in range(40)]
+    assert found(files) == list(range(40))
+
+
+@pytest.mark.parametrize("again", [*AGAIN, "jpeg 50"])
+def test_copies_of_a_part_without_a_texture_are_told_from_its_other_photos(again):
+    photos = [without_a_texture(number) for number in range(12)]
+    files = [saved(photo, "PNG") for photo in photos]
+    save = AGAIN.get(again) or (lambda image: saved(image, "JPEG", quality=50))
+    copy = found([*files, save(photos[3])])[-1]
+    assert copy == 3
+
+
+def test_prepare_and_check_ask_the_noise_too(tmp_path: Path):
+    folder = tmp_path / "plate"
+    for number in range(24):
+        kind = {0: "test/hole", 1: "test/good"}.get(number, "train/good")
+        path = folder / kind / f"{number:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(saved(without_a_texture(number), "PNG"))
+    small = [copies.thumbnail(fit(without_a_texture(number), 256)) for number in range(24)]
+    assert len(set(copies.originals(np.stack(small), range(24)).tolist())) < 24, "they look like copies"
+    assert prepare_category(folder, tmp_path / "out", 256) == {}
+    found = check_category(folder, read_layout(folder))
+    assert [finding for finding in found if finding.kind == "copies"] == []
+
+
+def test_a_photo_without_noise_says_nothing_about_another():
+    smooth = sensor_noise.of(np.asarray(without_a_texture(0, noise=0)))
+    assert not sensor_noise.separate(smooth, smooth)
+    dark = sensor_noise.of(np.zeros((256, 256, 3), np.uint8))
+    assert not sensor_noise.separate(dark, smooth)
 
 
 def test_a_part_with_a_small_defect_is_no_copy_of_the_part_without_it():
