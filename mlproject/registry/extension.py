@@ -219,7 +219,8 @@ def _originals(
         return []
     images = [*not_trained, *learnt, *(decoded for *_, decoded in new)]
     digests = [hashlib.sha256(np.ascontiguousarray(image).data).hexdigest() for image in images]
-    first = copies.originals(np.stack([copies.thumbnail(image) for image in images]), digests)
+    thumbnails = np.stack([copies.thumbnail(image) for image in images])
+    first = copies.originals(thumbnails, digests, photo=images.__getitem__)
     known = len(not_trained) + len(learnt)
     for (path, *_), row in zip(new, first[known:], strict=True):
         if row < len(not_trained):
