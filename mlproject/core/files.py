@@ -24,7 +24,7 @@ import numpy as np
 
 from mlproject.core.errors import REFUSALS, UserError, quoted, refusal
 
-# SQLite, while it writes a part, has files of its own beside it.
+# While SQLite writes a part, it keeps further files next to it.
 PARTS = (".part", ".part-journal", ".part-wal", ".part-shm")
 QUIET_SECONDS = 1.0  # of waiting for another process before a line says so
 

@@ -194,7 +194,7 @@ with ExitStack() as opened:
     opened.enter_context(files.written_file(path / "file")).write_text("half")
     database = sqlite3.connect(opened.enter_context(files.written_file(path / "a.db")))
     database.execute("BEGIN")
-    database.execute("CREATE TABLE a (b)")  # in a journal beside it until the transaction ends
+    database.execute("CREATE TABLE a (b)")  # kept in a journal next to the file until the transaction ends
     os.kill(os.getpid(), signal.SIGKILL)
 """
 

@@ -2,15 +2,18 @@
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter
 
 from mlproject.reports.figures.drawing import FittingTicks
 
+Draw = Callable[..., Any]  # a method of axes
 SHADE = "#F0F0F0"  # of what is compressed
 EVEN = 2.0  # times as long as from the lowest score to the threshold, or to nearly all good images
 LEAST_EVEN = 0.6  # share of the axis that is even
@@ -85,21 +88,20 @@ class ScoreAxis:
 
     def along_x(self, axes: Axes) -> None:
         """Let the x axis be this one."""
-        axes.set_xscale("function", functions=(self.places, self.scores))
-        axes.set_xlim(*self._ends())
-        axes.xaxis.set_major_locator(ScoreTicks(self))
-        axes.xaxis.set_major_formatter(FuncFormatter(_label))
-        if self.compressed:
-            axes.axvspan(self.bend, axes.get_xlim()[1], color=SHADE, linewidth=0, zorder=-1)
+        self._along(axes.xaxis, axes.set_xscale, axes.set_xlim, axes.axvspan)
 
     def along_y(self, axes: Axes) -> None:
         """Let the y axis be this one."""
-        axes.set_yscale("function", functions=(self.places, self.scores))
-        axes.set_ylim(*self._ends())
-        axes.yaxis.set_major_locator(ScoreTicks(self))
-        axes.yaxis.set_major_formatter(FuncFormatter(_label))
+        self._along(axes.yaxis, axes.set_yscale, axes.set_ylim, axes.axhspan)
+
+    def _along(self, axis: Axis, scale: Draw, limit: Draw, shade: Draw) -> None:
+        scale("function", functions=(self.places, self.scores))
+        low, high = self._ends()
+        limit(low, high)
+        axis.set_major_locator(ScoreTicks(self))
+        axis.set_major_formatter(FuncFormatter(_label))
         if self.compressed:
-            axes.axhspan(self.bend, axes.get_ylim()[1], color=SHADE, linewidth=0, zorder=-1)
+            shade(self.bend, high, color=SHADE, linewidth=0, zorder=-1)
 
     def _ends(self) -> list[float]:
         low, high = self.places(np.array([self.low, self.high]))
