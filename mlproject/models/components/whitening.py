@@ -10,6 +10,7 @@ ORDERED = 0.1
 # the same on the surface of aligned parts, which are shaded and not placed exactly: two kinds of drawn nuts
 # have .004 and .12, all other parts .6 at least
 ORDERED_SURFACE = 0.25
+FEWEST_PLACES = 100  # of a surface: of a single one none could differ
 
 
 def is_texture(descriptors: Sequence[torch.Tensor], surface: torch.Tensor | None = None) -> bool:
@@ -22,7 +23,7 @@ def is_texture(descriptors: Sequence[torch.Tensor], surface: torch.Tensor | None
     if surface is None:
         within, total, _ = scatter(descriptors)
         return order(within, total, len(descriptors)) < ORDERED
-    if not surface.any():
+    if surface.sum() < FEWEST_PLACES:
         return False
     within, total, _ = scatter(image[:, surface][:, :, None] for image in descriptors)
     return order(within, total, len(descriptors)) < ORDERED_SURFACE

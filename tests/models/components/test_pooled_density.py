@@ -196,3 +196,11 @@ def test_no_vector_stands_in_for_its_own_image(kept):
         others = torch.isin(torch.arange(60), numbers, invert=True) & (owners != owner)
         assert len(some) == min(own, others.sum())
         assert others[some].all()
+
+
+@pytest.mark.parametrize(("side", "texture"), [(0, False), (3, False), (12, True)])
+def test_a_surface_of_a_few_places_is_no_texture(side, texture):
+    images = torch.randn((24, 16, 16, 3), generator=torch.Generator().manual_seed(0))
+    surface = torch.zeros(16, 16, dtype=torch.bool)
+    surface[:side, :side] = True
+    assert whitening.is_texture(images.split(1), surface) == texture
