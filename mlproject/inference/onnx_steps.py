@@ -18,7 +18,7 @@ class OnnxSteps(TorchFunctionMode):
 
     Float64 convolution, resizing and average pooling become matrix products: ONNX Runtime has no such Conv,
     Resize or AveragePool. So does, in any precision, resizing that averages. The matrix of a resizing is the
-    resized identity. Three linear equations are solved by Cramer's rule, a median is the last of the lowest
+    resized identity. Linear equations are solved by elimination, a median is the last of the lowest
     half. Results are equal but for the last digits.
     """
 
@@ -77,14 +77,16 @@ def _resize(images: torch.Tensor, size: tuple[int, int], *, mode: str, **how: bo
 
 
 def _solve(matrices: torch.Tensor, sides: torch.Tensor) -> torch.Tensor:
-    """Return (n, 3, 1), the solutions of (n, 3, 3) x = (n, 3, 1), by Cramer's rule."""
-    next_column, last_column = (_shift(by).to(matrices.dtype) for by in (1, 2))
-    columns = matrices.mT
-    # of each column, the cross product of the other two
-    products = (next_column @ columns)[..., None] * (last_column @ columns)[..., None, :]
-    crosses = products.flatten(2) @ _cross_product().to(matrices.dtype)
-    determinant = (columns[:, :1] * crosses[:, :1]).sum(dim=2, keepdim=True)
-    return crosses @ sides / determinant
+    """Return (n, k, 1), the solutions of (n, k, k) x = (n, k, 1), by Gauss and Jordan's elimination.
+
+    Rows are not exchanged: of positive definite matrices, as all here are, no pivot is 0.
+    """
+    left = torch.cat([matrices, sides], dim=2)
+    for k in range(matrices.shape[1]):
+        row = left[:, k : k + 1] / left[:, k : k + 1, k : k + 1]
+        others = left - left[:, :, k : k + 1] * row
+        left = torch.cat([others[:, :k], row, others[:, k + 1 :]], dim=1)
+    return left[:, :, -1:]
 
 
 class _Median(NamedTuple):
@@ -106,22 +108,6 @@ def _halve(images: torch.Tensor, factor: int) -> torch.Tensor:
 def _resizing(length: int, wanted: int, mode: str, how: tuple[tuple[str, bool], ...]) -> torch.Tensor:
     """Return the (wanted, length) float64 matrix that resizes columns."""
     return F.interpolate(_identity(length), (wanted, length), mode=mode, **dict(how))[0, 0]
-
-
-@cache
-def _shift(by: int) -> torch.Tensor:
-    """Return the (3, 3) float64 matrix that moves rows up, the first ones to the end."""
-    return torch.eye(3, dtype=torch.float64).roll(-by, dims=0)
-
-
-@cache
-def _cross_product() -> torch.Tensor:
-    """Return the (9, 3) float64 matrix from all products of two vectors' values to their cross product."""
-    matrix = torch.zeros((3, 3, 3), dtype=torch.float64)
-    for i in range(3):
-        j, k = (i + 1) % 3, (i + 2) % 3
-        matrix[j, k, i], matrix[k, j, i] = 1, -1
-    return matrix.flatten(0, 1)
 
 
 @cache

@@ -17,7 +17,7 @@ from mlproject.models.components.search_space import Choice, Space
 
 # the finest gradients are those of defects a pixel or two wide
 FINE = Grid(cell=4, pooling=2.0, rings=(), length=29, reach=1.5, scales=(0.6, 1.0, 2.0))
-CONTEXT = Grid(cell=8, pooling=3.0, rings=(2, 4), length=96, reach=2.0, scales=(1.0, 2.0, 4.0))
+CONTEXT = Grid(cell=8, pooling=3.0, rings=(1, 2, 4), length=96, reach=2.0, scales=(1.0, 2.0, 4.0))
 # of a texture, whose parts have no places: what lies further off says little, more values are more noise
 TEXTURE = Grid(cell=8, pooling=6.0, rings=(1,), length=24, reach=0.0, scales=(1.0, 2.0, 4.0), texture=True)
 

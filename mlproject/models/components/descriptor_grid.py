@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-FIRST_SCALES = (1.0, 2.0, 4.0)  # of all grids, in models of releases that did not save them
+# of all grids, in models of releases that did not save them
+FIRST_SCALES, FIRST_RINGS, FIRST_FAINT = (1.0, 2.0, 4.0), (2, 4), 1e-8
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Grid:
         scales: Gaussian sigmas at which gradients are taken, pixels; gradients are sampled in steps of whole
             pixels, of a scale at most. Empty where nothing but a network describes.
         texture: whether gradients count by their logarithms, and how luminance and gradients vary counts too.
+        faint: pooled gradient, a share of the mean luminance a pixel, below which it hardly counts: a sloping
+            light, or the steps between 8-bit values, would look like a defect on a surface without any.
     """
 
     cell: int
@@ -34,6 +37,7 @@ class Grid:
     reach: float
     scales: tuple[float, ...] = ()
     texture: bool = False
+    faint: float = 0.0003
 
     def widen(self, descriptors: torch.Tensor) -> torch.Tensor:
         """Return them with their surroundings."""
@@ -46,18 +50,20 @@ class Grid:
         return F.interpolate(maps[:, None], (rows, columns), mode="bilinear", align_corners=False)[:, 0]
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return what `from_arrays` needs: ``grid`` (4 + rings,) and ``scales``, float64; ``texture``."""
+        """Return what `from_arrays` needs: ``grid`` (4 + rings,), ``scales``, ``texture`` and ``faint``."""
         grid = np.array([self.cell, self.pooling, self.length, self.reach, *self.rings], dtype=np.float64)
         scales = np.array(self.scales, dtype=np.float64)
-        return {"grid": grid, "scales": scales, "texture": np.array(self.texture)}
+        texture, faint = np.array(self.texture), np.array(self.faint)
+        return {"grid": grid, "scales": scales, "texture": texture, "faint": faint}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Take the arrays of `arrays` back; earlier releases saved ``grid`` alone, or all but ``texture``."""
+        """Take the arrays of `arrays` back; earlier releases saved ``grid`` alone, or not all."""
         cell, pooling, length, reach, *rings = arrays["grid"].tolist()
         scales = tuple(arrays["scales"].tolist()) if "scales" in arrays else FIRST_SCALES
         texture = bool(arrays.get("texture", False))
-        return cls(int(cell), pooling, tuple(map(int, rings)), int(length), reach, scales, texture)
+        faint = arrays["faint"].item() if "faint" in arrays else FIRST_FAINT
+        return cls(int(cell), pooling, tuple(map(int, rings)), int(length), reach, scales, texture, faint)
 
 
 def arrays_of(grids: Sequence[Grid]) -> dict[str, np.ndarray]:
@@ -74,6 +80,11 @@ def grids_of(arrays: Mapping[str, np.ndarray]) -> tuple[Grid, ...]:
         own = {name.removesuffix(end): arrays[name] for name in arrays if name.endswith(end)}
         found.append(Grid.from_arrays(own))
     return tuple(found)
+
+
+def as_first(grid: Grid) -> Grid:
+    """Return a grid as it was in the releases that saved none."""
+    return replace(grid, rings=grid.rings and FIRST_RINGS, scales=FIRST_SCALES, faint=FIRST_FAINT)
 
 
 def with_surroundings(

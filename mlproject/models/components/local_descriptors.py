@@ -18,7 +18,7 @@ from mlproject.models.components.descriptor_grid import Grid
 ORIENTATIONS = 8  # over the full turn: a dark line and a bright one differ
 DARKEST = 0.02  # mean luminance below which an image is not brightened further
 BAND = 32  # Gaussian sigmas that are sampled in one product: beyond 5 on either side weights are 0
-EPSILON = 1e-8  # squared gradient of what counts as flat
+EPSILON = 1e-8  # squared gradient that has no direction
 FAINT = 0.003  # of a texture's gradients, shares of the mean luminance a pixel: weaker ones are noise
 
 
@@ -94,7 +94,7 @@ def gradient_descriptors(images: torch.Tensor, grids: Sequence[Grid]) -> list[to
                 gradients = (halves[0].sum(dim=1) + halves[1].sum(dim=1)) * step
                 found.append(_of_texture(pooled, smooth, gradients, reach / step))
             else:
-                found.append((pooled + EPSILON).sqrt())
+                found.append((pooled + grid.faint).sqrt())
                 found.append(sample(luminance, *shape, reach)[:, None])
     chroma = images[:, ::2] - images[:, 1:2]  # red and blue, less green
     for grid, found in zip(grids, layers, strict=True):

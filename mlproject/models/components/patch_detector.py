@@ -9,7 +9,6 @@ import math
 import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -22,7 +21,7 @@ from mlproject.core.params import Section
 from mlproject.models.components import alignment, density_fit, lamps, threads, whitening
 from mlproject.models.components.alignment import Alignment, Pose
 from mlproject.models.components.alterations import ALTERATIONS, Change
-from mlproject.models.components.descriptor_grid import FIRST_SCALES, Grid, arrays_of, grids_of
+from mlproject.models.components.descriptor_grid import Grid, arrays_of, as_first, grids_of
 from mlproject.models.components.detector import Detector, Labelled, Parts
 from mlproject.models.components.part_pose import Part, find_part
 from mlproject.models.components.position_density import PositionDensity
@@ -72,8 +71,8 @@ class PatchDetector(Detector):
 
     Attributes:
         alignment: how parts are cropped; None where the image is taken as it is.
-        usual: (h, w) float32, mean of good images' luminance thumbnails, to which a photo's lamp is levelled;
-            None where parts are aligned: their background tells the lamp.
+        usual: the light to which a photo is levelled; None where parts are aligned: their background tells
+            the lamp.
         grids: those that count; `smoothing` is that of the first one's map.
         densities: one a grid, in the order of `grids`.
         left_out_scores: (n,) float64, each training image's score by the others that are described, in the
@@ -96,7 +95,7 @@ class PatchDetector(Detector):
     extendable_images: ClassVar[int] = density_fit.MOST_STORED
     multiple: ClassVar[int] = 8
     alignment: Alignment | None = None
-    usual: torch.Tensor | None = None
+    usual: lamps.Usual | None = None
     grids: tuple[Grid, ...] = ()
     densities: tuple[PositionDensity, ...] = ()
     left_out_scores: np.ndarray = np.empty(0)
@@ -144,7 +143,7 @@ class PatchDetector(Detector):
         self.alignment = self._chosen_alignment(train)
         self.usual = None
         if self.alignment is None:
-            self.usual = torch.cat(threads.map_images(self._luminance, train)).mean(dim=0)
+            self.usual = lamps.Usual(torch.cat(threads.map_images(self._luminance, train)).mean(dim=0))
         texture = self.settings.window == "all"
         self.grids = self.chosen_grids(texture=texture)
         described = self._described(train)
@@ -242,7 +241,7 @@ class PatchDetector(Detector):
 
     def _describe(self, crops: torch.Tensor) -> list[torch.Tensor]:
         """Return what `describe` does, of crops whose lamp is levelled."""
-        return self.describe(crops if self.usual is None else lamps.levelled(crops, self.usual))
+        return self.describe(crops if self.usual is None else self.usual.levelled(crops))
 
     def _changes(self, image: np.ndarray, by: Sequence[Change]) -> list[torch.Tensor]:
         """Return how descriptors change if the crop does, (changes, h / cell, w / cell, c) for each grid."""
@@ -352,14 +351,12 @@ class PatchDetector(Detector):
                 arrays[f"density_{number}.{name}"] = value
         if self.alignment is not None:
             arrays |= {f"alignment.{k}": v for k, v in alignment.arrays(self.alignment).items()}
-        if self.usual is not None:
-            arrays["usual_luminance"] = self.usual.numpy()
-        return arrays
+        return arrays | (self.usual.arrays() if self.usual is not None else {})
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         self.left_out_scores = arrays["left_out_scores"]
         self.grids = grids_of(arrays) or tuple(  # earlier releases saved none: a texture's were a part's
-            replace(grid, scales=FIRST_SCALES) for grid in self.chosen_grids(texture=False)
+            as_first(grid) for grid in self.chosen_grids(texture=False)
         )
         self.densities = tuple(
             density_fit.from_arrays(_section(arrays, f"density_{number}."))
@@ -367,8 +364,7 @@ class PatchDetector(Detector):
         )
         kept = _section(arrays, "alignment.")
         self.alignment = alignment.from_arrays(kept) if kept else None
-        usual = arrays.get("usual_luminance")
-        self.usual = None if usual is None else torch.from_numpy(np.array(usual))
+        self.usual = lamps.Usual.from_arrays(arrays)
 
 
 def _pixels(images: np.ndarray) -> torch.Tensor:
