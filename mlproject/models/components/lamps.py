@@ -18,7 +18,7 @@ CLIPPED = 0.97  # luminance from which a photo does not show how bright a place 
 FADING = 0.03  # below and above it: a value is taken as clipped by degrees
 FEW = 0.01  # share of a place's pixels that may be clipped
 ROUNDS = 6  # of the robust fit
-USUAL = 0.02  # relative deviation from the plane from which a place counts less
+OUTLYING = 0.02  # relative deviation from the fit from which a place counts less
 FIRM = 30.0  # how strongly an offset is kept small: on an even photo it is no different from a brighter lamp
 
 
@@ -66,7 +66,7 @@ class Usual:
         if not self.offset:
             return images / factor
         clipped = ((images - CLIPPED + FADING) / (2 * FADING)).clamp(0, 1)
-        # who knows how bright a clipped place is under a brighter lamp: as bright at least as it was
+        # how bright a clipped place really is nobody knows: as bright as it looks, at least
         factor = factor - clipped * (factor - 1).clamp_min(0)
         return (images - offset[0][:, None]).clamp_min(0) / factor
 
@@ -86,7 +86,9 @@ class Usual:
 def _fitted(
     ratio: torch.Tensor, told: torch.Tensor, design: torch.Tensor, small: torch.Tensor
 ) -> torch.Tensor:
-    """Return (n, k) of the k columns of `design` whose sum is nearest to `ratio`, where it deviates little.
+    """Return (n, k), what the columns of `design` are multiplied with so that their sum is nearest to `ratio`.
+
+    Places that deviate much count little.
 
     Args:
         ratio: (n, places).
@@ -99,7 +101,7 @@ def _fitted(
         weighted = design.T * weights[:, None]
         moments = weighted @ ratio[..., None] + ridge[:, :1]
         found = torch.linalg.solve(weighted @ design + ridge, moments)[..., 0]
-        weights = told / (1 + ((ratio - found @ design.T) / USUAL).square())
+        weights = told / (1 + ((ratio - found @ design.T) / OUTLYING).square())
     return found
 
 
