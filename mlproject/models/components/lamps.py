@@ -86,7 +86,7 @@ class Usual:
 def _fitted(
     ratio: torch.Tensor, told: torch.Tensor, design: torch.Tensor, small: torch.Tensor
 ) -> torch.Tensor:
-    """Return (n, k), what the columns of `design` are multiplied with so that their sum is nearest to `ratio`.
+    """Return (n, k), the weights of the columns of `design` whose sum is nearest to `ratio`.
 
     Places that deviate much count little.
 
