@@ -19,7 +19,7 @@ FADING = 0.03  # below and above it: a value is taken as clipped by degrees
 FEW = 0.01  # share of a place's pixels that may be clipped
 ROUNDS = 6  # of the robust fit
 OUTLYING = 0.02  # relative deviation from the fit from which a place counts less
-FIRM = 30.0  # how strongly an offset is kept small: on an even photo it is no different from a brighter lamp
+FIRM = 200.0  # how strongly an offset is kept small: on an even photo it is no different from a brighter lamp
 
 
 def luminance(images: torch.Tensor) -> torch.Tensor:

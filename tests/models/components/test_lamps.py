@@ -17,7 +17,7 @@ def image() -> torch.Tensor:
 @pytest.mark.parametrize("lamp", lamps.LAMPS)
 def test_the_slope_brightness_and_contrast_of_a_lamp_are_taken_out(image, lamp):
     usual = lamps.Usual(lamps.luminance(image)[0])
-    torch.testing.assert_close(usual.levelled(lamp(image)), image, rtol=0.01, atol=0)
+    torch.testing.assert_close(usual.levelled(lamp(image)), image, rtol=0.015, atol=0)
 
 
 def test_a_clipped_background_is_as_flat_after_the_lamp_has_moved(image):
