@@ -34,8 +34,8 @@ class Usual:
     Attributes:
         luminance: (THUMBNAIL, THUMBNAIL) float32, the mean of good images'.
         offset: whether a photo may also be lighter or darker everywhere by the same amount, as under stray
-            light or in another contrast, and what is clipped is not darkened. Models of earlier releases had
-            neither.
+            light or in another contrast, and what is clipped is taken to be as bright as usual. Models of
+            earlier releases had neither.
     """
 
     luminance: torch.Tensor
@@ -65,10 +65,12 @@ class Usual:
         factor = (level + slope * x + fall * y[:, None]).clamp(0.2, 5.0)[:, None]
         if not self.offset:
             return images / factor
-        clipped = ((images - CLIPPED + FADING) / (2 * FADING)).clamp(0, 1)
-        # how bright a clipped place really is nobody knows: as bright as it looks, at least
-        factor = factor - clipped * (factor - 1).clamp_min(0)
-        return (images - offset[0][:, None]).clamp_min(0) / factor
+        seen = (images - offset[0][:, None]).clamp_min(0)
+        even, clipped = seen / factor, ((images - CLIPPED + FADING) / (2 * FADING)).clamp(0, 1)
+        # a clipped place may be brighter than it looks, up to what is usual around it
+        bright = F.max_pool2d(self.luminance[None, None], 3, stride=1, padding=1)
+        bright = F.interpolate(bright, images.shape[-2:], mode="bilinear", align_corners=False)
+        return even + clipped * (torch.minimum(seen, bright) - even).clamp_min(0)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return what `from_arrays` needs: ``usual_luminance`` and ``usual_offset``."""

@@ -31,6 +31,13 @@ def test_a_clipped_background_is_as_flat_after_the_lamp_has_moved(image):
     assert (before - image).abs().max() > 0.05  # so it was in earlier releases
 
 
+def test_what_a_brighter_lamp_clips_is_darkened_where_it_is_not_as_bright_usually(image):
+    image[..., :, 40:] = 0.85
+    usual = lamps.Usual(lamps.luminance(image)[0])
+    levelled = usual.levelled(lamps.brighter(image, 1.2))
+    torch.testing.assert_close(levelled, image, rtol=0.03, atol=0)
+
+
 def test_an_even_photo_is_no_darker_for_its_offset():
     """Of one brightness alone, an offset and a factor cannot be told apart: the factor is taken."""
     usual = lamps.Usual(torch.full((32, 32), 0.5))
