@@ -14,8 +14,15 @@ def image() -> torch.Tensor:
     return stripes.expand(1, 3, 64, 64).clone()
 
 
-@pytest.mark.parametrize("lamp", lamps.LAMPS)
-def test_the_slope_brightness_and_contrast_of_a_lamp_are_taken_out(image, lamp):
+@pytest.mark.parametrize("lamp", lamps.LAMPS[:6])
+def test_the_slope_and_the_brightness_of_a_lamp_are_taken_out(image, lamp):
+    usual = lamps.Usual(lamps.luminance(image)[0])
+    torch.testing.assert_close(usual.levelled(lamp(image)), image, rtol=0.004, atol=0)
+
+
+@pytest.mark.parametrize("lamp", lamps.LAMPS[6:])
+def test_another_contrast_is_taken_out(image, lamp):
+    """Most of it: an offset is kept small, so that a defect does not move it."""
     usual = lamps.Usual(lamps.luminance(image)[0])
     torch.testing.assert_close(usual.levelled(lamp(image)), image, rtol=0.015, atol=0)
 
